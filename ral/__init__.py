@@ -33,7 +33,7 @@ __all__ = ["UserError", "attention_rows", "compose", "evaluate", "knockout", "lo
 
 
 def __getattr__(name: str) -> Any:
-    """Import one of the functions for notebooks and programs."""
+    """Import and return a public name of this package. AttributeError for any other name."""
     if name not in _FROM:
         raise AttributeError(f"module 'ral' has no attribute {name!r}: it has {', '.join(__all__)}")
     return getattr(import_module(_FROM[name]), name)

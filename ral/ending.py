@@ -36,9 +36,10 @@ QUICK_TO_VIEW = 64e6
 
 
 def out_of_memory(cfg: DictConfig, reason: str) -> str:
-    """Return an error line with settings that lower a run's memory, those that are not at their lowest yet.
+    """Return an error line that lists settings to change for a run that takes less memory.
 
-    reason: PyTorch's message.
+    Settings that cannot be lowered further are left out. reason: PyTorch's message; its first line is
+    quoted.
     """
     hardware, algo, media = cfg.hardware, cfg.algo, cfg.dataset.media
     ways = [f"hardware.micro_batch_prompts=1 (now {hardware.micro_batch_prompts})"]
@@ -50,7 +51,8 @@ def out_of_memory(cfg: DictConfig, reason: str) -> str:
     part = hardware.micro_batch_responses or algo.group_size
     ways += [f"hardware.micro_batch_responses={part // 2}"] if part > 1 else []
     ways += [] if "bf16" in precision_of(hardware) else ["hardware.precision=bf16-mixed"]
-    ways += [f"dataset.media.max_frames below {media.max_frames}", f"algo.group_size below {algo.group_size}"]
+    ways += [f"dataset.media.max_frames below {media.max_frames}"]
+    ways += [f"algo.group_size below {algo.group_size}"] if algo.group_size > 1 else []
     return f"out of GPU memory ({reason.splitlines()[0][:160]}): try {', '.join(ways)}"
 
 
@@ -76,7 +78,10 @@ def named_cause(error: BaseException) -> BaseException:
 
 
 def finish(cfg: DictConfig, trainer: L.Trainer, module: PolicyModule, folder: Path) -> None:
-    """Write hf/ and adapter/, report and card, upload artifacts, and print the run's folder. All ranks call it."""
+    """Write hf/ and adapter/, viewer, report and card, upload artifacts, and print the run's folder.
+
+    All ranks call it; the first one writes. UserError where the model cannot be written.
+    """
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
     whole = StateDictOptions(full_state_dict=True, cpu_offload=True)
@@ -94,7 +99,8 @@ def finish(cfg: DictConfig, trainer: L.Trainer, module: PolicyModule, folder: Pa
 def leave_results(cfg: DictConfig, module: PolicyModule, state: dict[str, Any], folder: Path) -> None:
     """Write the trained model, the viewer, the report and the model card.
 
-    UserError where the model cannot be written; a problem with the others is a warning.
+    state: all weights, whole, in main memory. UserError where the model cannot be written; a problem with the others is
+    a warning.
     """
     try:
         export(cfg, module, state, folder)
@@ -110,7 +116,10 @@ def leave_results(cfg: DictConfig, module: PolicyModule, state: dict[str, Any], 
 
 
 def send_artifacts(loggers: Iterable[Logger], folder: Path) -> None:
-    """Let W&B upload the files that logger.wandb.artifacts names; a failed upload is a warning."""
+    """Send the files that logger.wandb.artifacts names to W&B, and end the W&B run; a failed upload is a warning.
+
+    Do nothing where no artifact is named.
+    """
     for logger in loggers:
         if isinstance(logger, Wandb):
             logger.send(folder)
@@ -140,7 +149,7 @@ def check_finite(state: Mapping[str, Tensor], folder: Path) -> None:
 
 
 def not_exported(folder: Path, error: Exception) -> UserError:
-    """Return the error for a trained model that cannot be written, with the command that tries again."""
+    """Return the UserError for a trained model that cannot be written, with the command that tries again."""
     reason = first_line(error)
     return UserError(
         f"{folder / 'hf'}: the trained model cannot be written ({reason}); its checkpoint is whole: free some space, "
@@ -149,9 +158,10 @@ def not_exported(folder: Path, error: Exception) -> UserError:
 
 
 def held_out_line(folder: Path) -> str | None:
-    """Return a line with the accuracy on held-out questions before and after training, in percent; None without any.
+    """Return a line with the accuracy on held-out questions before and after training, in percent.
 
-    Where the reward has no accuracy, the line has the mean reward.
+    Where the reward has no part `accuracy`, the line has the mean reward. None where there was no evaluation after
+    training, or it answered no question.
     """
     found = {side: folder / "eval" / f"{side}.jsonl" for side in ("before", "after")}
     lines = {side: jsonl.readable(path) for side, path in found.items() if path.is_file()}
@@ -167,7 +177,10 @@ def held_out_line(folder: Path) -> str | None:
 
 
 def print_viewer(folder: Path) -> None:
-    """Write explore.html and print its path; for a model above QUICK_TO_VIEW print the command that writes it."""
+    """Write explore.html and print its path; for a model above QUICK_TO_VIEW print the command that writes it.
+
+    Do nothing where the run has no questions to view; a problem is a warning.
+    """
     if not viewable(folder):
         return
     command = f"python scripts/explore.py run={folder}"
@@ -181,7 +194,7 @@ def print_viewer(folder: Path) -> None:
 
 
 def reason_of(error: Exception) -> str:
-    """Return an error in one line, with its type where it is no UserError."""
+    """Return an error as one line, which begins with the error's type unless it is a UserError."""
     return first_line(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"
 
 

@@ -12,7 +12,7 @@ class UserError(Exception):
 
 
 class UserWarned(UserWarning):
-    """A warning about input that a run can go on with. Its message is one clear line."""
+    """A warning about input that does not end a run. Its message is one clear line."""
 
 
 def warn_in_plain_lines() -> None:

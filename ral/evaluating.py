@@ -42,11 +42,11 @@ from ral.rollout.engine import Engine, Sampling, open_engine
 from ral.types import Example, UserError
 
 RESAMPLES = 10_000  # of the bootstrap
-ENDS = 2**20  # bytes of each end of a weights file that tell it from another
+ENDS = 2**20  # bytes at either end of a file of weights that enter its fingerprint
 
 
 def evaluate(cfg: DictConfig) -> None:
-    """Answer and score every benchmark of a checked configuration; write the results, print the accuracies."""
+    """Score every benchmark of a checked configuration; write and print the results. UserError for bad input."""
     disable_progress_bar()  # of loading weights
     cfg, lines = as_trained(cfg, overridden())
     if cfg.threads:
@@ -73,7 +73,7 @@ def evaluate(cfg: DictConfig) -> None:
 
 
 def make_engine(cfg: DictConfig, policy: MLLM) -> Engine:
-    """Return the rollout engine that cfg.rollout names, with the policy's weights."""
+    """Return the rollout engine that cfg.rollout names, with the policy's weights. UserError where it is incomplete."""
     engine = open_engine(instantiate(cfg.rollout.engine), policy)
     engine.update_weights(policy, version=0)
     return engine
@@ -82,7 +82,11 @@ def make_engine(cfg: DictConfig, policy: MLLM) -> Engine:
 def run(
     cfg: DictConfig, policy: MLLM, engine: Engine, name: str, items: Sequence[Item], folder: Path, line: str | None
 ) -> Result:
-    """Evaluate one benchmark, going on with the answers in `folder`; write its files. line: printed first, if any."""
+    """Evaluate a benchmark, keeping the answers already in `folder`; write its files. line: printed first, if not None.
+
+    UserError where the folder holds other settings or no evaluation, the benchmark is empty, the layer of `looks` has
+    no attention rows, GPU memory is too small, or no item could be asked.
+    """
     task = cfg.benchmark.tasks[name]
     settings = settings_of(cfg, name)
     folder.mkdir(parents=True, exist_ok=True)
@@ -110,9 +114,9 @@ def run(
 
 
 def answer_all(answering: Answering, count: int, batch: int, path: Path) -> list[items_file.Answered]:
-    """Return the answers to the first `count` items: those in the file `path`, and new ones, which are added to it.
+    """Return the answers to the first `count` items, asked `batch` at a time: those in the file `path`, and new ones.
 
-    An interrupted batch is asked again as a whole, so that its responses are those of an uninterrupted evaluation.
+    An interrupted batch is asked again as a whole, with the same responses as without the interruption. Errors: `run`.
     """
     done = {item.index: item for item in items_file.read(path)}
     items_file.rewrite(path, done.values())
@@ -138,7 +142,7 @@ def answer_all(answering: Answering, count: int, batch: int, path: Path) -> list
 
 
 def told(name: str, failed: Sequence[items_file.Answered], count: int, path: Path) -> None:
-    """Print how many of `count` items could not be asked (`failed`); UserError where none could."""
+    """Print how many of `count` items could not be asked (`failed`, listed in `path`); UserError where none could."""
     if not failed:
         return
     if len(failed) == count:
@@ -156,7 +160,7 @@ def summarise(
 ) -> tuple[Result, dict[str, Any]]:
     """Return a benchmark's result for the table, and the content of summary.json (docs/outputs.md).
 
-    summary: the benchmark's own; whole: items of the whole benchmark; paper: {model: published figure}.
+    summary: records of answers -> metrics; whole: items of the whole benchmark; paper: {model: published figure}.
     """
     (estimate,) = bootstrap(np.array([[item.score] for item in answered]), RESAMPLES)
     metrics = summary([item.record() for item in answered])
@@ -182,7 +186,7 @@ def summarise(
 
 
 def looks_of(measures: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
-    """Return {measure: {mean, ci_low, ci_high, n}} over the measures of n items, with 95% intervals; {} for none."""
+    """Return {measure: {mean, ci_low, ci_high, n}} with 95% intervals, of n items' {measure: value}; {} if n = 0."""
     if not measures:
         return {}
     names = list(measures[0])
@@ -193,11 +197,8 @@ def looks_of(measures: Sequence[Mapping[str, float]]) -> dict[str, dict[str, flo
     }
 
 
-# --- from the configuration
-
-
 def path_of(cfg: DictConfig, name: str) -> str:
-    """Return a benchmark's path, its own or its folder below benchmark.path. UserError where there is none."""
+    """Return the path of a benchmark: its own, its folder below benchmark.path, or its default. UserError for none."""
     task = cfg.benchmark.tasks[name]
     inherited = OmegaConf.is_interpolation(task, "path")
     if task.path is None:
@@ -209,13 +210,13 @@ def path_of(cfg: DictConfig, name: str) -> str:
 
 
 def open_source(cfg: DictConfig, name: str) -> Sequence[Item]:
-    """Return a benchmark's items. UserError where its path does not hold the published layout."""
+    """Return a benchmark's items. UserError where it has no path, or its path does not hold the published layout."""
     items: Sequence[Item] = instantiate(cfg.benchmark.tasks[name].source)(path_of(cfg, name))
     return items
 
 
 def layer_of(policy: MLLM, name: str, task: DictConfig) -> int | None:
-    """Return the decoder layer whose attention is measured, None for none. UserError where it has no attention rows."""
+    """Return the decoder layer in the benchmark's `looks`, None if unset. UserError where it has no attention rows."""
     layer = task.get("looks")
     return None if layer is None else checked_layer(policy, layer, f"benchmark.tasks.{name}.looks")
 
@@ -226,14 +227,14 @@ def template_of(cfg: DictConfig, task: DictConfig) -> str:
 
 
 def wording(template: str, bare: bool) -> Callable[[Example], str]:
-    """Return example -> text of the user's turn. bare: whether the question lacks options, which are then added."""
+    """Return a function, example -> text of the user's turn. bare: whether questions lack options, to be added."""
     if template == AS_ASKED:
         return lambda example: (bare_words(example) if bare else example).question
     return lambda example: render(example if bare else replace(example, options=()), template)
 
 
 def load_policy(cfg: DictConfig) -> MLLM:
-    """Return the model to evaluate, on its device."""
+    """Return the frozen model to evaluate, on its device. UserError where checkpoint, family or device do not fit."""
     name, device = find(cfg.checkpoint), device_of(cfg)
     register_named(cfg.family, "family")
     with named("checkpoint"):
@@ -241,7 +242,7 @@ def load_policy(cfg: DictConfig) -> MLLM:
 
 
 def device_of(cfg: DictConfig) -> torch.device:
-    """Return the device that cfg.device names; auto is the GPU if there is one. UserError where it is not there."""
+    """Return the device of cfg.device; auto: a GPU if there is one. UserError if it is no device or is not there."""
     there = torch.cuda.device_count()
     try:
         device = torch.device(cfg.device if cfg.device != "auto" else "cuda" if there else "cpu")
@@ -287,7 +288,7 @@ def settings_of(cfg: DictConfig, name: str) -> dict[str, Any]:
 
 
 def fingerprint(checkpoint: str) -> str | None:
-    """Return a hash of the names, sizes and ends of a folder's *.safetensors; None without any, as for a hub id."""
+    """Return a hash of the names, sizes and ends of a folder's *.safetensors; None where it has none (a hub id)."""
     files = sorted(Path(checkpoint).glob("*.safetensors"))
     digest = hashlib.sha256()
     for file in files:

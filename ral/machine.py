@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
 
 from ral.errors import UserError
 
@@ -14,9 +15,10 @@ ON_CPU = "hardware.accelerator=cpu hardware.precision=32-true"
 
 
 def check_started(env: MutableMapping[str, str], devices: int, num_nodes: int, variables: Sequence[str]) -> None:
-    """Raise UserError where what started this process, or is left over from it, has not what hardware asks for.
+    """Raise UserError where the launcher of this process, or variables left over from one, do not fit `hardware`.
 
-    variables: those that number processes and nodes.
+    env: environment variables; those of SLURM that Lightning reads are set here. devices: processes a node. variables:
+    names of those that number processes and nodes.
     """
     check_slurm(env, devices, num_nodes)
     check_torchrun(env, devices, num_nodes)
@@ -24,9 +26,9 @@ def check_started(env: MutableMapping[str, str], devices: int, num_nodes: int, v
 
 
 def srun_tasks(env: Mapping[str, str]) -> int:
-    """Return the number of processes in the srun step of this process; 0 where srun did not start it.
+    """Return the number of processes in the srun step of this process; 0 where srun did not start this process.
 
-    env: environment variables. In a SLURM job without srun it is 0 too.
+    env: environment variables. Also 0 for a process that a SLURM job's script started without srun.
     """
     if env.get("SLURM_STEP_ID") in (None, "", INTERACTIVE_STEP, "interactive"):
         return 0
@@ -34,16 +36,17 @@ def srun_tasks(env: Mapping[str, str]) -> int:
 
 
 def number(env: Mapping[str, str], name: str) -> int:
-    """Return a variable as a whole number; 0 where it is not set or is no whole number."""
+    """Return the environment variable `name` as a whole number; 0 where it is not set or is no whole number."""
     text = env.get(name, "")
     return int(text) if text.isdecimal() else 0
 
 
 def check_slurm(env: MutableMapping[str, str], devices: int, num_nodes: int) -> None:
-    """Set the SLURM variables that Lightning reads to what is the case. UserError where srun's processes do not fit.
+    """Set the SLURM variables from which Lightning takes how processes were started.
 
-    devices: processes a node. A process that srun did not start, or started alone, starts the others itself: Lightning
-    is kept from looking for more.
+    devices: processes a node. A process that srun did not start, or started alone, starts the others itself, so
+    Lightning is kept from waiting for processes of srun. UserError where srun started another number of processes than
+    asked, and for several nodes in a SLURM job without srun or torchrun.
     """
     tasks, asked = srun_tasks(env), devices * num_nodes
     if tasks > 1 or (tasks and num_nodes > 1):
@@ -102,7 +105,7 @@ def check_rank(env: Mapping[str, str], devices: int, num_nodes: int, variables: 
     """Raise UserError where one of the variables says that this is a later rank of a group that nothing started.
 
     Such a process would leave folder, metrics and report to a first rank that does not exist. devices: processes a
-    node.
+    node. variables: names of environment variables that number processes and nodes.
     """
     several = devices * num_nodes > 1
     if several and (srun_tasks(env) > 1 or "WORLD_SIZE" in env):
@@ -119,7 +122,10 @@ def check_rank(env: Mapping[str, str], devices: int, num_nodes: int, variables: 
 
 
 def check_alone(env: Mapping[str, str], script: str) -> None:
-    """Raise UserError where a launcher started several processes of a command that works in one process."""
+    """Raise UserError where a launcher started several processes of a command that works in one process.
+
+    script: the command's file, which the message names.
+    """
     tasks = srun_tasks(env)
     started = tasks or (number(env, "WORLD_SIZE") if {"RANK", "WORLD_SIZE"} <= env.keys() else 0)
     if started > 1:
@@ -149,7 +155,8 @@ HOPPER = (9, 0)
 def check_fused(asked: bool, accelerator: str, capability: tuple[int, int] | None) -> None:
     """Raise UserError where fused log-probs are asked for on a device without their kernel, or without liger-kernel.
 
-    capability: compute capability of this process's GPU; None without one.
+    asked: hardware.fused_log_probs. capability: compute capability of this process's GPU; None where it has no GPU.
+    UserError also where CUTLASS's Python package, which the kernel needs, is missing.
     """
     if not asked:
         return
@@ -166,7 +173,10 @@ def check_fused(asked: bool, accelerator: str, capability: tuple[int, int] | Non
 
 
 def check_four_bit(base: str, accelerator: str, gpus: int) -> None:
-    """Raise UserError where weights are to be kept in 4 bits (lora.base=nf4) without a GPU or without bitsandbytes."""
+    """Raise UserError where weights are to be kept in 4 bits (lora.base=nf4) without a GPU or without bitsandbytes.
+
+    base: lora.base. gpus: number that PyTorch sees.
+    """
     if base != "nf4":
         return
     if accelerator == "cpu" or not gpus:
@@ -176,3 +186,73 @@ def check_four_bit(base: str, accelerator: str, gpus: int) -> None:
         )
     if importlib.util.find_spec("bitsandbytes") is None:
         raise UserError("lora.base=nf4 needs bitsandbytes, which is not installed: pip install '.[fourbit]'")
+
+
+LARGEST_ADAPTER = 512
+"""Largest rank of adapters that vLLM loads (vllm.config.lora, MaxLoRARanks)."""
+DROPS = 2
+"""vLLM's level of sleep at which it drops its weights; at 1 it moves them to main memory."""
+
+
+@dataclass(frozen=True)
+class BesideTrainer:
+    """Request for a vLLM engine beside the trainer, and the places of both; None for what is not known yet.
+
+    adapters: merged or alone; rank: theirs, 0 for none. transport: auto, file, ipc or broadcast. sleep: level, None for
+    no sleep. cpu: whether there is no GPU; own_gpu: whether the engine has another GPU than the trainer; half: whether
+    arithmetic is in 16 bits.
+    """
+
+    adapters: str = "merged"
+    rank: int | None = None
+    transport: str = "auto"
+    sleep: int | None = None
+    cpu: bool | None = None
+    own_gpu: bool | None = None
+    half: bool | None = None
+
+    def fault(self) -> str | None:
+        """Return in one line why the engine cannot be as asked, and what to write instead; None where it can."""
+        return self.fault_of_adapters() or self.fault_of_sleep() or self.fault_of_transport()
+
+    def fault_of_adapters(self) -> str | None:
+        """Return why adapters cannot be sent alone; None where they can, or are merged."""
+        if self.adapters != "alone":
+            return None
+        key = "rollout.engine.adapters=alone"
+        if self.rank == 0:
+            return f"{key}: there are no adapters: write rollout.engine.adapters=merged, or lora.rank=16"
+        if self.rank is not None and self.rank > LARGEST_ADAPTER:
+            return (
+                f"{key}: vLLM loads no adapters above rank {LARGEST_ADAPTER}, and these have {self.rank}: write merged"
+            )
+        if self.cpu is False and self.half is False:
+            return f"{key}: on a GPU vLLM computes adapters in 16 bits: write hardware.precision=bf16-mixed, or merged"
+        if self.sleep == DROPS:
+            return (
+                f"{key}: rollout.engine.sleep_level={DROPS} drops frozen weights too, which are sent once: write "
+                "rollout.engine.sleep_level=1, or merged"
+            )
+        return None
+
+    def fault_of_sleep(self) -> str | None:
+        """Return why the engine cannot sleep between rollouts; None where it can, or need not."""
+        if self.sleep is None:
+            return None
+        if self.cpu:
+            return "rollout.engine.sleep=true: vLLM does not sleep on a CPU: write rollout.engine.sleep=false"
+        if self.own_gpu:
+            return (
+                "rollout.engine.sleep=true makes room on the trainer's GPU, and rollout.engine.device names another: "
+                "write rollout.engine.sleep=false, or rollout.engine.device=null"
+            )
+        return None
+
+    def fault_of_transport(self) -> str | None:
+        """Return why weights cannot be handed over as asked; None where they can."""
+        key = f"rollout.engine.transport={self.transport}"
+        if self.transport == "ipc" and self.own_gpu:
+            return f"{key} is within one GPU, and the engine has its own: write auto (NCCL)"
+        if self.transport == "broadcast" and self.cpu is False and self.own_gpu is False:
+            return f"{key}: NCCL is between two GPUs, and trainer and engine share one: write auto (CUDA IPC)"
+        return None

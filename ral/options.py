@@ -30,9 +30,9 @@ _FOREIGN = re.compile(rf"\W*([{''.join(_LOOK_ALIKES)}{''.join(_ALPHABETS)}])\s*(
 
 
 def foreign_letter(text: str) -> str | None:
-    """Return the Cyrillic or Greek letter that a text has in place of an option's letter; None where it has none.
+    """Return the Cyrillic or Greek letter that a text has in place of an option's Latin letter; None where it has none.
 
-    Such as the Cyrillic "С" of "С. red".
+    An example is the Cyrillic "С" of "С. red".
     """
     found = _FOREIGN.match(text)
     return None if found is None or found[1].isascii() else found[1]
@@ -90,7 +90,7 @@ def _only_letters(text: str) -> bool:
 
 
 def lettered(options: tuple[str, ...]) -> dict[str, str] | None:
-    """Return {letter: text} of options that each have a letter of their own; None where one has none or two share."""
+    """Return {letter: text} of options; None where an option has no letter or two options have the same one."""
     pairs = [letter_and_text(option) for option in options]
     found = {pair[0]: pair[1] for pair in pairs if pair is not None}
     return found if len(found) == len(options) else None

@@ -70,9 +70,9 @@ SIGNALLED = 128
 def train(cfg: DictConfig) -> float | None:
     """Make one run, from a checked configuration to its report.
 
-    Return the last evaluation's value of checkpoint.best, which a sweeper optimises; None without one. UserError for
-    what other settings, or more memory or disk, can mend. SystemExit(128 + signal) after an interruption, with all
-    saved.
+    Return the last evaluation's value of checkpoint.best, which a sweeper optimises; None where no evaluation has one.
+    UserError for a problem that other settings, or more memory or disk, can fix. SystemExit(128 + signal) after an
+    interruption, with all saved.
     """
     quiet_libraries()
     folder = run_folder()
@@ -88,7 +88,10 @@ def train(cfg: DictConfig) -> float | None:
 
 
 def run_in(cfg: DictConfig, folder: Path, resume: Path | None) -> float | None:
-    """Make the run, in a folder that this process has locked. resume: the checkpoint's folder; None: from step 0."""
+    """Make the run, in a folder that this process has locked. Return and errors: as `train`.
+
+    resume: the checkpoint's folder; None to begin at step 0.
+    """
     state = build_state(cfg, resume)
     stop = GentleStop()
     with ExitStack() as opened:
@@ -108,9 +111,9 @@ def run_in(cfg: DictConfig, folder: Path, resume: Path | None) -> float | None:
 
 
 def fit(cfg: DictConfig, trainer: L.Trainer, module: PolicyModule, data: PromptData, stop: GentleStop) -> None:
-    """Train. UserError where memory, disk or a port ends the run.
+    """Train. UserError where GPU memory, the disk or a port that is taken ends the run; other errors pass.
 
-    SystemExit where a signal does before the first step, or a second Ctrl-C at any time.
+    SystemExit where a signal ends the run before the first step, or a second Ctrl-C at any time.
     """
     stop.install()
     try:
@@ -127,13 +130,13 @@ def fit(cfg: DictConfig, trainer: L.Trainer, module: PolicyModule, data: PromptD
 
 
 def end_ranks(trainer: L.Trainer) -> None:
-    """Kill the other ranks that this process started, which would wait for it."""
+    """Kill the other ranks that this process started, which would wait for this one."""
     for process in getattr(trainer.strategy.launcher, "procs", ()):
         process.kill()
 
 
 def build_state(cfg: DictConfig, resume: Path | None) -> RunState:
-    """Return the state of the checkpoint in folder `resume`; None: that of a run's beginning."""
+    """Return the run state of the checkpoint in folder `resume`; that of a run's beginning where `resume` is None."""
     if resume is None:
         return RunState(best=Best(cfg.checkpoint.best))
     return RunState.of(read(resume), cfg.checkpoint.best)
@@ -150,7 +153,11 @@ def close_engine(engine: Engine) -> None:
 def build_run(
     cfg: DictConfig, folder: Path, state: RunState, resume: Path | None, opened: ExitStack
 ) -> tuple[PolicyModule, PromptData]:
-    """Return Lightning's two modules: the steps, and their data. opened: gets what is to be closed after the run."""
+    """Return Lightning's module, which makes the steps, and its datamodule.
+
+    state: the run state to begin from; resume: the checkpoint's folder, None to begin at step 0. opened: receives the
+    reward and the engine, to be closed after the run. UserError where model, data and algorithm do not fit each other.
+    """
     objective = build_objective(cfg)
     policy = load_policy(cfg)
     data = build_data(cfg, policy, state, folder)
@@ -175,7 +182,10 @@ def build_run(
 
 
 def build_data(cfg: DictConfig, policy: MLLM, state: RunState, folder: Path) -> PromptData:
-    """Return the datamodule with its two splits open. The first rank prints lines about fields that nothing reads."""
+    """Return the datamodule with its two splits open. The first rank prints lines about fields that nothing reads.
+
+    UserError where the data cannot be read, or do not fit the number of processes or algo.redraw.
+    """
     check_even(cfg)
     algo = cfg.algo
     data = PromptData(

@@ -1,4 +1,4 @@
-"""The start of a run: its folder, checks of the machine, and the checkpoint that it goes on from."""
+"""The start of a run: its folder, checks of the machine, and the checkpoint from which it resumes."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ FOLDER_VARIABLE = "RAL_RUN_FOLDER"
 def run_folder() -> Path:
     """Return the run's folder, the same for every rank. UserError where it cannot be written.
 
-    Ranks that Lightning starts get it from the first one (FOLDER_VARIABLE). Those of torchrun and srun start apart:
-    UserError unless hydra.run.dir names it.
+    Ranks that Lightning starts get the folder from the first rank (FOLDER_VARIABLE). Ranks of torchrun and srun start
+    by themselves: UserError unless hydra.run.dir names the folder.
     """
     rank = int(os.environ.get("LOCAL_RANK", 0))
     given = os.environ.get(FOLDER_VARIABLE) if rank else None
@@ -77,7 +77,9 @@ def started_apart() -> bool:
 def owned(folder: Path, resume: str | None, overwrite: bool) -> Iterator[None]:
     """Hold the lock of the folder inside the block, unless this process has it already or is a later rank.
 
-    A folder in which no run began is left as it was before. UserError as for `ral.files.run_folder.claim_for_run`.
+    A folder in which no run began is left as it was before. UserError where another process works in the folder, where
+    it cannot be written or is the home folder or the like, and where it holds a run that this one neither resumes nor
+    may remove. resume: None, "auto" or a checkpoint's folder. overwrite: whether files of an earlier run may go.
     """
     if not folders.first_rank() or folders.held(folder):
         yield
@@ -101,7 +103,7 @@ def write_facts(cfg: DictConfig, folder: Path) -> None:
 
 
 def check_machine(cfg: DictConfig) -> None:
-    """Raise UserError where this machine, or the launcher of this process, lacks what the configuration asks for."""
+    """Raise UserError where machine or launcher of this process do not fit `hardware` and `lora` of `cfg`."""
     hardware = cfg.hardware
     check_started(os.environ, hardware.devices, hardware.num_nodes, folders.RANK_VARIABLES)
     check_devices(hardware.accelerator, hardware.devices, hardware.num_nodes, torch.cuda.device_count())
@@ -122,10 +124,11 @@ def choose_pass_size(cfg: DictConfig) -> None:
 
 
 def find_checkpoint(resume: str | None, folder: Path) -> Path | None:
-    """Return the checkpoint folder that `resume` names; for auto the newest in `folder`; None where there is none.
+    """Return the checkpoint folder that `resume` names; None where the run begins at step 0.
 
-    UserError for a folder that is no whole checkpoint, and for auto in a search, whose runs have other values each
-    time.
+    resume: None, a checkpoint's folder, or "auto" for the newest checkpoint in the run's `folder`, if there is one.
+    UserError for a folder that is no checkpoint or is damaged, and for auto in a search (Optuna), whose runs draw other
+    values each time.
     """
     if resume is None:
         return None
@@ -140,7 +143,7 @@ def find_checkpoint(resume: str | None, folder: Path) -> Path | None:
 
 
 def check_unresumed(cfg: DictConfig) -> None:
-    """Raise UserError where resume_changed names no key. Print a warning where nothing is resumed: it has no effect."""
+    """Raise UserError where resume_changed names an unknown key; warn where nothing is resumed, so it has no effect."""
     if allowed_names(cfg.resume_changed, leaves(plain(cfg))) and cfg.resume is None and folders.first_rank():
         print("warning: resume_changed has no effect: nothing is resumed; write resume=auto to go on", file=sys.stderr)
 
@@ -148,7 +151,8 @@ def check_unresumed(cfg: DictConfig) -> None:
 def check_resumed(cfg: DictConfig, checkpoint: Path) -> None:
     """Raise UserError where the settings are not those of the checkpoint's run (see ral.config.resuming).
 
-    Prints a line where those are unknown, where max_steps changes the learning rate, and where no step is left.
+    Print a line where the settings of that run are unknown, where another max_steps changes the learning rate, and
+    where no step is left to make.
     """
     tell = partial(print, file=sys.stderr) if folders.first_rank() else lambda line: None
     kept = config_of(checkpoint)
@@ -185,7 +189,10 @@ def config_of(checkpoint: Path) -> dict[str, Any] | None:
 
 
 def parsed(file: Path, text: Callable[[], str]) -> dict[str, Any]:
-    """Return the mapping in a yaml text. UserError, which names `file`, where it cannot be read or is no mapping."""
+    """Return the mapping in a yaml text. UserError, which names `file`, where it cannot be read or is no mapping.
+
+    text: function that reads and returns the text.
+    """
     try:
         found = yaml.safe_load(text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

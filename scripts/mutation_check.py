@@ -4,8 +4,8 @@
     .venv/bin/python scripts/mutation_check.py jsd clip    those whose file or description contains one of the words
 
 ops.toml holds mistakes in the equations, rules.toml mistakes in what is accepted, refused, read and kept, passes.toml
-mistakes in how a step is cut and in what is done meanwhile. Works in a temporary folder; nothing in the repository
-changes. Prints a line for each and exits with 1 if one survives.
+mistakes in how a step is cut and in what is done meanwhile, handover.toml mistakes in the way of weights to vLLM. Works
+in a temporary folder; nothing in the repository changes. Prints a line for each and exits with 1 if one survives.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from transformers import AutoConfig
 from ral.errors import UserError
 from ral.files.repository import find
 from ral.models.processor import Processor
+from ral.rollout.vllm.adapters import arguments_for
 from ral.rollout.vllm.arguments import engine_arguments, head_rows
 from ral.rollout.vllm.process import check_package, server_environment
 from ral.rollout.vllm.questions import check_family
@@ -42,6 +43,7 @@ def main() -> None:
         "--dtype", default="auto", help="float32, bfloat16, or auto: bfloat16 on a GPU, float32 without"
     )
     parser.add_argument("--max-length", type=int, help="tokens of a prompt with its response")
+    parser.add_argument("--adapter-rank", type=int, help="lora.rank, where rollout.engine.adapters=alone")
     parser.add_argument("--cache-gb", type=float, default=1.0, help="memory of keys and values")
     given, further = parser.parse_known_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -53,25 +55,13 @@ def main() -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     rows, sizes = head_rows(AutoConfig.from_pretrained(processor.name)), (given.max_length, given.cache_gb)
-    made = engine_arguments(processor, rows, dtype, max_length=sizes[0], cache_gb=sizes[1], cpu=device.type == "cpu")
-    command = [
-        sys.executable,
-        "-m",
-        "vllm.entrypoints.openai.api_server",
-        "--host",
-        given.host,
-        "--port",
-        str(given.port),
-    ]
-    command += [
-        "--middleware",
-        "ral.rollout.vllm.served.Served",
-        "--served-model-name",
-        "policy",
-        *flags(made),
-        *further,
-    ]
-    env = server_environment(device.type == "cpu", os.environ)
+    own = arguments_for(given.adapter_rank) if given.adapter_rank else {}
+    cpu = device.type == "cpu"
+    made = engine_arguments(processor, rows, dtype, max_length=sizes[0], cache_gb=sizes[1], cpu=cpu, options=own)
+    server = ["-m", "vllm.entrypoints.openai.api_server", "--host", given.host, "--port", str(given.port)]
+    ours = ["--middleware", "ral.rollout.vllm.served.Served", "--served-model-name", "policy"]
+    command = [sys.executable, *server, *ours, *flags(made), *further]
+    env = server_environment(cpu, os.environ)
     os.execve(sys.executable, command, env)
 
 

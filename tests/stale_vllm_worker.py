@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ral.rollout.vllm import clip_times, inside, worker
+from ral.rollout.vllm import clip_times, handling, inside, worker
 
 
 class Keeps:
@@ -28,9 +28,12 @@ class Keeps:
 
 
 if __name__ == "__main__":
-    stale, drop = os.environ["STALE"], worker.drop_caches
+    stale, drop = os.environ["STALE"], handling.drop_caches
     if stale in ("prefix", "encoder"):
-        worker.drop_caches = lambda llm: drop(Keeps(llm, stale))
+        handling.drop_caches = lambda llm: drop(Keeps(llm, stale))
+    if stale == "adapters":
+        usual = handling.adapters_in
+        handling.adapters_in = lambda folder, load=False: usual(folder)
     if stale == "head":
         inside.renew_packed_head = lambda model: None
     if stale == "positions":

@@ -162,7 +162,7 @@ def test_a_valid_configuration_passes() -> None:
         ({"max_steps": 2e1}, "max_steps=20.0 has the wrong type: int expected; write max_steps=20"),
         ({"seed": float("inf")}, "seed=inf has the wrong type: int expected"),
         ({"seed": None}, "seed=null has the wrong type: int expected; write 0 to 4398046511103, such as seed=0"),
-        ({"debug": "yes"}, "debug='yes' has the wrong type: bool expected"),
+        ({"debug": "yes"}, "debug='yes' has the wrong type: bool expected; write debug=true or debug=false"),
         ({"resume": 3}, "resume=3 has the wrong type: str or null expected"),
         ({"sead": 3}, "unknown key sead; did you mean seed?"),
         ({"algo__grup_size": 3}, "unknown key algo.grup_size; did you mean group_size?"),

@@ -167,6 +167,22 @@ def test_text_alone_and_a_missing_picture(tmp_path: Path) -> None:
         read(tmp_path / "saved", "train")[1]
 
 
+@pytest.mark.parametrize("name", ["picture", "image_path"])
+def test_a_column_of_media_that_nothing_reads(tmp_path: Path, name: str) -> None:
+    """Of every reader: as structs and as paths; null for the field `image` asks for text alone."""
+    media = [encoded(n) for n in range(3)] if name == "picture" else [f"{n}.png" for n in range(3)]
+    columns = {**rows(3), "answer": ["red"] * 3, "question": ["Which?"] * 3, name: media}
+    columns.pop("text", None), columns.pop("label", None)
+    datasets.Dataset.from_dict(columns).save_to_disk(tmp_path / "saved")
+    datasets.Dataset.from_dict(columns).to_parquet(tmp_path / "a.parquet")
+    own = {"question": "question", "answer": "answer"}
+    for path in (tmp_path / "saved", tmp_path / "a.parquet"):
+        with pytest.raises(BadSample, match=f"field '{name}': nothing reads it, and it looks like a medium"):
+            jsonl("train", path=path, unpacked=tmp_path / "unpacked", validation_size=1)[0]
+        alone = read(path, "train", columns=own | {"image": None}, validation_size=1)
+        assert alone[0].media == () and alone[0].answer == "red"
+
+
 def test_mistakes_are_named(tmp_path: Path) -> None:
     table(3).save_to_disk(tmp_path / "saved")
     with pytest.raises(

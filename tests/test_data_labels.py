@@ -75,6 +75,57 @@ def test_a_medium_under_an_unread_name_is_named(tmp_path: Path, name: str) -> No
         parse_own(Entry(tmp_path / "data.json", 1, data, tmp_path))
 
 
+PICTURE = {"bytes": b"\x89PNG...", "path": None}
+
+
+@pytest.mark.parametrize("name", ["image_1", "img", "decoded_image", "original_image", "picture", "shown"])
+@pytest.mark.parametrize("beside", [{"images": []}, {"image": None}, {}])
+def test_a_medium_that_nothing_reads_is_named_beside_no_media(
+    tmp_path: Path, name: str, beside: dict[str, Any]
+) -> None:
+    """Whatever says that there are none: a table without a column of a known name has "images": []."""
+    for value in (PICTURE, [PICTURE], "a.png", {"path": "a.png"}):
+        data = {"question": "Which?", "answer": "red", name: value, **beside}
+        with pytest.raises(BadSample, match=rf"field '{name}': nothing reads it.*or leave it out for text alone"):
+            parse_own(Entry(tmp_path / "data.json", 1, data, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("fields", "of_table"),
+    [({"image_path": "coco/000001"}, False), ({"imgUrl": "https://a.b/c?d=1"}, False), ({"img": b"123"}, True)],
+)
+def test_a_name_says_that_a_value_is_a_medium(tmp_path: Path, fields: dict[str, Any], of_table: bool) -> None:
+    file = tmp_path / ("data.parquet" if of_table else "data.json")
+    data = {"question": "Which?", "answer": "red", "images": [], **fields}
+    with pytest.raises(BadSample, match=f"field '{next(iter(fields))}': nothing reads it") as raised:
+        parse_own(Entry(file, 1, data, tmp_path))
+    assert ("dataset.source.columns.image=img)" in str(raised.value)) is of_table
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *[{"image_1": None}, {"image": None}, {"image_id": "0001"}, {"image_caption": "a cat/a dog at home"}],
+        *[{"picture": "none"}, {"has_image": False}, {"note": "see data: it is old"}, {"hash": b"12"}, {"clip": ""}],
+        *[{"img": {"bytes": None, "path": None}}, {"frames": []}, {"note": "the file is called a.png"}],
+        *[{"question": "What is logo.png?", "answer": "logo.png"}, {"id": "a.png"}],
+    ],
+    ids=str,
+)
+def test_what_is_no_medium_leaves_text_alone(tmp_path: Path, fields: dict[str, Any]) -> None:
+    data = {"question": "Which?", "answer": "red", "images": [], **fields}
+    assert not parse_own(Entry(tmp_path / "data.json", 1, data, tmp_path)).media
+
+
+def test_a_mark_of_sound_is_named(tmp_path: Path) -> None:
+    data = {"question": "<audio>Which?", "answer": "red", "images": [], "audios": ["a.wav"]}
+    for beside in ({}, {"images": ["1.png"], "question": "<image><audio>Which?"}):
+        Image.new("RGB", (28, 28)).save(tmp_path / "1.png")
+        with pytest.raises(BadSample, match="field 'audios': no sound is read, and the text has its mark <audio>"):
+            parse_own(Entry(tmp_path / "data.json", 1, {**data, **beside}, tmp_path))
+    assert parsed(tmp_path, answer="red", question="What is <audio> in HTML?").question
+
+
 def test_pictures_called_a_clip_are_refused(tmp_path: Path) -> None:
     for name in ("1.png", "2.png"):
         Image.new("RGB", (28, 28)).save(tmp_path / name)

@@ -155,6 +155,9 @@ def test_out_of_memory_names_what_is_left_to_lower() -> None:
     assert "offload_activations=true" in message and "micro_batch_responses=4" in message
     cfg.hardware.micro_batch_responses, cfg.hardware.offload_activations = 1, True
     assert "micro_batch" not in out_of_memory(cfg, "x") and "offload" not in out_of_memory(cfg, "x")
+    assert "algo.group_size below 8" in out_of_memory(cfg, "x")
+    cfg.algo.group_size = 1
+    assert "group_size" not in out_of_memory(cfg, "x")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

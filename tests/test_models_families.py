@@ -237,6 +237,8 @@ def test_a_layer_that_cannot_be_the_policy_is_named_with_those_that_can():
         check_spec(AttentionSpec(layers=(4,)), [model_with(config)])
     with pytest.raises(UserError, match="names head 99"):
         check_spec(AttentionSpec(heads=(99,)), [model_with(config)])
+    with pytest.raises(UserError, match="heads names none: write all, or some of 0 to"):
+        check_spec(AttentionSpec(heads=()), [model_with(config)])
 
 
 def test_layers_of_the_policy_are_counted_among_those_with_softmax_attention():

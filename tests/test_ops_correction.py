@@ -124,7 +124,7 @@ def test_an_engine_without_log_probs_and_an_unknown_correction_are_one_line() ->
         (["algo.token.correction=mask"], r"algo.token.correction.*mask"),
         (
             ["algo=ral_explore", "rollout=vllm"],
-            r"^algo.sampling.noise: ral.rollout.vllm.engine.VLLMEngine has no noise",
+            r"^algo.sampling.noise: ral.rollout.vllm.engine.vllm_engine has no noise",
         ),
     ],
 )

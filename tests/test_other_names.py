@@ -11,7 +11,7 @@ from conftest import CONF
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from ral.config.other_names import NAMES, SAME, known_here
+from ral.config.other_names import NAMES, SAME, known_here, undashed
 from ral.config.signature import walk
 from ral.files import hub
 from ral.types import UserError
@@ -46,6 +46,8 @@ def test_all_that_is_offered_exists_and_no_name_stands_twice(known: list[str]) -
         ("bf16", "true", "hardware.precision=<value>"),
         ("model.path", "/x", "model.pretrained=/x"),
         ("trainer.lr", "1e-4", "algo.learning_rate=1e-4"),
+        ("output_dir", "out", "hydra.run.dir=out"),
+        ("save_dir", "", "hydra.run.dir=<folder>"),
         ("zzz", "1", None),
         ("eval.limit", "1", None),
     ],
@@ -53,6 +55,25 @@ def test_all_that_is_offered_exists_and_no_name_stands_twice(known: list[str]) -
 def test_names_of_elsewhere(known: list[str], key: str, value: str, offered: str | None) -> None:
     found = known_here(key, value, known, CONF)
     assert found == offered or (offered is not None and found is not None and found.startswith(offered))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings"),
+    [
+        ("--learning_rate 1e-6", "algo.learning_rate=1e-6"),
+        ("--learning-rate=1e-6 --seed 3", "algo.learning_rate=1e-6 seed=3"),
+        ("--bf16 --output_dir out", "hardware.precision=<value> hydra.run.dir=out"),
+        ("--num_train_epochs 1 max_steps=3", "max_steps=<value>"),
+        ("--output_dir max_steps=3", "hydra.run.dir=<value>"),
+        ("--nothing 3 -m lr=2", ""),
+    ],
+)
+def test_arguments_with_dashes(arguments: str, settings: str) -> None:
+    assert " ".join(undashed(arguments.split())) == settings
+
+
+def test_a_folder_of_results_is_named_as_the_program_does() -> None:
+    assert known_here("output_dir", "out", ["output", "checkpoint"], CONF) == "output=out"
 
 
 def test_a_misspelt_name_of_elsewhere(known: list[str]) -> None:

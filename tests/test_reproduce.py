@@ -46,6 +46,7 @@ from ral.study.claims import (
 from ral.study.facts import commits, data_of, grounded_share
 from ral.study.figures import draw, resolution, save, start_of
 from ral.study.page import Page, write
+from ral.study.path_again import AGAIN
 from ral.study.path_claims import PATH, STUDENT
 from ral.study.plan import (
     Cell,
@@ -221,7 +222,7 @@ def test_a_baseline_must_be_a_row() -> None:
         read_tables(raw)
 
 
-QUICK = ("main", PATH)
+QUICK = ("main", PATH, AGAIN)
 
 
 @pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in TABLES])
@@ -231,7 +232,7 @@ def test_every_row_composes_and_passes_the_check(name: str, monkeypatch: pytest.
         for row in TABLES[name].rows:
             cfg = compose("train", list(row.overrides))
             check(cfg)
-            if name == PATH:
+            if name in (PATH, AGAIN):
                 assert cfg.dataset.path == "outputs/data/reproduce_path" and cfg.dataset.source.seed == 21, row.label
                 assert cfg.eval.prompts == cfg.dataset.source.sizes.validation == 256, row.label
                 assert (cfg.max_steps, cfg.algo.learning_rate) == ((1, 0) if row.label == STUDENT else (12, 5e-5))

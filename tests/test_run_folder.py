@@ -14,6 +14,7 @@ import pytest
 
 from ral.errors import UserError
 from ral.files import run_folder
+from ral.files.own_folder import as_folder
 from ral.files.run_folder import abandon, begin, claim, claim_for_run, first_rank, fresh, leave, release, written
 
 HOLDER = """
@@ -210,3 +211,22 @@ def test_results_have_a_folder_of_their_own(tmp_path: Path, monkeypatch: pytest.
         with pytest.raises(UserError, match=r"output=/\S*: what is written needs a folder of its own: write output=/"):
             claim(Path(named), "output")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("resume", "typed"), [(True, "true"), (False, "false"), (1, "1"), (1.5, "1.5")])
+def test_a_resume_that_is_no_text_says_what_to_type(tmp_path: Path, resume: object, typed: str) -> None:
+    """Also where a run lies there, and before anything is locked."""
+    fill(tmp_path / "run", *RUN)
+    for folder in (tmp_path / "run", tmp_path / "new"):
+        with pytest.raises(
+            UserError, match=rf"^resume={typed} has the wrong type: .*; write resume=auto to go on from"
+        ):
+            claim_for_run(folder, resume, False)  # type: ignore[arg-type]
+    assert not (tmp_path / "new").exists() and not run_folder._here.claims
+
+
+@pytest.mark.parametrize("value", [True, 3, None])
+def test_a_folder_that_is_no_text_is_refused(value: object) -> None:
+    with pytest.raises(UserError, match=r"^output=\w+ has the wrong type: str expected"):
+        as_folder(value, "output")
+    assert as_folder("a/b", "output") == Path("a/b")

@@ -28,7 +28,7 @@ from ral.rollout.engine import Sampling
 from ral.rollout.native import NativeEngine
 from ral.rollout.noise import Noise
 from ral.rollout.vllm import process
-from ral.rollout.vllm.engine import VLLMEngine
+from ral.rollout.vllm.engine import VLLMEngine, vllm_engine
 from ral.types import Example, Media, Prepared, Rollout, UserError
 
 pytestmark = [
@@ -115,7 +115,7 @@ def make(started: dict[str, VLLMEngine], policy: MLLM) -> Callable[..., VLLMEngi
 
     def engine(media: Any = "embeddings") -> VLLMEngine:
         if media not in started:
-            started[media] = VLLMEngine(policy, media=media, cache_gb=0.25)
+            started[media] = vllm_engine(policy, media=media, cache_gb=0.25)
         started[media].update_weights(policy, 0)
         return started[media]
 
@@ -218,7 +218,7 @@ def test_a_killed_engine_gives_the_same_answers_once_it_is_back(policy: MLLM, ma
 def test_other_families_are_exact_too(family: str, kinds: Any, media: Any, load: Callable[..., MLLM]) -> None:
     """With adapters, whose sum with the weights is what is sent."""
     model = load(family)
-    engine, native = VLLMEngine(model, media=media, cache_gb=0.25), NativeEngine(model)
+    engine, native = vllm_engine(model, media=media, cache_gb=0.25), NativeEngine(model)
     add_adapters(model, Adapters(4, 8, ("q_proj", "down_proj")))
     move(model, 4, only="lora_B", size=0.1)
     try:
@@ -252,7 +252,7 @@ def test_whatever_stays_as_it_was_is_noticed(
     monkeypatch.setattr(process, "MODULE", "stale_vllm_worker")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), str(CONF.parent)]))
     monkeypatch.setenv("STALE", stale)
-    engine = VLLMEngine(policy, media=media, cache_gb=0.25)
+    engine = vllm_engine(policy, media=media, cache_gb=0.25)
     try:
         engine.update_weights(policy, 0)
         assert only == "none" or gap(policy, engine, count=2)[0] < BOUND
@@ -281,8 +281,8 @@ def test_training_by_vllm_logs_how_far_the_engine_is(run: Callable[..., Path], s
 
 def test_a_killed_trainer_leaves_no_engine_and_no_weights(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from ral.models.mllm import MLLM; from ral.rollout.vllm.engine import VLLMEngine\n"
-        f"policy = MLLM.load({TINY!r}); engine = VLLMEngine(policy, cache_gb=0.25, folder={str(tmp_path / 'w')!r})\n"
+        "import sys, time; from ral.models.mllm import MLLM; from ral.rollout.vllm.engine import vllm_engine\n"
+        f"policy = MLLM.load({TINY!r}); engine = vllm_engine(policy, cache_gb=0.25, folder={str(tmp_path / 'w')!r})\n"
         "engine.update_weights(policy, 0); print(engine.process.process.popen.pid, flush=True); time.sleep(100)"
     )
     env = ENVIRONMENT | {"PYTHONPATH": str(CONF.parent)}

@@ -27,7 +27,7 @@ from ral.rollout.seeds import prompt_seeds
 from ral.rollout.vllm import process
 from ral.rollout.vllm.answers import rollout_of
 from ral.rollout.vllm.arguments import engine_arguments
-from ral.rollout.vllm.engine import VLLMEngine, engine_dtype
+from ral.rollout.vllm.engine import VLLMEngine, engine_dtype, vllm_engine
 from ral.rollout.vllm.pixels import frames_of
 from ral.rollout.vllm.process import environment
 from ral.rollout.vllm.questions import MOST_SEED, ask, check_family, media_of, numbers, prompt_ids
@@ -252,7 +252,7 @@ def engine(policy: MLLM, tmp_path: Path) -> Iterator[Callable[[], VLLMEngine]]:
     made: list[VLLMEngine] = []
 
     def make() -> VLLMEngine:
-        made.append(VLLMEngine(policy, folder=str(tmp_path / "pushed")))
+        made.append(vllm_engine(policy, folder=str(tmp_path / "pushed")))
         made[-1].update_weights(policy, 3)
         return made[-1]
 
@@ -320,7 +320,7 @@ def test_a_missing_package_is_one_line_that_says_how_to_get_it(policy: MLLM, mon
     with pytest.raises(
         UserError, match=r"^rollout=vllm: the package vllm is not installed .*\[vllm\]'.* make vllm, then"
     ):
-        VLLMEngine(policy)
+        vllm_engine(policy)
 
 
 def test_the_process_is_none_of_the_run_s_ranks_and_sees_one_gpu() -> None:

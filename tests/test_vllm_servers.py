@@ -23,9 +23,11 @@ from hydra import compose, initialize_config_dir
 
 from ral.config.check import check
 from ral.errors import UserWarned
+from ral.models.adapters.lora import Adapters, add_adapters
 from ral.models.mllm import MLLM
 from ral.rollout.engine import Sampling
 from ral.rollout.requests import requests
+from ral.rollout.vllm.adapters import FILES
 from ral.rollout.vllm.arguments import banned_tokens, head_rows
 from ral.rollout.vllm.facts import difference, facts_of
 from ral.rollout.vllm.questions import prompt_ids
@@ -42,6 +44,7 @@ class FakeServer:
             policy.network.config, "float32", banned_tokens(policy.processor, head_rows(policy.network.config))
         )
         self.pushed: str | None = None
+        self.base: str | None = None
         self.files: dict[str, int] = {}
         self.asked: list[int] = []
         self.events: list[str] = []
@@ -88,8 +91,10 @@ class FakeServer:
             return 200, {}
         message = unpacked(data)
         if path == "/ral/push":
-            assert set(message.head["files"]) <= self.files.keys()
-            self.pushed = message.head["weights"]
+            assert {*message.head["files"], *message.head["adapters"]} <= self.files.keys()
+            if not message.head["files"] and message.head["base"] != self.base:
+                return 409, {"error": "other weights"}
+            self.pushed, self.base = message.head["weights"], message.head["base"]
             return 200, {}
         if message.head["weights"] != self.pushed:
             return 409, {"error": "other weights"}
@@ -176,6 +181,37 @@ def test_a_server_started_anew_gets_the_weights_before_it_answers(
     assert len(ask(engine, policy).texts) == 8
     assert one.events == ["facts", "bucket", "push", "ask", "bucket", "push", "ask"]
     engine.close()
+
+
+def test_a_server_gets_frozen_weights_once_and_then_adapters_alone(
+    policy: MLLM, servers: Callable[..., FakeServer]
+) -> None:
+    """A server that is new at its address, and lacks the frozen weights, gets them too."""
+    add_adapters(policy, Adapters(4, 8, ("q_proj",)))
+    one = servers()
+    one.facts["adapters"] = 8
+    engine = opened(policy, one.url, adapters="alone")
+    two, three = ["bucket"] * 2, ["bucket"] * 3
+    first = ["facts", *two, "push", *three, "push"]
+    assert one.events == first and sorted(one.files) == [*FILES, "weights-00000.safetensors"]
+    engine.update_weights(policy, 1)
+    assert one.events == [*first, *two, "push"]
+    one.base = one.pushed = None
+    engine.update_weights(policy, 2)
+    assert one.events == [*first, *two, "push", *two, "push", *three, "push"]
+    assert one.pushed is not None and one.pushed.endswith(":2") and len(ask(engine, policy).texts) == 8
+    one.pushed = None
+    assert len(ask(engine, policy).texts) == 8 and one.events[-5:] == [*three, "push", "ask"]
+    engine.close()
+
+
+def test_a_server_without_room_for_the_adapters_is_one_line(policy: MLLM, servers: Callable[..., FakeServer]) -> None:
+    one = servers()
+    with pytest.raises(UserError, match=r"^rollout.engine.adapters=alone: there are no adapters"):
+        opened(policy, one.url, adapters="alone")
+    add_adapters(policy, Adapters(4, 8, ("q_proj",)))
+    with pytest.raises(UserError, match=r"has no room for adapters of rank 4: start it .* --adapter-rank 4, or write"):
+        opened(policy, one.url, adapters="alone")
 
 
 def test_a_server_that_comes_back_costs_a_line_and_no_step(policy: MLLM, servers: Callable[..., FakeServer]) -> None:
@@ -280,7 +316,7 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def serve(port: int, log: Path) -> subprocess.Popen[bytes]:
+def serve(port: int, log: Path, *more: str) -> subprocess.Popen[bytes]:
     """Start a server of the shipped model."""
     command = [
         sys.executable,
@@ -293,28 +329,37 @@ def serve(port: int, log: Path) -> subprocess.Popen[bytes]:
     env = ENVIRONMENT | {"PYTHONPATH": str(CONF.parent)}
     with log.open("ab") as file:
         return subprocess.Popen(
-            [*command, "--cache-gb", "0.25"], cwd=CONF.parent, env=env, stdout=file, stderr=file, start_new_session=True
+            [*command, "--cache-gb", "0.25", *more],
+            cwd=CONF.parent,
+            env=env,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
         )
 
 
 @pytest.mark.vllm
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="no vllm here: make vllm, then make test-vllm")
-def test_a_real_server_is_exact_before_and_after_pushes_and_a_kill(tmp_path: Path) -> None:
+@pytest.mark.parametrize("adapters", ["merged", "alone"])
+def test_a_real_server_is_exact_before_and_after_pushes_and_a_kill(adapters: str, tmp_path: Path) -> None:
     """A SIGKILL between two rollouts costs a line: the next server at its address gets the weights and goes on."""
     from test_vllm import BOUND, TINY, gap, move
 
     policy, port = MLLM.load(TINY), free_port()
-    server = serve(port, tmp_path / "log")
+    more = ["--adapter-rank", "4"] if adapters == "alone" else []
+    if more:
+        add_adapters(policy, Adapters(4, 8, ("q_proj", "down_proj")))
+    server = serve(port, tmp_path / "log", *more)
     try:
         with pytest.warns(UserWarned, match=r"waiting for it"):
-            engine = opened(policy, f"http://127.0.0.1:{port}", patience_s=240.0)
+            engine = opened(policy, f"http://127.0.0.1:{port}", patience_s=240.0, adapters=adapters)
         for step in range(3):
             assert gap(policy, engine, count=4)[0] < BOUND
-            move(policy, step)
+            move(policy, step, only="lora_" if more else "")
             engine.update_weights(policy, step + 1)
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
-        server = serve(port, tmp_path / "log")
+        server = serve(port, tmp_path / "log", *more)
         with pytest.warns(UserWarned, match=r"waiting for it"):
             assert gap(policy, engine, count=4)[0] < BOUND
         engine.close()

@@ -160,10 +160,10 @@ def test_a_formula_without_source_is_found(text: str, sourced: bool) -> None:
 WORDS = """
 accept add analyse answer ask attend average ban bind bring call capture catch check choose close collect compare
 compose compute copy correct count cut decode describe do draw end enter estimate evaluate explain export feed fill
-find fold gather give go group hand hold import join judge keep kill leave let list load lock log look make mark
+find fold free gather give go group hand hold import join judge keep kill leave let list load lock log look make mark
 measure move name normalise note open penalise pretend print pull put raise read release remove renormalise reorder
-replace rest restrict return roll round run sample save say scan score send set shard show silence split start step
-stop subtract sum switch take tell time train turn wait warn weight widen word wrap write yield
+replace rest restrict return roll round run sample save say scan score send set shard share show silence split start
+step stop subtract sum switch take tell time train turn wait wake warn weight widen word wrap write yield
 """
 VERBS = frozenset(WORDS.split())
 """First words of the docstrings of functions: what a function does, as an order. A new one is added here."""

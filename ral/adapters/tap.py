@@ -28,9 +28,10 @@ from ral.ops.attention import AttentionSpec, CapturedAttention
 
 @dataclass(frozen=True)
 class Tokens:
-    """Masks of the tokens of N rows. prompt [N P], response [N C]: no padding; trained [N C]: sampled by the policy.
+    """Masks of the tokens of N rows. prompt [N P], response [N C]: tokens that are no padding.
 
-    visual [N P]: visual tokens of the prompts, which AttentionSpec.keys="visual" asks for.
+    trained [N C]: tokens sampled by the policy. visual [N P]: visual tokens of the prompts, which
+    AttentionSpec.keys="visual" asks for.
     """
 
     prompt: Bool[Tensor, "N P"]
@@ -47,8 +48,9 @@ class Tokens:
 class Tap:
     """A recorder of one network's attention. network: with its head, as Transformers loads it, or PEFT's around it.
 
-    spec: layers, heads, query and keys of the rows. recorders, tokens: of the passes since `open`. UserError for layers
-    that the network does not have, or whose attention is not over all earlier tokens.
+    spec: layers, heads, query and keys of the rows. recorders: a recorder and its masks for each pass since `open`.
+    tokens: masks of the rows inside `open`; None outside. UserError for layers that the network does not have, or whose
+    attention is not over all earlier tokens.
     """
 
     network: nn.Module
@@ -86,9 +88,7 @@ class Tap:
 
     @contextmanager
     def open(self, tokens: Tokens) -> Iterator[None]:
-        """Let the passes made inside the block be recorded over the rows that `tokens` describes: all at once, or in
-        parts.
-        """
+        """Capture the passes made inside the block. tokens: masks of all their rows, in the order of the passes."""
         self.recorders, self.tokens = [], tokens
         try:
             yield
@@ -96,8 +96,10 @@ class Tap:
             self.tokens = None
 
     def captured(self) -> CapturedAttention:
-        """Return the attention of the only pass that was made, with its graph. UserError where it has no gradient.
+        """Return the attention of the only pass since `open`, with its graph.
 
+        UserError where it has no gradient although autograd is on, or the network's layers do not call Transformers'
+        attention interface.
         ValueError where there were several passes, or none.
         """
         (only,) = self.recorders
@@ -110,8 +112,9 @@ class Tap:
         return found
 
     def rows(self) -> Float[Tensor, "L N C K"]:
-        """Return the attention policy (RAL, Eq. 2) of all passes since `open`, in the order of their rows, without a
-        graph.
+        """Return the attention policy (RAL, Eq. 2) of all passes since `open`, without a graph, rows in their order.
+
+        UserError where the network's layers do not call Transformers' attention interface.
         """
         with torch.no_grad():
             return torch.cat([self._captured(*one).rows() for one in self.recorders], dim=1)

@@ -29,7 +29,7 @@ OLD_ROWS = "old_attention_rows"
 BY_SEQUENCE = ("grpo", "sapo")
 BY_TOKEN_OF_THE_STEP = ("dapo", "cispo", "vespo")
 LOSSES = (*BY_SEQUENCE, *BY_TOKEN_OF_THE_STEP, "bnpo", "dr_grpo")
-"""Values of GRPOConfig.loss_type whose averages over tokens the term takes over."""
+"""Values of GRPOConfig.loss_type for which the term is averaged over tokens as TRL's loss is."""
 
 
 class RALTrainer(GRPOTrainer):

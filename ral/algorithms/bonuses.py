@@ -19,9 +19,10 @@ ROUNDING = 1e-6  # means of fp32 accuracies that are equal on paper differ by le
 class OrderBonus:
     """Bonus for right responses to a video if the order of frames helps: a >= ratio * s.
 
-    a and s: mean accuracy of the responses to ordered and to shuffled frames. Video-R1 (arXiv 2503.21776), section 3.2,
-    Eq. 1 and 2, with alpha = 0.3 and a >= s; the ratio 0.8 and the bound 0.1 are of its published code. bonus: added to
-    the accuracy. Where nothing is right in either order the prompt passes, and no response earns the bonus.
+    a and s: mean accuracy of the responses to ordered and to shuffled frames. bonus: added to the accuracy of a right
+    response. Video-R1 (arXiv 2503.21776), section 3.2, Eq. 1 and 2, has the bonus alpha = 0.3 and a >= s; the ratio 0.8
+    and the bound 0.1 are of its published code. Where nothing is right in either order the prompt passes, and no
+    response earns the bonus.
     """
 
     ratio: float = 0.8
@@ -47,8 +48,8 @@ class OrderBonus:
 class LengthBonus:
     """Bonus for right responses of `shortest` to `longest` tokens, where at least `least_right` of a group are right.
 
-    Video-R1 (arXiv 2503.21776), section 3.3, Eq. 5: omega = 0.2, 320 to 512; that two must be right is of its published
-    code. bonus: added to the reward. UserError where `shortest` to `longest` is no range.
+    bonus: added to the reward. Video-R1 (arXiv 2503.21776), section 3.3, Eq. 5, has the bonus omega = 0.2 and 320 to
+    512 tokens; that two must be right is of its published code. UserError unless 0 <= shortest <= longest.
     """
 
     bonus: float = 0.2

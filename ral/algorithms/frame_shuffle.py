@@ -26,7 +26,7 @@ def with_clip(examples: Sequence[Example]) -> list[int]:
 
 
 def frame_order(count: int, generator: torch.Generator) -> list[int]:
-    """Return a random order of `count` frames, never 0, 1, 2, ...; a single frame stays."""
+    """Return a random order of `count` frames that differs from 0, 1, 2, ... (a single frame has no other order)."""
     while True:
         order: list[int] = torch.randperm(count, generator=generator).tolist()
         if count < 2 or order != sorted(order):
@@ -36,8 +36,9 @@ def frame_order(count: int, generator: torch.Generator) -> list[int]:
 def reorder(patches: Tensor, order: Sequence[int], slots: int, settings: PatchSettings) -> Tensor:
     """Return one video's patches or tiles with its frames reordered: frame order[i] comes to place i.
 
-    patches: rows of the video in PromptBatch.media; order: of all its frames. slots: temporal slots of the video, each
-    of temporal_patch_size frames; a slot that is not full repeats the last frame.
+    patches: the video's patches (or tiles) of PromptBatch.media. order: index of a frame for each place. slots:
+    temporal slots of the video, each of settings.temporal_patch_size frames; a slot that is not full repeats the last
+    frame.
     """
     size = settings.temporal_patch_size
     frames = patches.flatten(1).unflatten(0, (slots, -1)).unflatten(-1, (3, size, -1)).movedim(3, 1).flatten(0, 1)
@@ -49,7 +50,8 @@ def reorder(patches: Tensor, order: Sequence[int], slots: int, settings: PatchSe
 class Part:
     """One image or video of a PromptBatch. prompt: index of its prompt; clip: whether it is a video.
 
-    key: of PromptBatch.media that holds its pixels; rows: its rows there; slots: its temporal slots.
+    key: key of PromptBatch.media that holds its pixels; rows: where they lie along the first axis there; slots: number
+    of its temporal slots.
     """
 
     prompt: int
@@ -60,7 +62,7 @@ class Part:
 
 
 def parts(prompts: PromptBatch, settings: PatchSettings) -> Iterator[Part]:
-    """Yield all media of a batch in their order. Images and videos share a media key where the model reads tiles."""
+    """Yield the images and videos of a batch in their order, which share a media key where the model reads tiles."""
     used: dict[str, int] = defaultdict(int)
     for prompt, (example, grids) in enumerate(zip(prompts.examples, prompts.grids, strict=True)):
         for medium, grid in zip(example.media, grids, strict=True):
@@ -72,10 +74,10 @@ def parts(prompts: PromptBatch, settings: PatchSettings) -> Iterator[Part]:
 
 
 def shuffled_clips(prompts: PromptBatch, settings: PatchSettings, seed: int) -> PromptBatch | None:
-    """Return the prompts that have a video, with its frames in a random order; None without any. Images stay.
+    """Return the prompts that have a video, with its frames in a random order; None where no prompt has one.
 
-    The order depends on seed, the prompt's uid and the numbers of frames alone. prompts: with their media, before
-    `MLLM.prepare`.
+    prompts: a batch with its media, before `MLLM.prepare`. Images stay as they are. The order depends on seed, the
+    prompt's uid and the numbers of frames alone.
     """
     chosen = with_clip(prompts.examples)
     if not chosen:

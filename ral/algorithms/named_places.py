@@ -1,7 +1,7 @@
 """Passes with one signal more: the visual tokens that each response names by its own words.
 
 A function of the data finds them in the response's text; a loss term then draws attention rows to them
-(ral.ops.looking.named_place). It is an upper bound for loss terms on attention.
+(ral.ops.looking.named_place). This term is an upper bound for loss terms on attention.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ Places = Callable[[Example, str], Sequence[tuple[int, int, Box]]]
 
 @dataclass(frozen=True)
 class NamedPlaces(Forward):
-    """Passes of a policy with one signal more, `named`: the visual tokens that each response token has to look at."""
+    """Passes of a policy with one signal more, `named`: the visual tokens that each response token has to look at.
+
+    places: function of an example and a response that finds the words with a box, and the box of each (`Places`).
+    """
 
     places: Places
     offers: ClassVar[frozenset[str]] = OF_A_POLICY | {"named"}
@@ -40,8 +43,8 @@ class NamedPlaces(Forward):
 def named(places: Places, experience: Experience, processor: Processor) -> Tensor:
     """Mark the visual tokens of the first medium that each response token has to look at, [N C P] bool.
 
-    N responses, C response tokens, P prompt tokens. Of a video the tokens of all time slots are marked. None is marked
-    for words without a box, and for prompts without a medium.
+    N responses, C response tokens, P prompt tokens. Of a video the tokens of all time slots are marked. No token is
+    marked for words without a box, and for prompts without a medium.
     """
     rollout, prepared = experience.rollout, experience.prepared
     out = torch.zeros(*rollout.token_ids.shape, prepared.visual.shape[1], dtype=torch.bool)
@@ -58,7 +61,10 @@ def named(places: Places, experience: Experience, processor: Processor) -> Tenso
 
 
 def _looks(found: Sequence[tuple[int, int, Box]], starts: Sequence[int], grid: Grid) -> list[tuple[Tensor, Tensor]]:
-    """Return for each word the indices of its tokens, and the visual tokens [T * H * W] bool inside its box."""
+    """Return for each word the indices of its tokens, and a mask [T * H * W] of the visual tokens inside its box.
+
+    found: (first character, end, box) of each word; starts: first character of each token; grid: T, H, W of the medium.
+    """
     first, behind = torch.tensor(starts), torch.tensor([*starts[1:], torch.iinfo(torch.int64).max])
     inside = [evidence_tokens([Evidence(box)], grid, 0.0).flatten() for _, _, box in found]
     words = [((first < high) & (behind > low)).nonzero().squeeze(-1) for low, high, _ in found]

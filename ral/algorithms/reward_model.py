@@ -23,12 +23,15 @@ from ral.types import Example, PromptBatch, Rollout
 
 @dataclass(frozen=True)
 class ScorePass:
-    """Passes that give one score for each response; no log-probs and no attention."""
+    """Forward passes that give one score for each response; no log-probs and no attention."""
 
     offers: ClassVar[frozenset[str]] = frozenset({"scores", "mask", "weights"})
 
     def live(self, model: MLLM, experience: Experience, needs: frozenset[str]) -> dict[str, Any]:
-        """Return the signals of the model being trained, with their graph: scores [N], mask and weights [N C]."""
+        """Return the signals of the model being trained, with their graph: scores [N], mask and weights [N C].
+
+        needs is not used: all of them are returned.
+        """
         rollout = experience.rollout
         scores = response_scores(model, experience.prepared, rollout.token_ids, rollout.valid, experience.shown)
         signals = {"scores": scores, "mask": rollout.trainable, "weights": experience.weights}
@@ -56,7 +59,11 @@ class RewardModelTask:
         return [record(example, *pair) for example, pair in zip(prompts.examples, pairs, strict=True)]
 
     def export(self, policy: MLLM, state: dict[str, Tensor], run: Path, step: int) -> None:
-        """Write hf/: backbone, head, and mean, standard deviation and accuracy of the scores in eval/after.jsonl."""
+        """Write hf/ into the run's folder: backbone, head, and mean, standard deviation and accuracy of the scores in
+        eval/after.jsonl.
+
+        state: all weights of the network, whole; run: the run's folder; step: the last step.
+        """
         records = jsonl.read(run / "eval" / "after.jsonl")
         save_reward_model(policy, state, run / "hf", {**summary(records), "step": step, **accuracy(records)})
 
@@ -75,11 +82,14 @@ def record(example: Example, chosen: float, rejected: float) -> dict[str, Any]:
 
 
 def summary(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return mean and (population) standard deviation of the scores of all held-out responses."""
+    """Return mean and (population) standard deviation of the scores of all held-out responses.
+
+    records: those of `record`, at least one.
+    """
     scores = torch.tensor([r[key] for r in records for key in ("reward", "rejected_reward")], dtype=torch.float64)
     return {"mean": float(scores.mean()), "std": float(scores.std(correction=0))}
 
 
 def accuracy(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return the number of held-out pairs, one at least, and their mean accuracy."""
+    """Return the number of held-out pairs and their mean accuracy. records: those of `record`, at least one."""
     return {"pairs": len(records), "pair_accuracy": sum(r["accuracy"] for r in records) / len(records)}

@@ -19,9 +19,10 @@ RESPONSES = 1
 class Temporal:
     """Companion that samples responses to videos with shuffled frames, and adds the bonuses of T-GRPO to the rewards.
 
-    sampling, group_size: the rollout's. share: responses to a shuffled video, as a share of the group. accuracy: part
-    of the reward that scores them; its weight is that of the order bonus too. length: None for no length bonus.
-    UserError for a share that leaves no response, and for weight 0.
+    accuracy: the part of the reward that scores responses to shuffled videos; its weight is that of the order bonus
+    too. order, length: the bonuses; length is None for no length bonus. sampling, group_size: those of the rollout.
+    share: responses to a shuffled video, as a share of the group, more than 0 to 1. UserError for a share outside of
+    this or that leaves no response, and for a part with weight 0.
     """
 
     def __init__(
@@ -51,9 +52,9 @@ class Temporal:
 
     @torch.no_grad()
     def roll_out(self, policy: MLLM, engine: Engine, prompts: PromptBatch, seed: int) -> Rollout | None:
-        """Return responses to the prompts that have a video, with its frames shuffled; None without any.
+        """Return responses to the prompts that have a video, with its frames shuffled; None where no prompt has one.
 
-        Some ranks may have none; so with several ranks this is called inside a session of the engine.
+        Some ranks may have no such prompt; so with several ranks this is called inside a session of the engine.
         """
         shuffled = shuffled_clips(prompts, policy.processor.patches, seed)
         if shuffled is None:
@@ -61,7 +62,10 @@ class Temporal:
         return engine.generate(policy.prepare(shuffled), self.count, self.sampling, hash_seed(seed, RESPONSES))
 
     def add(self, scores: Scores, rollout: Rollout, shuffled: Rollout | None) -> tuple[Scores, Metrics]:
-        """Return the scores with the bonuses, each a part (1 where earned), and metrics of the prompts with a video."""
+        """Return the scores with the bonuses, each a part (1 where earned), and metrics of the prompts with a video.
+
+        shuffled: responses of `roll_out`; None where no prompt has a video.
+        """
         accuracy = scores.parts["accuracy"].view(-1, rollout.group_size)
         temporal, length = torch.zeros_like(accuracy), torch.zeros_like(accuracy)
         chosen, passed, found = with_clip(rollout.prompts.examples), torch.zeros(0), torch.zeros(0, 1)

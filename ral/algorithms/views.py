@@ -20,15 +20,15 @@ from ral.rollout.seeds import hash_seed
 from ral.types import Grid, PromptBatch, UserError
 
 Hidden = Callable[[int, int, tuple[int, int, int]], Tensor]
-"""(index of a prompt, of a medium in it, patches (T, H, W)) -> patches to blacken, [T H W] bool."""
+"""(index of a prompt, index of a medium in it, its patches (T, H, W)) -> patches to blacken, [T H W] bool."""
 
 
 def masked_patches(prompts: PromptBatch, settings: PatchSettings, seed: int, *, share: float = 0.6) -> PromptBatch:
     """Return the prompts with each patch of their media blackened with probability `share`.
 
-    Random masking of PAPO (arXiv 2507.06448), section 3.2: patches of 14 pixels, 0.6; VPPO's code masks 0.5. Patches
-    are the network's own, in videos of temporal_patch_size frames. The draw depends on seed, uid and medium.
-    UserError for a share outside (0, 1].
+    Random masking of PAPO (arXiv 2507.06448), section 3.2, which masks patches of 14 pixels with probability 0.6; the
+    code of VPPO takes 0.5. Patches here are the network's own; in a video each spans temporal_patch_size frames. The
+    draw depends on seed, uid and index of the medium. prompts: with their media. UserError for a share outside (0, 1].
     """
     if not 0 < share <= 1:
         raise UserError(f"algo.view.share={share}: write a share of patches above 0 and up to 1")
@@ -43,7 +43,8 @@ def masked_patches(prompts: PromptBatch, settings: PatchSettings, seed: int, *, 
 def evidence_alone(prompts: PromptBatch, settings: PatchSettings, seed: int) -> PromptBatch:
     """Return the prompts with the first medium blackened except its evidence (`prompts.evidence`).
 
-    Prompts without evidence, and other media, stay as they are. seed is not used.
+    prompts: with their media. Prompts without evidence, and further media of a prompt, stay as they are. seed is not
+    used.
     """
     evidence = prompts.evidence.cpu()
 
@@ -82,13 +83,13 @@ def _without(prompts: PromptBatch, settings: PatchSettings, part: Part, medium: 
 
 
 def _on_patches(gone: Tensor, grid: Grid, values: Tensor, settings: PatchSettings) -> Tensor:
-    """Return the marked patches as [patches 1] bool, in the order of the media: those of a token are adjacent."""
+    """Return the mask of patches [T H W] as [patches 1], in the media's order: patches of a token are adjacent."""
     (t, h, w), merge = grid, settings.merge_size
     return gone.view(t, h, merge, w, merge).transpose(2, 3).reshape(-1, 1).to(values.device)
 
 
 def _on_tiles(gone: Tensor, grid: Grid, values: Tensor, settings: PatchSettings) -> Tensor:
-    """Return the marked patches as pixels [tiles 1 S S] bool. S: side of a tile in pixels."""
+    """Return the mask of patches [T H W] as a mask of pixels [tiles 1 S S]. S: side of a tile in pixels."""
     side = values.shape[-1]
     high, wide = side // gone.shape[1], side // gone.shape[2]
     return gone.repeat_interleave(high, 1).repeat_interleave(wide, 2)[:, None].to(values.device)

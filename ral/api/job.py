@@ -31,7 +31,7 @@ class Composed:
     """A configuration, as the command line would compose it from the same settings.
 
     settings: what `--cfg job` prints; a value may be changed (`config.settings.max_steps = 5`) before it is run.
-    hydra: Hydra's own part: the choices of groups, the overrides, where the folder is made.
+    hydra: Hydra's own settings: the choices of groups, the overrides, where the folder is made.
     """
 
     task: Task
@@ -39,14 +39,14 @@ class Composed:
     hydra: DictConfig = field(repr=False)
 
     def __str__(self) -> str:
-        """Return the settings as yaml, every value in its place."""
+        """Return the settings as yaml, with interpolations resolved."""
         with started(self):
             return OmegaConf.to_yaml(self.settings, resolve=True)
 
 
 @contextmanager
 def _no_other_hydra() -> Iterator[None]:
-    """Put a Hydra that the caller has initialised aside, for as long as this one composes."""
+    """Set aside, inside the block, the Hydra that the caller has initialised, and restore it afterwards."""
     theirs = GlobalHydra.instance().hydra
     GlobalHydra.instance().hydra = None
     try:
@@ -76,7 +76,10 @@ def compose(settings: Sequence[str], task: Task) -> Composed:
 
 @contextmanager
 def _set(whole: Any) -> Iterator[None]:
-    """Let Hydra's values be those of a configuration; what they were before comes back."""
+    """Set the configuration of `HydraConfig` inside the block to `whole`, and restore the former one afterwards.
+
+    whole: a configuration with its key `hydra`; None for no configuration.
+    """
     before = HydraConfig.instance().cfg
     HydraConfig.instance().cfg = whole
     try:
@@ -115,8 +118,9 @@ def run(
 ) -> tuple[Found, Path]:
     """Check a configuration and call `main` with it while its folder is locked; return main's result and the folder.
 
-    UserError: one line for what a user can mend. KeyboardInterrupt where Ctrl-C (in a notebook: interrupt) ended it,
-    once all is saved; SystemExit with 128 + signal where a scheduler's signal did.
+    check: raises UserError for settings that do not fit. claim: locks the folder. UserError: one line for a problem
+    that other settings can fix. KeyboardInterrupt where Ctrl-C (in a notebook: interrupt) ended `main`, once all is
+    saved; SystemExit with 128 + signal where a scheduler's signal ended it.
     """
     warn_in_plain_lines()
     typed = list(config.hydra.overrides.task)

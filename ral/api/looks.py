@@ -29,7 +29,7 @@ def load(checkpoint: File = SHIPPED, device: str = "cpu") -> MLLM:
 
     Args:
         checkpoint: a folder such as a run's hf/, a hub id, or the shipped model.
-        device: where it computes, such as "cpu" or "cuda".
+        device: PyTorch device on which the model computes, such as "cpu" or "cuda".
 
     Returns:
         The model. `model.network` is Transformers' own, `model.processor.tokenizer` its tokenizer.
@@ -60,21 +60,22 @@ def sample(
     """Ask a model one question about an image or video, several times.
 
     Args:
-        model: of `ral.load`.
+        model: a model from `ral.load`.
         question: the question, options included.
         image: an image file; this or `video`.
         video: a video file.
         count: responses to sample.
-        temperature: of the sampling.
-        greedy: the likeliest token every time, in place of sampling.
+        temperature: divisor of the logits before a token is sampled.
+        greedy: True to take the likeliest token every time, in place of sampling.
         max_new_tokens: length limit of a response.
-        seed: of the sampling; the same seed gives the same responses.
+        seed: number that fixes the draw: the same seed gives the same responses.
         template: the prompt's template: "as_asked", "think", "zero", "mini", ... or a .j2 file. None: as the model was
             trained, by the config.yaml of its run; "as_asked" where there is none.
-        evidence: (left, top, right, bottom) as fractions, which `ral.overlay` draws.
-        min_pixels: area of an image or frame in pixels, at least; None: as the model was trained, else 784.
-        max_pixels: at most; None: as the model was trained, else 4,014,080 for an image, 100,352 for a frame.
-        max_frames: frames of a video, at most; None: as the model was trained, else 128.
+        evidence: (left, top, right, bottom) as fractions of width and height, a box that `ral.overlay` draws.
+        min_pixels: least area of an image or frame in pixels; None: as the model was trained, else 784.
+        max_pixels: largest area of an image or frame in pixels; None: as the model was trained, else 4,014,080 for an
+            image, 100,352 for a frame.
+        max_frames: largest number of frames of a video; None: as the model was trained, else 128.
 
     Returns:
         The responses: `.texts`, and `.rollout` with ids, masks and log-probs. `ral.attention_rows` and `ral.overlay`
@@ -106,21 +107,24 @@ def attention_rows(
     query: Literal["self", "previous"] = "self",
     keys: Literal["all", "prompt", "visual"] = "all",
 ) -> Float[Tensor, "N C K"]:
-    """Compute the attention policy of RAL (arXiv 2602.04884, Eq. 2): where each token of each answer looks.
+    """Compute the attention policy of RAL (arXiv 2602.04884, Eq. 2): where each token of each response looks.
 
     Args:
-        answers: of `ral.sample`.
-        layer: decoder layer, negative from the last; -1 is the paper's.
+        answers: the responses from `ral.sample`.
+        layer: index among the decoder layers with softmax attention; negative ones count from the last. -1 is the
+            paper's.
         heads: "mean", or the indices of the heads that are averaged.
         query: "self", the token's own position; "previous", the position that produced it.
         keys: "all" earlier positions, those of the "prompt", or its "visual" ones; rows are renormalised over these.
 
     Returns:
-        fp32 [N C K]: N answers of C tokens (shorter ones are padded, their rows zero) over K positions, the P of the
-        prompt first, then the answer's own. A row sums to 1. `answers.prepared.visual[0]` marks the visual ones of P.
+        fp32 [N C K], on the CPU: N responses of C tokens (shorter ones are padded, their rows zero) over K positions,
+        the P of the prompt first, then the response's own. A row sums to 1. `answers.prepared.visual[0]` marks the
+        visual positions among the P.
 
     Raises:
-        UserError: for a layer that the model does not have.
+        UserError: for a layer or head that the model does not have, a layer without softmax attention over all earlier
+            tokens (such as one with a sliding window), and an unknown value of heads, query or keys.
     """
     return answers.rows(_spec(answers.policy, layer, heads, query, keys))[0]
 
@@ -132,15 +136,16 @@ def overlay(answers: Asked, number: int = 0, layer: int = -1) -> Image:
     block (over the whole response where there is none), as `eval/grounding_answer` has it (docs/metrics.md).
 
     Args:
-        answers: of `ral.sample`.
+        answers: the responses from `ral.sample`.
         number: index of the response, from 0.
-        layer: decoder layer, negative from the last.
+        layer: index among the decoder layers with softmax attention; negative ones count from the last.
 
     Returns:
         A PIL image, which a notebook shows.
 
     Raises:
-        UserError: for an index without response, or a layer that the model does not have.
+        UserError: for an index without response, a layer that the model does not have, or one without softmax attention
+            over all earlier tokens.
     """
     from ral.evaluation.attention_map import MappedAnswer
     from ral.evaluation.looks import grounding
@@ -163,7 +168,10 @@ def _spec(
     query: Literal["self", "previous"] = "self",
     keys: Literal["all", "prompt", "visual"] = "all",
 ) -> AttentionSpec:
-    """Return the choice of the attention. UserError for what the model does not have, or is none."""
+    """Return the AttentionSpec of these values. UserError for unknown values, and layers or heads that do not fit.
+
+    Messages name `layer`, `heads`, ... in place of keys of the configuration.
+    """
     try:
         spec = AttentionSpec((layer,), heads, query, keys)
         check_spec(spec, [model])

@@ -28,7 +28,7 @@ from ral.study.processes import alone
 
 
 def graph_of(settings: Settings) -> Graph:
-    """Return the graph of stages for the settings of the command line. UserError for what does not fit."""
+    """Return the graph of stages for the settings of the command line. UserError for an unknown scale or stage."""
     raw = yaml.safe_load((CONF / "paper.yaml").read_text(encoding="utf-8"))
     places: dict[str, Any] = dict(settings.places)
     for folder in ("data", "benchmarks"):
@@ -37,7 +37,7 @@ def graph_of(settings: Settings) -> Graph:
 
 
 def plans_of(graph: Graph, stages: Sequence[Stage]) -> dict[str, Plan]:
-    """Return {name: plan} of the training stages. UserError where a network's shape is not known.
+    """Return {name of stage: plan} of the training stages. UserError where a network's shape is not known.
 
     A stage that starts from another stage's model is planned with the pretrained one, which has the same shape.
     """
@@ -50,8 +50,9 @@ def plans_of(graph: Graph, stages: Sequence[Stage]) -> dict[str, Plan]:
 
 
 def plan(settings: Settings) -> str:
-    """Return the page of plan=true: a table of stages, a note on those not planned, and one JSON object as the last
-    line.
+    """Return the text that plan=true prints: a table of stages, a note on those not planned, and a last line of JSON.
+
+    UserError for an unknown scale or stage, and where a network's shape is not known.
     """
     graph = graph_of(settings)
     stages = choose(graph, settings.stages)
@@ -81,13 +82,13 @@ def make(settings: Settings) -> Path:
 
 
 def needed_gb(graph: Graph, stages: Sequence[Stage]) -> float:
-    """Return the disk, in GB, that the stages which are not done take: the scale's number, or that of their plans."""
+    """Return the disk, in GB, that is needed: the scale's own number, else that of the plans of stages not yet done."""
     todo = [stage for stage in stages if record_of(stage) is None]
     return graph.disk_gb if graph.disk_gb is not None else disk_gb(plans_of(graph, todo))
 
 
 def refuse(found: Mapping[str, Sequence[str]]) -> None:
-    """Print every line of {kind: lines} to stderr, and raise UserError where there is any."""
+    """Print every line of {kind of problem: lines} to stderr, and raise UserError where there is any line."""
     lines = [f"{kind}: {line}" for kind, own in found.items() for line in own]
     for line in lines:
         print(line, file=sys.stderr)

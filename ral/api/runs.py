@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 class Run:
     """A run of training that has ended. docs/outputs.md says what its folder holds.
 
-    best: the last evaluation's value of `checkpoint.best` (by default its accuracy, 0 to 1); None where there is none.
+    folder: the run's folder. best: the last evaluation's value of `checkpoint.best` (by default the accuracy, 0 to 1);
+    None where no evaluation gave one.
     """
 
     folder: Path
@@ -39,7 +40,7 @@ class Run:
 
     @property
     def checkpoint(self) -> Path | None:
-        """Return the folder of the newest checkpoint, which `resume=` goes on from; None where there is none."""
+        """Return the folder of the newest checkpoint, for `resume=<folder>`; None where the run has no checkpoint."""
         from ral.learner.checkpoints import newest
 
         return newest(self.folder / "checkpoints")
@@ -51,15 +52,16 @@ class Run:
 
     @property
     def report(self) -> Path:
-        """Return the page with curves, samples and overlays."""
+        """Return the path of report.html, the page with curves, samples and overlays."""
         return self.folder / "report.html"
 
 
 @dataclass(frozen=True)
 class Results:
-    """Findings of an evaluation or a knockout, and the folder of its files.
+    """Findings of an evaluation or a knockout.
 
-    content: of an evaluation {benchmark: its summary.json}, of a knockout its results.json.
+    folder: the folder of its files. content: of an evaluation {benchmark: content of its summary.json}, of a knockout
+    the content of its results.json (docs/outputs.md).
     """
 
     folder: Path
@@ -72,13 +74,14 @@ def compose(*settings: str, task: Task = "train") -> Composed:
     Args:
         settings: `key=value` as they are typed behind train.py, such as "algo=ral", "max_steps=3",
             "model.pretrained=/my/folder". docs and `python train.py --help` list the keys.
-        task: the program that it is for: "train", "evaluate" (evaluate.py) or "knockout" (scripts/knockout.py).
+        task: program that the configuration is for: "train", "evaluate" (evaluate.py) or "knockout"
+            (scripts/knockout.py).
 
     Returns:
         The configuration. `print` shows it as yaml; values in `.settings` may still be changed.
 
     Raises:
-        UserError: one line on the setting that does not fit, with what to type instead.
+        UserError: one line on the setting or task that does not fit, with what to type instead.
     """
     if task not in PROGRAMS:
         raise UserError(f"task={task!r} is not known: write one of {', '.join(map(repr, PROGRAMS))}")
@@ -86,16 +89,17 @@ def compose(*settings: str, task: Task = "train") -> Composed:
 
 
 def train(config: Composed) -> Run:
-    """Train as a configuration says, like `python train.py`; it may be called several times in a process.
+    """Train as a configuration says, like `python train.py`. May be called several times in a process.
 
     Args:
-        config: of `ral.compose(...)`.
+        config: a configuration from `ral.compose(...)`.
 
     Returns:
         The run: its folder, metrics, newest checkpoint, trained model and report.
 
     Raises:
-        UserError: one line for what can be mended by other settings, such as a folder that holds a run already.
+        UserError: one line on a problem that other settings can fix, such as a folder that holds a run already, or
+            more than one process (hardware.devices).
         KeyboardInterrupt: after Ctrl-C, or a notebook's interrupt; the step was finished and everything saved.
         SystemExit: with code 128 + signal after SIGTERM or SIGUSR1; the step was finished and its checkpoint saved, but
             no model was exported.
@@ -110,13 +114,15 @@ def evaluate(config: Composed) -> Results:
     """Score a model on benchmarks, as `python evaluate.py` does.
 
     Args:
-        config: of `ral.compose("checkpoint=outputs/my_run/hf", "benchmark=vstar", ..., task="evaluate")`.
+        config: a configuration from `ral.compose("checkpoint=outputs/my_run/hf", "benchmark=vstar", ...,
+            task="evaluate")`.
 
     Returns:
-        {benchmark: accuracy (0 to 1), its bootstrap interval, scores by type, settings}, and the folder.
+        `Results` with `.content` {benchmark: summary} and `.folder`. A summary holds the accuracy (0 to 1), its
+        bootstrap interval, scores by type, settings and more (summary.json of docs/outputs.md).
 
     Raises:
-        UserError: one line for what can be mended by other settings.
+        UserError: one line on a problem that other settings can fix.
     """
     from ral.evaluating import evaluate as scoring
 
@@ -130,16 +136,17 @@ def evaluate(config: Composed) -> Results:
 
 
 def knockout(config: Composed) -> Results:
-    """Cut attention to the evidence and count right answers, as `python scripts/knockout.py` does (docs/knockout.md).
+    """Measure accuracy with attention to the evidence cut, as `python scripts/knockout.py` does (docs/knockout.md).
 
     Args:
-        config: of `ral.compose("checkpoint=assets/tiny_teacher", "limit=64", ..., task="knockout")`.
+        config: a configuration from `ral.compose("checkpoint=assets/tiny_teacher", "limit=64", ..., task="knockout")`.
 
     Returns:
-        The accuracy under every cut, with its interval and a conclusion in words, and the folder.
+        `Results` with `.folder` and `.content`, the content of results.json: the accuracy (0 to 1) under every cut,
+        with its interval and a conclusion in words.
 
     Raises:
-        UserError: one line for what can be mended by other settings.
+        UserError: one line on a problem that other settings can fix.
     """
     from ral.checks.knockout import knock_out
 
@@ -148,7 +155,7 @@ def knockout(config: Composed) -> Results:
 
 
 def _of(task: Task, config: Composed) -> Composed:
-    """Return the configuration. UserError for one that is not of this program."""
+    """Return `config`. UserError where it is no configuration, or one of another program than `task`."""
     if not isinstance(config, Composed):
         raise UserError(f"ral.{task}: a configuration is wanted: write ral.{task}(ral.compose(...))")
     if config.task != task:
@@ -159,14 +166,12 @@ def _of(task: Task, config: Composed) -> Composed:
 
 
 def _claim_run(cfg: DictConfig) -> run_folder.Claim:
-    """Make the folder the run's own."""
+    """Lock the run's folder. UserError where it cannot be used, or holds a run that may not be removed or resumed."""
     return run_folder.claim_for_run(Path(HydraConfig.get().runtime.output_dir), cfg.resume, bool(cfg.overwrite))
 
 
 def _check_run(cfg: DictConfig) -> None:
-    """Check a run's configuration, as train.py does. UserError where it asks for more processes than this one, or for
-    a plan.
-    """
+    """Raise UserError for a configuration that train.py refuses, that asks for several processes, or for a plan."""
     if cfg.plan:
         raise UserError("plan=true: ral.train makes runs: write python train.py with the same settings for a plan")
     check(cfg, files=check_model_files)

@@ -50,7 +50,9 @@ def build_collate(cfg: DictConfig, processor: Processor) -> Collate:
 
 
 def build_ledger(cfg: DictConfig, folder: Path, record: EntryRecord) -> Ledger:
-    """Return the counter of bad entries, which goes on from `record`; rank 0 lists them in folder/bad_samples.jsonl."""
+    """Return the counter of bad entries. record: the counts to begin from. Rank 0 lists bad entries, each once, in
+    folder/bad_samples.jsonl.
+    """
     return Ledger(folder / "bad_samples.jsonl" if first_rank() else None, cfg.dataset.max_bad_share, record)
 
 
@@ -64,7 +66,7 @@ def check_even(cfg: DictConfig) -> None:
 
 
 def prompts_read(cfg: DictConfig) -> int:
-    """Return the number of prompts read for a step: of the batch, times the rounds of algo.redraw where it is set."""
+    """Return the number of prompts read for a step: algo.prompts_per_step, times algo.redraw.rounds if that is set."""
     redraw = cfg.algo.redraw
     return int(cfg.algo.prompts_per_step * (1 if redraw is None else redraw.rounds))
 
@@ -80,11 +82,11 @@ def check_redraw(cfg: DictConfig, entries: int) -> None:
 
 
 def check_acting(objective: Objective, temporal: bool, examples: Sequence[Example]) -> None:
-    """Raise UserError where no usable entry of the training split has what the algorithm needs.
+    """Raise UserError where no usable entry of the training split has the fields that the algorithm needs.
 
     Needed are: evidence, where a term or the second view reads it; images or videos, for a second view and for
     attention on visual keys alone; videos, where `temporal` (algo.temporal is set). Entries are read, without their
-    media, until one has what is needed.
+    media, until one has the needed field.
     """
     view = objective.view
     readers = [f"algo.{name}" for name, term in objective.terms.items() if "evidence" in needed([term])]
@@ -103,7 +105,7 @@ def check_acting(objective: Objective, temporal: bool, examples: Sequence[Exampl
 
 
 def without(what: str, reader: str) -> UserError:
-    """Return the error for data without `what`, which the configuration key `reader` needs."""
+    """Return the UserError for data without `what`, which the configuration key `reader` needs."""
     return UserError(
         f"dataset: no entry of its training split that can be used has {what}, which {reader} reads: "
         "name data that has it, or write algo=grpo"
@@ -122,9 +124,9 @@ def any_usable(examples: Sequence[Example], has: Callable[[Example], object]) ->
 
 
 def scorable(reward: DictConfig) -> Callable[[Example], object]:
-    """Return a check of an example that raises BadSample where the reward cannot parse the gold answer.
+    """Return a function of an example that raises BadSample where the reward cannot parse the gold answer.
 
-    It accepts every example unless the reward has the part `accuracy` with rules=fixed.
+    reward: cfg.reward. The function accepts every example unless a part of the reward is `accuracy` with rules=fixed.
     """
     functions = [part.function for part in reward.get("parts", {}).values()]
     strict = any(f.get("_target_") == RULES and f.get("rules", "fixed") == "fixed" for f in functions)

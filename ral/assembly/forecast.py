@@ -32,9 +32,10 @@ UNITS = ((3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
 
 @dataclass(frozen=True)
 class Speed:
-    """Speed of a machine. operations: floating-point operations a second; moved: bytes a second.
+    """Speed of a machine. operations: floating-point operations a second, of large matrix products.
 
-    decoding: weights a second that are multiplied by one token of all responses.
+    decoding: weights a second, where each is multiplied by one token of all responses. moved: bytes a second, read and
+    written in main memory.
     """
 
     operations: float
@@ -44,9 +45,10 @@ class Speed:
 
 @dataclass(frozen=True)
 class Work:
-    """Size of a step. weights: of the decoder; vision: of the vision tower; prompts; group: responses to each prompt.
+    """Size of a step. weights, vision: numbers of weights of the decoder and of the vision tower.
 
-    prompt_tokens, new_tokens: of a prompt, of a response; updates; frozen: passes of frozen models.
+    prompts: prompts of all ranks; group: responses to each; prompt_tokens, new_tokens: tokens of a prompt and of a
+    response; updates: updates on the rollout; frozen: number of forward passes of frozen models.
     """
 
     weights: int
@@ -67,7 +69,7 @@ class Work:
         return prefill + self.new_tokens * self.weights / speed.decoding
 
     def seeing(self, speed: Speed, trained: bool = False) -> float:
-        """Return the seconds of the vision tower: once for each prompt, and in each update where it is trained."""
+        """Return the seconds of the vision tower: once for each prompt, and in each update if `trained`."""
         patches = self.prompts * self.prompt_tokens * PATCHES_A_TOKEN
         return (2 + 6 * self.updates * trained) * self.vision * patches / speed.operations
 
@@ -109,7 +111,10 @@ def on_cpu(accelerator: str, gpu: bool) -> bool:
 
 
 def work_of(cfg: DictConfig, weights: int, frozen: int, vision: int) -> Work:
-    """Return the size of a step, counting for each prompt one image as large as the settings allow, and no text."""
+    """Return the size of a step, counting for each prompt one image as large as the settings allow, and no text.
+
+    weights, frozen, vision: as in `Work`.
+    """
     algo, dataset = cfg.algo, cfg.dataset
     pictures = dataset.media.image_max_pixels // PIXELS_A_TOKEN
     responses, length = algo.group_size, dataset.max_new_tokens
@@ -120,8 +125,9 @@ def work_of(cfg: DictConfig, weights: int, frozen: int, vision: int) -> Work:
 def forecast(cfg: DictConfig, policy: MLLM, frozen: int, speed: Callable[[int], Speed] = measured) -> str | None:
     """Return a line with the estimated time of a step on this CPU and the settings to lower.
 
-    None below LARGE decoder weights, and on a GPU. frozen: passes of frozen models in a step. The text of the prompts
-    is not counted, and a teacher counts like the policy. speed(rows): measures the machine.
+    None for a decoder with fewer weights than LARGE, and on a GPU. frozen: number of forward passes of frozen models in
+    a step. The text of the prompts is not counted, and a teacher counts like the policy. speed: function of the number
+    of responses that measures the machine.
     """
     weights = sum(p.numel() for p in policy.network.model.language_model.parameters())
     vision = sum(p.numel() for p in policy.network.model.parameters()) - weights

@@ -50,7 +50,7 @@ def build_objective(cfg: DictConfig) -> Objective:
 
 
 def build_terms(algo: DictConfig) -> dict[str, Term]:
-    """Return {name: loss term} of the terms that algo.objective names."""
+    """Return {name: loss term} for the names in algo.objective. algo: cfg.algo."""
     return {name: instantiate(algo[name]) for name in algo.objective}
 
 
@@ -61,9 +61,10 @@ def build_passes(algo: DictConfig) -> Passes:
 
 
 def build_reward(cfg: DictConfig, policy: MLLM) -> Any:
-    """Return the reward of cfg.reward; a learned reward model is checked to read the policy's tokens (UserError).
+    """Return the reward of cfg.reward. UserError where a learned reward model reads other tokens than the policy.
 
-    With hardware.reward_workers and rollouts, a `Reward` is scored by that many processes, else in this one.
+    With hardware.reward_workers above 0 and sampled responses, a `Reward` computes scores in that many processes, else
+    in this one.
     """
     reward = instantiate(cfg.reward)
     for part in getattr(reward, "parts", {}).values():
@@ -74,7 +75,10 @@ def build_reward(cfg: DictConfig, policy: MLLM) -> Any:
 
 
 def build_source(algo: DictConfig, objective: Objective, engine: Engine, policy: MLLM) -> Callable[..., Rollout]:
-    """Return (prepared, seed=...) -> Rollout: sampled by the engine, or given by the function of algo.given."""
+    """Return a function, (prepared, seed=...) -> Rollout, that samples responses or takes those of algo.given.
+
+    UserError where a term needs a record of noise that the sampling does not make.
+    """
     given = instantiate(algo.given)
     if given is not None:
         return given(policy.processor)
@@ -113,7 +117,10 @@ def check_noise(algo: DictConfig, objective: Objective, sampling: Sampling) -> N
 
 
 def build_task(cfg: DictConfig, objective: Objective, engine: Engine, reward: Any) -> Task:
-    """Return the task that the network is trained for: that of algo.task, else `PolicyTask` with greedy responses."""
+    """Return the task that the network is trained for: that of algo.task, else `PolicyTask`.
+
+    `PolicyTask` evaluates by greedy responses of `engine`, scored by `reward`.
+    """
     given: Task | None = instantiate(cfg.algo.task)
     sampling = Sampling(temperature=1.0, max_new_tokens=cfg.dataset.max_new_tokens, greedy=True)
     passes: Any = objective.passes
@@ -121,7 +128,10 @@ def build_task(cfg: DictConfig, objective: Objective, engine: Engine, reward: An
 
 
 def build_responding(cfg: DictConfig, objective: Objective, engine: Engine, policy: MLLM) -> Responding:
-    """Return the source of a step's responses, with the companion of algo.temporal and the redrawing of algo.redraw."""
+    """Return the maker of a step's responses, with the companion of algo.temporal and the redrawing of algo.redraw.
+
+    UserError where a term needs a record of noise that the sampling does not make.
+    """
     source = build_source(cfg.algo, objective, engine, policy)
     companion = instantiate(cfg.algo.temporal) or NoCompanion()
     return Responding(engine, source, companion, cfg.seed, instantiate(cfg.algo.redraw))
@@ -136,7 +146,11 @@ def build_step(
     folder: Path,
     observers: Sequence[Observer],
 ) -> Step:
-    """Return the step. reward: used unless algo.reward is set. UserError where algo.redraw does not suit the models."""
+    """Return the step. reward: used unless algo.reward is set. folder: the run's, for batches of skipped updates.
+
+    observers: called after the rewards of each step. UserError where algo.redraw is set and a frozen model has a vision
+    tower of its own.
+    """
     check_redrawn(responding.redraw, models)
     return Step(
         models,
@@ -151,7 +165,7 @@ def build_step(
 
 
 def check_redrawn(redraw: Redraw | None, models: Models) -> None:
-    """Raise UserError where prompts are redrawn and a frozen model has a vision tower of its own.
+    """Raise UserError where prompts are redrawn (`redraw` is not None) and a frozen model has its own vision tower.
 
     Redrawn prompts keep the policy's visual embeddings, but not their pixels.
     """
@@ -177,6 +191,6 @@ def build_update(cfg: DictConfig, models: Models, objective: Objective, folder: 
 
 
 def max_log_prob_gap(cfg: DictConfig) -> float:
-    """Return diagnostics.max_log_prob_gap, nats a token; for null, the bound of the engine and the precision."""
+    """Return diagnostics.max_log_prob_gap, in nats a token; where it is null, the bound for engine and precision."""
     given, gaps = cfg.diagnostics.max_log_prob_gap, cfg.rollout.get("gaps") or LOG_PROB_GAPS
     return float(gaps[precision_of(cfg.hardware)] if given is None else given)

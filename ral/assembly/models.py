@@ -29,9 +29,9 @@ from ral.types import UserError
 
 
 def load_model(cfg: DictConfig, pretrained: str, trained: bool = False) -> MLLM:
-    """Return the model of a folder (also one relative to this repository) or a hub id.
+    """Return the model of a folder (also one relative to this repository) or a hub id. UserError where it is unfit.
 
-    trained: whether its own weights are to be trained, which keeps them in fp32 whatever hardware.dtype is.
+    trained: True keeps the weights in fp32, whatever hardware.dtype is, so that they can be trained.
     """
     hardware = cfg.hardware
     register_named(cfg.model.get("family"))
@@ -49,6 +49,7 @@ def load_policy(cfg: DictConfig) -> MLLM:
     """Return the network to train, with new adapters where lora.rank is set, or with those of lora.resume.
 
     Rank, alpha and targets of resumed adapters are written to cfg.lora. lora.base=nf4 quantizes the decoder to 4 bits.
+    UserError where the model or the adapters cannot be read or do not fit.
     """
     policy = load_model(cfg, str(cfg.model.pretrained), trained=not (cfg.lora.rank or cfg.lora.get("resume")))
     if cfg.lora.get("base") == NF4:
@@ -63,7 +64,11 @@ def load_policy(cfg: DictConfig) -> MLLM:
 
 
 def build_models(cfg: DictConfig, policy: MLLM, objective: Objective) -> Models:
-    """Return the policy and the frozen models whose signals the objective needs. UserError where they do not fit."""
+    """Return the policy and the frozen models whose signals the objective needs.
+
+    UserError for a teacher that is not set or has other tokens, for frozen_in_memory with sharded weights, and where a
+    model lacks layers or heads of algo.attention_policy or rows for eval.layers=all.
+    """
     if cfg.hardware.gradient_checkpointing:
         policy.checkpoint_layers()
     if cfg.hardware.offload_activations:
@@ -83,12 +88,14 @@ def build_models(cfg: DictConfig, policy: MLLM, objective: Objective) -> Models:
 
 
 def reference(cfg: DictConfig, policy: MLLM) -> FrozenModel:
-    """Return the reference, the initial policy: with LoRA a view of the policy without adapters, else a copy."""
+    """Return the reference, which is the initial policy: with LoRA the policy without its adapters, else a copy."""
     return WithoutAdapters(policy) if cfg.lora.rank else policy.frozen_copy()
 
 
 def teacher(cfg: DictConfig, policy: MLLM) -> FrozenModel:
-    """Return the teacher of model.teacher. UserError where none is set, or its tokens are not the policy's."""
+    """Return the teacher, algo.teacher (from model.teacher). UserError where it is not set or has other tokens than
+    the policy.
+    """
     if cfg.algo.teacher is None:
         raise UserError("model.teacher is not set, and the objective needs one: write model.teacher=<folder or hub id>")
     with named("model.teacher"):
@@ -102,9 +109,10 @@ FIXED = {"reference": reference, "teacher": teacher}
 
 
 def offloaded(cfg: DictConfig, models: Mapping[str, FrozenModel], policy: MLLM) -> dict[str, FrozenModel]:
-    """Return the models with their weights kept in main memory; views of the policy, which have none, unchanged.
+    """Return the models with their weights kept in main memory; a view of the policy, which has no weights of its own,
+    is returned unchanged.
 
-    UserError where networks are sharded.
+    models: {name: frozen model}. UserError where networks are sharded.
     """
     if cfg.hardware.shard is not None:
         raise UserError("hardware.frozen_in_memory is for whole networks: write hardware.strategy.offload=true")
@@ -112,9 +120,9 @@ def offloaded(cfg: DictConfig, models: Mapping[str, FrozenModel], policy: MLLM) 
 
 
 def reads_rows(cfg: DictConfig, objective: Objective) -> bool:
-    """Tell whether a run needs attention rows: for a term, for noise on attention, or for diagnostics or eval.layers.
+    """Tell whether a run needs attention rows: for a term, noise on attention, diagnostics, or eval.layers=all.
 
-    Evaluations do without rows where no layer has any.
+    Evaluations with eval.layers=policy do not count: they leave out rows of a network without such layers.
     """
     asked = any("rows" in name or "attention" in name for name in needed(objective.terms.values()))
     noise = (cfg.algo.get("sampling") or {}).get("noise") is not None

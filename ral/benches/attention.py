@@ -1,5 +1,6 @@
-"""The cost of the attention term: one update of RAL against one of GRPO, and against RAL with eager attention
-("naive").
+"""The cost of the attention term: one update of RAL against one of GRPO, and against "naive" RAL with eager attention.
+
+`given` is the parsed command line of scripts/bench_attention.py; `progress` is called after each update.
 """
 
 from __future__ import annotations
@@ -42,7 +43,10 @@ def naive_gb(sizes: Sizes, positions: int, width: int) -> float:
 
 
 def specification(given: argparse.Namespace, model: Path, size: int) -> dict[str, Any]:
-    """Return the specification that every side's worker gets. size: visual tokens of the prompt."""
+    """Return the specification that every side's worker gets.
+
+    model: the model's folder. size: visual tokens of the prompt.
+    """
     return {
         "model": str(model.absolute()),
         "prompt_tokens": size,
@@ -57,7 +61,10 @@ def specification(given: argparse.Namespace, model: Path, size: int) -> dict[str
 
 
 def pair(given: argparse.Namespace, spec: dict[str, Any], other: str, repeats: int, progress: Any) -> dict[str, Any]:
-    """Return the measurements of `other` and GRPO, and the ratios of `other`'s to GRPO's."""
+    """Return the measurements of GRPO and of the side `other`, and the ratios of the latter's to GRPO's.
+
+    spec: from `specification`. repeats: number of counted updates.
+    """
     sides = [["grpo"], [other]] if given.apart else [["grpo", other]]
     replies: dict[str, Any] = {}
     for names in sides:
@@ -76,7 +83,7 @@ def pair(given: argparse.Namespace, spec: dict[str, Any], other: str, repeats: i
 def run_sides(
     given: argparse.Namespace, spec: dict[str, Any], names: list[str], repeats: int, progress: Any
 ) -> dict[str, Any]:
-    """Return {side: replies of its worker}; the workers take turns."""
+    """Return {side: replies of its worker}; the workers take turns. spec: from `specification`. names: the sides."""
     workers: dict[str, Worker] = {}
     try:
         for name in names:
@@ -97,7 +104,10 @@ def naive_repeats(given: argparse.Namespace) -> int:
 
 
 def measure(given: argparse.Namespace, model: Path, size: int, progress: Progress, task: Any) -> dict[str, Any]:
-    """Measure both pairs at one size. "naive" is None, with the reason in "why", where it cannot run."""
+    """Return both pairs' measurements at one size. "naive" is None, with the reason in "why", where it cannot run.
+
+    model: the model's folder. size: visual tokens of the prompt. task: the task of the progress bar.
+    """
     spec = specification(given, model, size)
     progress.update(task, description=f"{size} visual tokens")
     result: dict[str, Any] = {"ral": pair(given, spec, "ral", given.repeats, lambda: progress.advance(task))}
@@ -126,7 +136,10 @@ def memory_gb(device: str) -> float:
 
 
 def ratios(found: dict[str, Any]) -> dict[str, Any]:
-    """Return the ratios at one size, each {min, median, max} or None; cpu_time: of processor time."""
+    """Return the ratios at one size, each {min, median, max}, or None where a side was not measured.
+
+    cpu_time: the ratio of processor times.
+    """
     return {
         f"{name}_over_grpo_{kind}": found[name][kind] if found[name] else None
         for name in ("ral", "naive")
@@ -135,7 +148,7 @@ def ratios(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def markdown(sizes: dict[int, dict[str, Any]]) -> str:
-    """Return a Markdown table with a row for each size."""
+    """Return a Markdown table with a row for each size. sizes: {size: measurements of `measure`}."""
     columns = ["visual tokens", "GRPO, s", "RAL / GRPO: time", "CPU time", "memory"]
     columns += ["naive / GRPO: time", "CPU time ", "memory ", "GRPO, GB"]
     rows = []

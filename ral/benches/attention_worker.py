@@ -3,6 +3,7 @@
     python -m ral.benches.attention_worker '{"model": ..., "variant": "ral", "prompt_tokens": 4096, ...}'
 
 Rollouts, rewards and frozen signals are made beforehand: the update alone is timed, on one prompt with its responses.
+`spec` is that argument, parsed.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Main memory and time of loading sharded networks: each rank reads its shards, or whole networks that
-it then shards.
+"""Main memory and time of loading sharded networks: each rank reads its shards, or whole networks and shards these.
+
+`given` is the parsed command line of scripts/bench_loading.py.
 """
 
 from __future__ import annotations
@@ -74,9 +75,9 @@ def summed(replies: list[list[dict[str, Any]]]) -> dict[str, Any]:
 
 
 def measured(given: argparse.Namespace, progress: Any) -> dict[str, Any]:
-    """Return the figures for each number of ranks, and both ways to load, which take turns.
+    """Return {number of ranks: figures of both ways to load}; the two ways take turns.
 
-    alike: whether both ways gave the same weights, bit for bit.
+    alike, in the figures: whether both ways gave the same weights, bit for bit. progress: called after each loading.
     """
     model, result = model_of(given), {}
     for ranks in map(int, given.ranks.split(",")):
@@ -94,7 +95,7 @@ def measured(given: argparse.Namespace, progress: Any) -> dict[str, Any]:
 
 
 def markdown(found: dict[str, Any]) -> str:
-    """Return the figures as a Markdown table."""
+    """Return the figures of `measured` as a Markdown table."""
     rows = []
     for ranks, figures in found.items():
         for path in PATHS:

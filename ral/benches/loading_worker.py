@@ -1,4 +1,7 @@
-"""One rank of a measurement of loading: makes and shards the networks of a run, and reports its memory and time."""
+"""One rank of a measurement of loading: makes and shards the networks of a run, and reports its memory and time.
+
+`spec` is the argument of the command line, parsed from JSON.
+"""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ Reply = dict[str, Any]
 class Worker:
     """A worker process that answers each line with one JSON line; its other output goes to the file `log`.
 
-    Its environment allows no downloads, and `threads` threads. UserError where it ends before it answers.
+    spec: sent to it as JSON. Its environment allows no downloads, and `threads` threads.
     """
 
     def __init__(self, python: Path, module: str, spec: Mapping[str, Any], log: Path, threads: int) -> None:
@@ -59,7 +59,7 @@ class Worker:
             )
 
     def ask(self, request: str) -> Reply:
-        """Return the answer to one line; UserError with the worker's last words where it has ended."""
+        """Return the answer to one line. UserError, with the worker's last words, where it has ended."""
         assert self.process.stdin is not None and self.process.stdout is not None
         try:
             self.process.stdin.write(request + "\n")
@@ -98,7 +98,7 @@ def in_turn(
 
 
 def spread(values: Sequence[float], digits: int = 3) -> dict[str, float]:
-    """Return min, median and max of the values."""
+    """Return min, median and max of the values, rounded to `digits` decimals."""
     chosen = {"min": min(values), "median": statistics.median(values), "max": max(values)}
     return {name: round(value, digits) for name, value in chosen.items()}
 

@@ -148,8 +148,9 @@ def markdown(found: dict[str, Found]) -> str:
 
 
 def files_of(clips: Path | None, pictures: Path | None, output: Path) -> dict[str, list[Path]]:
-    """Return {kind: files to read}. Files are made below `output` where no folder is given. UserError for an empty
-    folder.
+    """Return {kind: files to read}, made below `output` where no folder is given.
+
+    clips, pictures: folders; None to make files. UserError for an empty folder.
     """
     output.mkdir(parents=True, exist_ok=True)
     made = make(output / "media") if not (clips and pictures) else ([], [])

@@ -1,4 +1,7 @@
-"""Whole training steps of several algorithms on the same prompts, whose images have evidence."""
+"""Whole training steps of several algorithms on the same prompts, whose images have evidence.
+
+`given` is the parsed command line of scripts/bench_methods.py.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ def with_evidence(folder: Path) -> None:
 
 
 def measured(given: argparse.Namespace, size: int, names: list[str], progress: Any) -> dict[str, Any]:
-    """Return the figures of each algorithm, compared with GRPO's. size: visual tokens of a prompt."""
+    """Return the figures of each algorithm, compared with GRPO's.
+
+    size: visual tokens of a prompt. names: the algorithms. progress: called after each step.
+    """
     work = {"prompt_tokens": size, "group_size": given.group_size, "response_tokens": given.response_tokens}
     spec, workers = specification(given, work), dict[str, Worker]()
     with_evidence(Path(spec["data"]))

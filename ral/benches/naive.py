@@ -26,7 +26,7 @@ class EagerAttention(CapturedAttention):
     weights: Tensor | None = None
 
     def rows(self, chunk: int | None = None) -> Tensor:
-        """Return the attention policy."""
+        """Return the attention policy [L N C K]. chunk: not used, since all rows are there."""
         assert self.weights is not None
         return self.weights
 

@@ -3,7 +3,7 @@
     python -m ral.benches.ral_worker '{"model": ..., "data": ..., ...}'
 
 The run is changed only by a callback, and by the end tokens: no response may contain them, so that all responses have
-the full length.
+the full length. `spec` is that argument, parsed.
 """
 
 from __future__ import annotations

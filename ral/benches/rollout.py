@@ -1,6 +1,7 @@
 """Rollout engines compared: tokens a second of wall time and of processor time; engines take turns.
 
-Variants of the native engine have one of its savings off.
+Variants of the native engine have one of its savings off. `given` is the parsed command line of
+scripts/bench_rollout.py.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def against(found: Sequence[Reply], first: Sequence[Reply]) -> dict[str, Any]:
 
 
 def figures(replies: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return an engine's tokens a second of wall time and of processor time, its own process included.
+    """Return an engine's tokens a second of wall time, and of processor time with that of a process of its own.
 
     bandwidth_share: the time to read the weights once a token at the memory's measured bandwidth, as a share of the
     wall time, in which prefill and vision tower are too; 1 is the limit of any engine that reads them so.

@@ -2,7 +2,7 @@
 
     python -m ral.benches.rollout_worker '{"engine": "native", "model": ..., ...}'
 
-A step includes the vision tower, and no response can have an end token, on every side.
+A step includes the vision tower, and no response can have an end token, on every side. `spec` is that argument, parsed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ral.models.mllm import MLLM
 from ral.rollout.engine import Sampling
 from ral.rollout.native import NativeEngine, read_by_decoding
 from ral.rollout.vllm.arguments import banned_tokens, head_rows
-from ral.rollout.vllm.engine import VLLMEngine
+from ral.rollout.vllm.engine import vllm_engine
 from ral.types import Example, Media, Pixels, PromptBatch
 
 Step = Callable[[PromptBatch, int], int]
@@ -37,7 +37,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def prompts_of(policy: MLLM, spec: dict[str, Any], step: int) -> PromptBatch:
-    """Return prompts with new random images, of `prompt_tokens` visual tokens each."""
+    """Return prompts with new random images, of spec["prompt_tokens"] visual tokens each. step: the seed."""
     rows = next(n for n in range(math.isqrt(spec["prompt_tokens"]), 0, -1) if spec["prompt_tokens"] % n == 0)
     sides = (rows * TOKEN_SIDE, spec["prompt_tokens"] // rows * TOKEN_SIDE)
     generator = torch.Generator().manual_seed(step)
@@ -111,7 +111,7 @@ def bytes_per_second(device: torch.device) -> float:
 
 
 def processor_seconds(engine: Any) -> float:
-    """Return the processor time of an engine's own process; 0 without one."""
+    """Return the processor time of an engine's own process in seconds; 0 where it has none."""
     process = getattr(engine, "process", None)
     if process is None:
         return 0.0
@@ -130,7 +130,7 @@ def main(spec: dict[str, Any]) -> None:
         "native_casts": partial(NativeEngine, cast_once=False),
         "native_steps": partial(NativeEngine, fixed_shapes=False),
         "native_fixed": partial(NativeEngine, fixed_shapes=True),
-        "vllm": lambda policy: VLLMEngine(policy, cache_gb=spec["cache_gb"]),
+        "vllm": lambda policy: vllm_engine(policy, cache_gb=spec["cache_gb"]),
     }
     engine = makes[spec["engine"]](policy) if spec["engine"] in makes else None
     step = by_hf(policy, spec) if engine is None else by_engine(policy, engine, spec)

@@ -1,4 +1,7 @@
-"""Whole training steps of this project with and without its savings, and their growth with the sizes."""
+"""Whole training steps of this project with and without its savings, and their growth with the sizes.
+
+`given` is the parsed command line of scripts/bench_step.py; `progress` is called after each step.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ BASE = {"prompt_tokens": 1024, "group_size": 8, "response_tokens": 64}
 
 
 def specification(given: argparse.Namespace, work: dict[str, int]) -> dict[str, Any]:
-    """Return the specification that every variant's worker gets."""
+    """Return the specification that every variant's worker gets. work: a value for each axis in BASE."""
     steps = WARMUP + given.repeats
     family = FAMILIES.get(given.model, FAMILY)
     side, folder = token_side(family), given.output / f"step_{given.model}"
@@ -78,7 +81,7 @@ def replies(given: argparse.Namespace, work: dict[str, int], variants: list[str]
 
 
 def against_all(found: dict[str, Any]) -> dict[str, Any]:
-    """Return {variant: figures compared with those of `all`}."""
+    """Return {variant: figures compared with those of `all`}. found: {variant: replies}."""
     return {name: compare(found["all"], answers) for name, answers in found.items() if name != "all"}
 
 

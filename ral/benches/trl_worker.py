@@ -3,7 +3,8 @@
     python -m ral.benches.trl_worker '{"model": ..., "data": ..., ...}'     in an environment with TRL
 
 A step is one generation and `updates` optimizer steps on it (num_iterations). Gradient checkpointing, TRL's default, is
-off, as on RAL's side: it would cost TRL time. All else that is not in the specification is TRL's default.
+off, as on RAL's side: it would cost TRL time. All else that is not in the specification is TRL's default. `spec` is the
+specification, the argument parsed from JSON.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Whole training steps (data, rollout, rewards, scoring, updates) of this project and of TRL's GRPOTrainer on the same
-work.
+"""Whole training steps of this project and of TRL's GRPOTrainer on the same work.
+
+A step is data, rollout, rewards, scoring and updates. `given` is the parsed command line of scripts/bench_vs_trl.py.
 """
 
 from __future__ import annotations
@@ -74,9 +75,7 @@ def specification(given: argparse.Namespace, model: Path, data: Path) -> dict[st
 
 
 def check_fair(spec: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any]) -> None:
-    """Raise UserError unless both sides did the same work, and all of it: ours and theirs are facts of
-    the last step.
-    """
+    """Raise UserError unless both sides did the same work, all of `spec`. ours, theirs: facts of their last steps."""
     asked = {
         "response_tokens": spec["prompts"] * spec["group_size"] * spec["response_tokens"],
         "updates": spec["steps"] * spec["updates"],
@@ -88,7 +87,10 @@ def check_fair(spec: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any
 
 
 def measure(given: argparse.Namespace, python: Path, size: int, progress: Progress, task: Any) -> dict[str, Any]:
-    """Return the figures of both sides on prompts of `size` visual tokens. UserError where their work differs."""
+    """Return the figures of both sides on prompts of `size` visual tokens. UserError where their work differs.
+
+    python: interpreter of TRL's environment. task: the task of the progress bar.
+    """
     steps = WARMUP + given.repeats
     data = write_data(given.output / "data" / str(size), size, (steps + 2) * given.prompts + 1)
     spec = specification(given, write_bench_model(given.output / "model"), data)
@@ -128,7 +130,7 @@ def summary(given: argparse.Namespace, found: dict[int, dict[str, Any]]) -> dict
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """Return a Markdown page: settings, machine, and a row for each size."""
+    """Return a Markdown page of `summary`'s result: settings, machine, and a row for each size."""
     columns = (
         "visual tokens",
         "TRL, s a step",

@@ -51,7 +51,7 @@ def write_bench_model(
 ) -> Path:
     """Return the folder of a random model of a family, written if it is not there.
 
-    device: where the weights are drawn; dtype: of the files.
+    device: where the weights are drawn; dtype: that of the files.
     """
     if not (folder / "video_preprocessor_config.json").is_file():
         letters = random.Random(0)

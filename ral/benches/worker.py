@@ -29,7 +29,7 @@ class Line:
         self.started: tuple[float, float] | None = None
 
     def answer(self, **values: Any) -> None:
-        """Write one JSON line."""
+        """Write `values` as one JSON line."""
         self.answers.write(json.dumps(values) + "\n")
 
     def next_step(self, **facts: Any) -> None:

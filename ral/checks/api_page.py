@@ -38,7 +38,7 @@ def arguments(args: ast.arguments) -> Iterator[str]:
 
 
 def argument(given: ast.arg, default: ast.expr | None) -> str:
-    """Return one argument as it is declared."""
+    """Return one argument as it is declared. default: None where it has none."""
     return ast.unparse(given) + ("" if default is None else f" = {ast.unparse(default)}")
 
 

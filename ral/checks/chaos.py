@@ -70,8 +70,8 @@ def facts(folder: Path) -> dict[str, Any]:
 def disturbed(folder: Path, overrides: list[str], seconds: float, rng: random.Random, saving: bool) -> dict[str, Any]:
     """Kill a run once and let it resume to its end; return {killed, step, half_a_checkpoint} at the moment of the kill.
 
-    seconds: of an uninterrupted run; a run that ends before its kill is repeated with an earlier one. saving: kill
-    while a checkpoint is written, else at a random moment.
+    seconds: duration of an uninterrupted run; a run that ends before its kill is repeated with an earlier one. saving:
+    whether to kill while a checkpoint is written, else at a random moment.
     """
     while True:
         process = start(folder, overrides)

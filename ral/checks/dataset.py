@@ -46,10 +46,10 @@ def check_length(collate: Collate, sample: Sample) -> None:
 
 
 def check_splits(splits: Sequence[str], source: Mapping[str, Any], choice: str) -> None:
-    """Raise UserError for a split that the dataset does not have. Sources from outside of ral.data check theirs
-    themselves.
+    """Raise UserError for a split that the dataset does not have.
 
-    source: the node of the source; choice: the option of dataset=.
+    Loaders from outside of ral.data check their splits themselves. source: the node of the loader; choice: the option
+    of dataset=.
     """
     sizes = source.get("sizes")
     if sizes is None and not str(source.get("_target_")).startswith("ral.data."):
@@ -91,10 +91,9 @@ def open_splits(cfg: DictConfig) -> dict[str, Samples]:
 
 
 def first_prompt(samples: Samples) -> str | None:
-    """Return the prompt of the first usable entry, runs of one placeholder shortened to one; None without such an
-    entry.
+    """Return the prompt of the first usable entry among the first TRIED; None where none of these is usable.
 
-    Only the first TRIED entries are tried.
+    Runs of one placeholder are shortened to one.
     """
     collate: Collate = samples.check.args[0]  # type: ignore[attr-defined]  # that `check_example` is bound to
     for at in range(min(TRIED, len(samples.examples))):
@@ -107,7 +106,7 @@ def first_prompt(samples: Samples) -> str | None:
 
 
 def describe(splits: Mapping[str, Samples]) -> None:
-    """Print an overview of each split, and the first entry in full."""
+    """Print an overview of each split, and the prompt of the first usable entry in full."""
     for name, samples in splits.items():
         print("\n".join(overview(name, samples.examples)))
     prompt = next((prompt for samples in splits.values() if (prompt := first_prompt(samples)) is not None), None)

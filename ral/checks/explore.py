@@ -23,7 +23,11 @@ from ral.viewing.questions import Question, dataset_questions, own_question, own
 
 
 def explore(cfg: DictConfig) -> None:
-    """Sample the responses, measure their attention and write the page; the last line printed is its path."""
+    """Write the page of responses and their attention rows; the last line printed is its path.
+
+    Of a run the recorded responses are shown; else one or two checkpoints respond, greedily. UserError where a model,
+    the data or the page cannot be used.
+    """
     disable_progress_bar()  # of loading weights
     if cfg.threads:
         torch.set_num_threads(cfg.threads)
@@ -61,7 +65,7 @@ def of_checkpoints(cfg: DictConfig, path: Path, kept: Kept) -> str:
 
 
 def count_of(asked: int, entries: int, cfg: DictConfig) -> str:
-    """Return a line with the number of entries that are asked, their split, and the settings that ask others."""
+    """Return a line with the number of entries that are asked, their split, and the settings that take others."""
     more = f"; limit={entries} takes all" if asked == cfg.limit < entries else ""
     other = "train" if cfg.split != "train" else "validation"
     return f"asked: {asked} of {entries} entries of split {cfg.split}{more}; split={other} takes the others"

@@ -40,9 +40,7 @@ def of_tensors(case: Case) -> float:
 
 
 def of_layout(case: Case) -> float:
-    """Count prompts whose ids differ from those of their text with each placeholder expanded to T * H * W visual
-    tokens.
-    """
+    """Count prompts whose ids are not those of their text with each placeholder as T * H * W visual tokens."""
     prompts = case.prompts
     rows = zip(prompts.token_ids, prompts.valid, prompts.wordings, case.pixels, prompts.grids, strict=True)
     return sum(
@@ -68,7 +66,7 @@ def of_positions(case: Case) -> float:
 def of_log_probs(case: Case) -> float:
     """Return the largest difference of sampled tokens' log-probs from Transformers', in nats.
 
-    Over the tokens that the tokenizer knows.
+    Both are over the tokens that the tokenizer knows.
     """
     view, passes, banned = case.view, Forward(1.0, AttentionSpec()), case.processor.banned
     with torch.no_grad():
@@ -111,9 +109,7 @@ def of_plain(case: Case) -> float:
 
 
 def of_engine(case: Case) -> float:
-    """Return the largest difference between log-probs as the native engine samples and those of a training pass, in
-    nats.
-    """
+    """Return the largest difference of log-probs in nats: as the native engine samples, and in a training pass."""
     prepared = case.shared.prepare(case.prompts)
     rollout = NativeEngine(case.shared).generate(prepared, 2, Sampling(1.0, max_new_tokens=6), seed=1)
     passes, view = Forward(1.0, AttentionSpec()), View(case.shared, prepared)
@@ -135,8 +131,9 @@ def of_towers(case: Case) -> float:
 
 @dataclass(frozen=True)
 class Check:
-    """One comparison: its name in words, the function that measures the difference, and the largest
-    allowed difference.
+    """One comparison.
+
+    what: its name in words. measure: a function that returns the difference. bound: the largest one allowed.
     """
 
     what: str

@@ -62,8 +62,10 @@ class Theirs:
 
 @dataclass(frozen=True)
 class Case:
-    """A random model of the family on both paths, its folder, prompts with their media, and two
-    trajectories of each.
+    """A random model of the family, with prompts and two trajectories of each.
+
+    folder: where the model is. shared, plain: the model on its shared-prompt path and on the path of unshared rows.
+    pixels: the media of each prompt.
     """
 
     folder: Path

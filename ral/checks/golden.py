@@ -1,4 +1,4 @@
-"""Short trainings of two checkouts and a comparison of every metric: does a change of structure change a result?"""
+"""Short trainings of two checkouts and a comparison of every metric, to see whether a change alters any result."""
 
 from __future__ import annotations
 
@@ -70,9 +70,10 @@ def difference(a: float, b: float) -> float:
 
 
 def compare(before: Path, after: Path, tolerance: float, renamed: Mapping[str, str] | None = None) -> int:
-    """Print the largest difference of each run that both folders hold; return how many exceed the tolerance.
+    """Print the largest difference of each run that both folders hold; return the number of runs beyond the tolerance.
 
-    renamed: {key before: key after} of metrics that have another name since. 1 where the folders share no run.
+    tolerance: greatest `difference` that passes. renamed: {key before: key after} of metrics that have another name
+    since. 1 where the folders share no run.
     """
     renamed = renamed or {}
     wrong = 0

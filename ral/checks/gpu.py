@@ -1,4 +1,7 @@
-"""The checks and measurements that need a GPU: tests, the default run, steps of large shapes, the benchmarks."""
+"""The checks and measurements that need a GPU: tests, the default run, steps of large shapes, the benchmarks.
+
+`given` is the parsed command line of scripts/gpu_check.py.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ POLL = 0.5  # seconds between readings of the GPU's memory
 
 
 def gpu_memory_mb() -> float | None:
-    """Return the memory in use on the first GPU, in MiB, by nvidia-smi; None without one."""
+    """Return the memory in use on the first GPU, in MiB, by nvidia-smi; None where there is no GPU."""
     if shutil.which("nvidia-smi") is None:
         return None
     query = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits", "--id=0"]
@@ -37,8 +40,9 @@ def gpu_memory_mb() -> float | None:
 
 
 def timed(given: argparse.Namespace, log: Path, *command: str) -> dict[str, Any]:
-    """Run a command with its output in `log`; return exit code (124: stopped), seconds, and the GPU's peak memory
-    (MiB).
+    """Run a command, with its output in `log`; return its exit code, seconds, and the GPU's peak memory in MiB.
+
+    The exit code is STOPPED where it took longer than given.timeout.
     """
     peaks: list[float] = []
     over = threading.Event()
@@ -141,9 +145,7 @@ def large(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def attention(given: argparse.Namespace) -> dict[str, Any]:
-    """Measure the cost of the attention term at both shapes. At 7B each side in a process of its own:
-    both do not fit.
-    """
+    """Measure the cost of the attention term at both shapes; at 7B each side by itself, since both do not fit."""
     sides = {
         "3b_4096": ["3b", "4096"],
         "3b_16384": ["3b", "16384", "--checkpointing"],
@@ -190,14 +192,27 @@ def plan(given: argparse.Namespace) -> dict[str, Any]:
     return {f"{shape}_lora": bench(given, f"plan_{shape}", "bench_plan.py", "--shape", shape, *common)}
 
 
+def vllm(given: argparse.Namespace) -> dict[str, Any]:
+    """Check vLLM beside the trainer in fp32 and at the 3B shape in bf16, and measure its tokens a second there."""
+    shape = ["--model", "3b", "--cache-gb", "8", "--prompt-tokens", "1024", "--response-tokens", "128"]
+    common = ["--engines", "native,vllm", "--device", "cuda", "--dtype", "bfloat16", "--trained", "--apart"]
+    speed = [*common, "--response-tokens", "256", "--repeats", "5", "--cache-gb", "8"]
+    return {
+        "fp32": bench(given, "vllm_fp32", "check_vllm.py", "--device", "cuda", "--dtype", "float32", "--cache-gb", "2"),
+        "3b": bench(given, "vllm_3b", "check_vllm.py", "--device", "cuda", *shape),
+        "speed": bench(given, "vllm_speed", "bench_rollout.py", *sized("3b", "1024"), *speed),
+    }
+
+
 def sized(model: str, tokens: str, *more: str) -> list[str]:
     """Return the command-line arguments of a benchmark of this shape and prompt length."""
     return ["--model", model, "--prompt-tokens", tokens, *more]
 
 
 def bench(given: argparse.Namespace, name: str, script: str, *arguments: str) -> dict[str, Any]:
-    """Run one benchmark in a folder of its own; return its exit code, seconds, memory, and the content of its JSON
-    file.
+    """Run one benchmark in a folder of its own; return its exit code, seconds, memory and result.
+
+    result: content of its JSON file; missing where the benchmark failed.
     """
     folder = given.output / name
     facts = timed(given, given.output / f"{name}.log", f"scripts/{script}", *arguments, "--output", str(folder))
@@ -215,5 +230,8 @@ PARTS: Mapping[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "step": step,
     "rollout": rollout,
     "plan": plan,
+    "vllm": vllm,
 }
 """Name of a part on the command line -> the function that measures it."""
+BY_ITSELF = [name for name in PARTS if name != "vllm"]
+"""Parts that need no package beyond this project's."""

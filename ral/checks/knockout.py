@@ -50,7 +50,7 @@ FREE = ("checkpoint", "output", "debug", "device", "threads", "layers", "window"
 def knock_out(cfg: DictConfig) -> None:
     """Measure the answers under every cut, print the table, write the files. The last line printed is results.json.
 
-    UserError where the model or the data cannot be used.
+    UserError where the model or the data cannot be used, or the folder holds answers with other settings.
     """
     disable_progress_bar()  # of loading weights
     cfg, line = dataset_as_trained(cfg, overridden())
@@ -74,7 +74,7 @@ def knock_out(cfg: DictConfig) -> None:
 
 
 def check_cuttable(policy: MLLM, checkpoint: str) -> None:
-    """Raise UserError for a model with linear attention, whose states carry what a cut of softmax attention hides."""
+    """Raise UserError for a model with linear attention, whose states pass on what a cut of softmax attention hides."""
     if policy.linear:
         raise UserError(
             f"checkpoint={checkpoint}: a knock-out cuts softmax attention, and this model's layers of linear attention"
@@ -184,9 +184,9 @@ class Batches:
 
 
 def ask(knockout: Knockout, batches: Batches, questions: int, path: Path) -> list[Answer]:
-    """Return all answers, under a progress bar; each is written to `path`. UserError where no entry could be used.
+    """Return all answers, under a progress bar; each is written to `path`.
 
-    Also where the GPU's memory does not suffice.
+    questions: number of entries to ask. UserError where no entry could be used, or the GPU's memory does not suffice.
     """
     columns = (TextColumn("answers"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:

@@ -34,8 +34,9 @@ NO_TESTS_RAN = (2, 3, 4, 5)
 
 @dataclass(frozen=True)
 class Mutation:
-    """A seeded fault: `old`, which occurs once in `file`, becomes `new`. `tests` (arguments of pytest) should then
-    fail.
+    """A seeded fault: `old`, which occurs once in `file`, becomes `new`. what: a description.
+
+    tests: arguments of pytest; these tests should then fail.
     """
 
     what: str
@@ -46,7 +47,7 @@ class Mutation:
 
 
 def mutations(words: Sequence[str] = ()) -> list[Mutation]:
-    """Return the mutations whose list, file or description contains one of the words; all without words."""
+    """Return the mutations whose list, file or description contains one of the words; all where there are no words."""
     found = [
         (p.stem, Mutation(**m)) for p in sorted(LISTS.glob("*.toml")) for m in tomllib.loads(p.read_text())["mutation"]
     ]
@@ -66,9 +67,7 @@ def prepare(folder: Path) -> None:
 
 
 def passes(folder: Path, tests: str, limit: int = LIMIT_S) -> bool:
-    """Tell whether the tests pass on the copy in `folder`; False after `limit` seconds. SystemExit where
-    no test ran.
-    """
+    """Tell whether the tests pass on the copy in `folder`; False after `limit` seconds. SystemExit where none ran."""
     for name in PRELOADED:
         importlib.import_module(name)
     log = log_of(folder)

@@ -1,4 +1,4 @@
-"""A long training with a watch on its memory: does what a step leaves behind add up?"""
+"""A long training with a watch on its memory, to see whether memory that steps leave behind adds up."""
 
 from __future__ import annotations
 

@@ -19,9 +19,9 @@ AS_ASKED = "as_asked"
 def as_trained(cfg: DictConfig, typed: Collection[str]) -> tuple[DictConfig, dict[str, str]]:
     """Return the configuration with each benchmark of `as_trained: true` asked as in training, and {benchmark: a line}.
 
-    Template, media settings and length limit come from the checkpoint's run; settings in `typed`, the keys given on the
-    command line, win. A benchmark without `as_trained` keeps its settings; if they differ from the run's, its line
-    warns and says what to type. Nothing known of the training: nothing changes.
+    typed: keys given on the command line; these settings stay as typed. The others of template, media settings and
+    length limit are those of the checkpoint's run. A benchmark without `as_trained` keeps its settings; if they differ
+    from the run's, its line warns and says what to type. Where the training is not known, no setting changes.
     """
     trained, lines, cfg = trained_as(str(cfg.checkpoint)), dict[str, str](), cfg.copy()
     OmegaConf.set_struct(cfg, False)  # a benchmark without media settings gets those of the run
@@ -38,8 +38,9 @@ def as_trained(cfg: DictConfig, typed: Collection[str]) -> tuple[DictConfig, dic
 def dataset_as_trained(cfg: DictConfig, typed: Collection[str]) -> tuple[DictConfig, str]:
     """Return the configuration with `dataset` and `thinking` as the checkpoint was trained, and a line that says so.
 
-    Template and media settings come from the checkpoint's run; settings in `typed`, the keys given on the command line,
-    win. The line names template, pixels and the file they are from. Nothing known of the training: nothing changes.
+    typed: keys given on the command line; these settings stay as typed. The others of template and media are those of
+    the checkpoint's run. The line names template, pixels and the file that they are from. Where the training is not
+    known, no setting changes.
     """
     trained, cfg = trained_as(str(cfg.checkpoint)), cfg.copy()
     if trained is not None:
@@ -89,12 +90,19 @@ def asked(cfg: DictConfig, name: str) -> tuple[str, Mapping[str, Any]]:
 
 
 def line_of(cfg: DictConfig, name: str, trained: TrainedAs | None) -> str:
-    """Return one line: the benchmark, its template and pixels, and the file they are from."""
+    """Return one line: the benchmark, its template and pixels, and the file that they are from.
+
+    trained: settings of the checkpoint's training; None where they are not known.
+    """
     return f"{name}: {sentence(*asked(cfg, name), trained)}"
 
 
 def sentence(template: str, media: Any, trained: TrainedAs | None) -> str:
-    """Return template and pixels in words, the file of the training, and the settings that differ from it."""
+    """Return template and pixels in words, the file of the training, and the settings that differ from the training's.
+
+    media: media settings with which questions are asked. trained: settings of the checkpoint's training; None where
+    they are not known.
+    """
     if trained is None:
         return f"asked with {said(template, media)}: nothing beside the checkpoint says how it was trained"
     others = [key for key, *_ in differences(trained, template, media)]
@@ -103,7 +111,7 @@ def sentence(template: str, media: Any, trained: TrainedAs | None) -> str:
 
 
 def _near(path: Path) -> Path:
-    """Return the path from the working directory where it lies below that."""
+    """Return a path relative to the working directory where it lies below that, else as it is."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 

@@ -9,10 +9,10 @@ from ral.errors import UserError
 
 
 def instantiate(node: Any, **more: Any) -> Any:
-    """Make the object that a `_target_` node names; `more` are further keywords. Lists and mappings become plain ones.
+    """Make the object that a `_target_` node names; `more` are further keywords. A node that is None gives None.
 
-    Plain ones, so that packages below the composition roots need no OmegaConf. UserError where the callable raises
-    UserError or ValueError.
+    Lists and mappings become plain ones, so that packages below the composition roots need no OmegaConf. UserError
+    where the callable raises UserError or ValueError.
     """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate as make
@@ -26,9 +26,9 @@ def instantiate(node: Any, **more: Any) -> Any:
 
 
 def precision_of(hardware: Node) -> str:
-    """Return Lightning's name of the arithmetic, "bf16-mixed" or "32-true".
+    """Return Lightning's name of the arithmetic, "bf16-mixed" or "32-true": hardware.precision.
 
-    hardware.precision; where that is auto, it follows hardware.dtype, the type of frozen weights.
+    Where that is auto, the arithmetic follows hardware.dtype, the type of frozen weights. hardware: cfg.hardware.
     """
     auto = "bf16-mixed" if hardware["dtype"] == "bfloat16" else "32-true"
     return auto if hardware["precision"] == "auto" else str(hardware["precision"])

@@ -58,7 +58,7 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
 
 
 def first_line(message: object) -> str:
-    """Return the first line of a message that has something on it."""
+    """Return the first line of a message that is not blank, without spaces at its ends; "" where there is none."""
     return next((line.strip() for line in str(message).splitlines() if line.strip()), "")
 
 
@@ -107,7 +107,7 @@ def _check_field(value: Any, annotation: Any, key: str) -> None:
 
 
 def check_numbers(cfg: DictConfig, tree: Node) -> None:
-    """Raise UserError for a number out of its range, and for NaN or infinity where the key allows none.
+    """Raise UserError for a number out of its range, and for NaN or infinity where the key does not allow them.
 
     tree: the configuration, resolved.
     """
@@ -120,7 +120,7 @@ SERVERS = "ral.rollout.vllm.server_engine.VLLMServers"
 
 
 def check_servers(tree: Node) -> None:
-    """Raise UserError for addresses of vLLM servers (rollout.urls) that cannot be right. Nothing is connected to."""
+    """Raise UserError for addresses of vLLM servers (rollout.urls) that cannot be right, without connecting to them."""
     engine = tree.get("rollout", {}).get("engine")
     if isinstance(engine, Mapping) and engine.get("_target_") == SERVERS and isinstance(engine.get("urls"), list):
         check_addresses(engine["urls"], "rollout.urls")
@@ -142,11 +142,11 @@ def overridden() -> frozenset[str]:
 
 
 def check(cfg: DictConfig, schema: type = Train, files: Callable[[Node], None] = lambda tree: None) -> None:
-    """Raise UserError with the first problem of a configuration: see the module. The first process prints warnings.
+    """Raise UserError with the first problem of a configuration (in the order that the module's docstring gives).
 
-    schema: of the whole configuration. files: checks the files that the resolved configuration names; called before
-    signatures are read, which imports torch. Warnings on stderr, one line each: settings without effect, and objectives
-    that train little or nothing.
+    schema: dataclass of the whole configuration. files: function that checks the files which the resolved configuration
+    names; called before signatures are read, which imports torch. The first process prints warnings on stderr, one line
+    each: settings without effect, and objectives that train little or nothing.
     """
     tree = plain(cfg)
     check_moved(tree)

@@ -31,6 +31,9 @@ from ral.config import listing, sweeps
 from ral.config.check import check as check_config
 from ral.config.check import first_line
 from ral.config.explain import VERSION_BASE, better, explain
+from ral.config.groups import refuse_numbers
+from ral.config.other_names import undashed
+from ral.config.typed_files import refuse_files_as_options, refuse_several_files
 from ral.config.typed_paths import with_home
 from ral.errors import UserError, warn_in_plain_lines
 from ral.files import run_folder
@@ -56,9 +59,9 @@ Where = tuple[Path, str]
 
 
 def literal(arguments: Sequence[str], keys: Sequence[str]) -> list[str]:
-    """Return the arguments `key=text` with the texts of the named keys in quotes; a text in quotes stays as it is.
+    """Return the arguments with the values of `keys` in quotes; a value already in quotes stays as it is.
 
-    So commas, brackets and quotes in it are part of the text, not of Hydra's grammar.
+    Commas, brackets and quotes in such a value are then part of the text, not of Hydra's grammar.
     """
 
     def one(argument: str) -> str:
@@ -92,7 +95,7 @@ def run(
     """Compose the configuration from sys.argv, check it, call main with it. Failures leave by SystemExit (see the
     module).
 
-    main: called once, or once for each job of a sweep; imports what it needs itself.
+    main: called once, or once for each job of a sweep; it should import heavy packages itself.
     check: called with the configuration before main; raises UserError.
     claim: locks a job's folder before anything is written there (ral.files.run_folder); None: no folder is locked.
     texts: keys whose values are texts, in which commas, brackets and quotes stand for themselves (`literal`).
@@ -105,7 +108,10 @@ def run(
     listing.register()
     try:
         sys.argv[1:] = with_home(sys.argv[1:])
-        flags = _check_flags(sys.argv[1:])
+        flags = _check_flags(sys.argv[1:], of_training=config_name == "train")
+        refuse_numbers(flags.overrides, config_dir)
+        refuse_files_as_options(flags.overrides, config_dir, config_name)
+        refuse_several_files(flags.overrides, sweep=flags.multirun)
         if (page := listing.help_page(flags, config_dir, config_name, VERSION_BASE)) is not None:
             return print(page, flush=True)
         job = _guarded(main, check, claim, failures, (config_dir, config_name))
@@ -127,7 +133,10 @@ def run(
 
 @contextmanager
 def _leaving_on_signals() -> Iterator[None]:
-    """Let a scheduler's signals end this process in order, folders given back, until the run takes them over."""
+    """Raise SystemExit inside the block on a scheduler's signals (SIGTERM, SIGUSR1), so that folders are given back.
+
+    A run replaces these handlers by its own.
+    """
 
     def leave(number: int, frame: FrameType | None) -> NoReturn:
         raise SystemExit(SIGNALLED + number)
@@ -144,9 +153,9 @@ def _leaving_on_signals() -> Iterator[None]:
 
 
 def _guarded(main: Main, check: Main, claim: Claiming | None, failures: list[Exception], where: Where) -> Main:
-    """Wrap main with its check, and report failures: Hydra never sees them, and a sweep goes on with its next job.
+    """Wrap main with its check, and report failures: Hydra never sees them, and a sweep continues with its next job.
 
-    What main returns is what a sweeper such as Optuna's optimises; a run that failed counts for less than any other.
+    A sweeper such as Optuna's optimises the value that main returns; a failed run gets the worst value.
     """
     script = os.path.abspath(sys.argv[0])  # of this process: job may be called in one that a launcher started
 
@@ -192,10 +201,10 @@ def _guarded(main: Main, check: Main, claim: Claiming | None, failures: list[Exc
 
 
 def give_back(claimed: run_folder.Claim, cfg: DictConfig, reported: str) -> None:
-    """Release a job's folder. If no run began in it, what this job wrote there is removed.
+    """Release a job's folder. If no run began in it, remove the files that this job wrote there.
 
-    reported: the job's error message, "" for none. Kept in any case: files that the message names, and in a sweep the
-    notes on a failed run.
+    reported: the job's error message, "" where it had none. Kept in any case: files that the message names, and in a
+    sweep the notes on a failed run.
     """
     if claimed.started and claimed.found:
         sweeps.keep_typed(cfg)  # of a run that went on: not before it did
@@ -206,10 +215,10 @@ def give_back(claimed: run_folder.Claim, cfg: DictConfig, reported: str) -> None
 
 @contextmanager
 def _relaunchable(script: str) -> Iterator[None]:
-    """Pretend, in a job of a multirun, to Lightning and Hydra that `script` had been started for it.
+    """Set this process's module and arguments, inside the block, as if `script` had been started for this job alone.
 
-    Lightning starts the other ranks with this process's module and arguments; without this every rank would start the
-    whole sweep again, or the launcher's own worker. In a single run nothing has to change.
+    Only in a job of a multirun. Lightning starts the other ranks with this process's module and arguments; else every
+    rank would start the whole sweep again, or the launcher's own worker.
     """
     state: Any = HydraConfig.instance().cfg
     if state is None or state.hydra.mode != RunMode.MULTIRUN:
@@ -244,12 +253,17 @@ def _wants_traceback(arguments: Sequence[str]) -> bool:
     return bool(given) and given[-1] in ("true", "1", "yes", "on")
 
 
-def _check_flags(arguments: Sequence[str]) -> Namespace:
-    """Return the flags. UserError for those that Hydra does not know, instead of argparse's usage and exit code 2."""
+def _check_flags(arguments: Sequence[str], of_training: bool = False) -> Namespace:
+    """Return the flags. UserError for those that Hydra does not know, instead of argparse's usage and exit code 2.
+
+    of_training: whether the settings are those of train.py, whose names in other programs are known.
+    """
     parser = get_args_parser()
 
     def fail(message: str) -> NoReturn:
-        raise UserError(f"{message}; settings are written key=value without dashes, --help lists them")
+        ways = undashed(arguments) if of_training else []
+        here = f": write {' '.join(ways)}" if ways else ", --help lists them"
+        raise UserError(f"{message}; settings are written key=value without dashes{here}")
 
     parser.error = fail  # type: ignore[method-assign]
     return parser.parse_args(arguments)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
@@ -14,6 +13,7 @@ from ral.config.check import bind_targets, check_numbers, check_schema, check_se
 from ral.config.schema import Node, Rollout
 from ral.errors import UserError
 from ral.files import run_folder
+from ral.files.own_folder import as_folder
 from ral.files.pretrained import check_folder
 from ral.machine import check_alone
 
@@ -112,8 +112,8 @@ def check(cfg: DictConfig) -> None:
 
 
 def check_checkpoint(checkpoint: str, family: str | None) -> None:
-    """Raise UserError for a folder that holds no model. family: of one's own, which any model type may be of; None for
-    ours.
+    """Raise UserError for a folder that holds no model. family: dotted path of a family of one's own, which may read
+    any model type; None for the families of this package.
     """
     check_folder(checkpoint, "checkpoint", any_type=family is not None)
 
@@ -125,5 +125,5 @@ def check_values(tree: Mapping[str, Any]) -> None:
 
 
 def claim(cfg: DictConfig) -> run_folder.Claim:
-    """Lock the evaluation's folder, cfg.output, for this process. UserError where another process works in it."""
-    return run_folder.claim(Path(cfg.output), "output")
+    """Lock the evaluation's folder, cfg.output, for this process. UserError where it is in use or cannot be used."""
+    return run_folder.claim(as_folder(cfg.output, "output"), "output")

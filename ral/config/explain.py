@@ -40,7 +40,7 @@ def explain(
 ) -> str:
     """Return one line for a failure outside of a job: while composing, or while making the run's folder.
 
-    message: for errors not Hydra's, yaml's or a file's. arguments: typed ones; None for sys.argv.
+    message: gives the line for errors that are not Hydra's, yaml's or a file's. arguments: None for sys.argv.
     """
     if isinstance(error, MissingConfigException):
         return _missing_config(error, typed(arguments))
@@ -68,7 +68,7 @@ def better(
 ) -> str:
     """Return the line of a failed check, with a remedy where the command line shows one (another key, option, quoting).
 
-    arguments: those typed; None for sys.argv.
+    message: the check's line. arguments: those of the command line; None for sys.argv.
     """
     wrong = re.match(r"unknown key ([\w.]+)|([\w.]+) is not set", message)
     at_fault = wrong[1] or wrong[2] if wrong else ""
@@ -98,9 +98,9 @@ def typed(arguments: Sequence[str] | None = None) -> list[str]:
 
 
 def quoted(override: str) -> str | None:
-    """Return an override as it is typed into a shell so that its value is text; None if there is no such way.
+    """Return an override as it is typed into a shell so that its value is text; None if there is no such spelling.
 
-    The answer was parsed again: Hydra reads the same characters from it.
+    The spelling is parsed again before it is returned: Hydra reads the same characters from it.
     """
     key, equals, value = override.partition("=")
     if not equals or not re.fullmatch(r"[+~]{0,2}[\w./@:-]+", key):
@@ -206,7 +206,7 @@ def _choices() -> dict[str, str]:
 
 
 def of_other_choices(key: str, config_dir: Path, chosen: Mapping[str, str]) -> str | None:
-    """Return the line for a key that the chosen option of its group lacks and others have; else None."""
+    """Return the line for a key that the chosen option of its group lacks and others have; None for any other key."""
     group, _, rest = key.partition(".")
     if not rest or group not in chosen or not (config_dir / group).is_dir():
         return None
@@ -225,7 +225,7 @@ def of_other_choices(key: str, config_dir: Path, chosen: Mapping[str, str]) -> s
 
 
 def of_an_earlier_version(key: str, known: Sequence[str], config_dir: Path, chosen: Mapping[str, str]) -> str | None:
-    """Return the line for a key that has moved; None for any other. known: the keys of this configuration."""
+    """Return the line for a key that has moved, None for any other. known: keys here; chosen: {group: option}."""
     new = today(key)
     if new is None or new in known:
         return None if new is None else moved(key)
@@ -280,12 +280,12 @@ def _compose_what_works(config_name: str, overrides: list[str]) -> DictConfig:
         try:
             return hydra.compose(config_name, overrides[:kept], return_hydra_config=True)
         except (HydraException, OmegaConfBaseException):
-            continue  # another mistake among these; the user hears of it after mending the first one
+            continue  # another mistake among these; the user hears of it after correcting the first one
     return hydra.compose(config_name, return_hydra_config=True)
 
 
 def _unknown(key: str, known: Sequence[str], config_dir: Path) -> str:
-    """Return the line for a key that nothing has: what it is called here, or the keys most like it."""
+    """Return the line for an unknown key, with the name of the same setting here, or with the keys most like it."""
     found, value = closest(key, known), _value(key)
     way = known_here(key, value, known, config_dir)
     if way is None and found == NOTHING_LIKE_IT:
@@ -294,6 +294,6 @@ def _unknown(key: str, known: Sequence[str], config_dir: Path) -> str:
 
 
 def _value(key: str) -> str:
-    """Return what was typed behind a key; '' where it was not typed."""
+    """Return the value that was typed for a key; '' where none was typed."""
     given = [o.partition("=")[2] for o in typed() if o.lstrip("+~").partition("=")[0] == key]
     return given[-1] if given else ""

@@ -1,4 +1,4 @@
-"""The configuration of a run of version 0.1 in the keys of this version, so that the run can be resumed."""
+"""The configuration of a run of an earlier version in the keys of this version, so that the run can be resumed."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ TARGETS = {
     "ral.lit.eightbit.adamw_8bit": "ral.learner.eightbit.adamw_8bit",
     "ral.data.visual_search.source": "ral.worlds.visual_search.source",
     "ral.models.shard.gathered": "ral.models.sharding.gathered",
+    "ral.rollout.vllm.engine.VLLMEngine": "ral.rollout.vllm.engine.vllm_engine",
 }
 """Value of `_target_` in earlier versions -> its value in this one."""
 JUDGE, REQUESTS = "ral.rewards.judge.Judge", "ral.rewards.judge.Requests"
@@ -34,10 +35,10 @@ ABSENT_WAS_NULL = ("given", "sampling", "passes", "reward", "temporal", "task", 
 
 
 def of_today(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a resolved configuration in the keys of this version; one of this version is returned as it is."""
-    if "sampler" not in config.get("algo", {}):
-        return dict(config)
+    """Return `config`, a resolved configuration, in the keys of this version; one of this version as it is."""
     tree: dict[str, Any] = renamed(dict(config))
+    if "sampler" not in tree.get("algo", {}):
+        return tree
     gather = tree.get("hardware", {}).get("gather_weights")
     engine = {"_target_": "ral.rollout.native.NativeEngine", "_partial_": True, "gather_weights": gather}
     return {**tree, "algo": algo_of_today(tree["algo"]), "rollout": {"engine": engine}}
@@ -60,7 +61,11 @@ def judge_of_today(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def algo_of_today(algo: Mapping[str, Any]) -> dict[str, Any]:
-    """Return conf/algo with `sampling` or `given` in place of `sampler`, and `task` in place of `module`."""
+    """Return the node `algo` of version 0.1, with its targets renamed, in the keys of this version.
+
+    `sampler` becomes `given` or `sampling`; `module` becomes `task`; `temporal.sampler` becomes `temporal.sampling` and
+    `temporal.group_size`. Nodes of ABSENT_WAS_NULL that are missing become null.
+    """
     new = {name: node for name, node in algo.items() if name not in ("sampler", "module")}
     sampler = algo["sampler"]
     if sampler["_target_"] in GIVEN:
@@ -77,5 +82,5 @@ def algo_of_today(algo: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without_group_size(sampler: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a sampler's keywords without group_size: those of the sampling."""
+    """Return the keywords of a sampler of version 0.1 without group_size, which are those of algo.sampling."""
     return {name: value for name, value in sampler.items() if name != "group_size"}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
+
+from ral.errors import UserError
 
 PROGRAMS = {
     "train": "train.py",
@@ -29,6 +32,7 @@ INSTEAD = {
     ("train", "benchmark"): "dataset=<name> to train on; evaluate.py checkpoint=<the run>/hf benchmark=<name> scores",
 }
 """(configuration, group of another program) -> what to write. Datasets for evaluate.py: `_of_own_data`."""
+_NO_OPTION = re.compile(r"[-+]?[\d.]+|true|false", re.IGNORECASE)
 
 
 def own_groups(config_dir: Path, config_name: str) -> list[str]:
@@ -54,6 +58,15 @@ def of_another_program(key: str, config_dir: Path, config_name: str, typed: Sequ
 
 
 def _of_own_data(typed: Sequence[str]) -> str:
-    """Return how evaluate.py is told of data of one's own."""
+    """Return the settings of evaluate.py for data of one's own, with the dataset.path that was typed, if any."""
     paths = [value for key, _, value in (one.lstrip("+").partition("=") for one in typed) if key == "dataset.path"]
     return f"benchmark=jsonl benchmark.path={paths[-1] if paths else '<file>'}, or another of conf/benchmark"
+
+
+def refuse_numbers(typed: Sequence[str], config_dir: Path) -> None:
+    """Raise UserError where a group is given a number or a truth value in place of an option. typed: the overrides."""
+    for override in typed:
+        key, _, value = override.lstrip("+~").partition("=")
+        if key and (config_dir / key).is_dir() and any(_NO_OPTION.fullmatch(part) for part in value.split(",")):
+            known = ", ".join(sorted(path.stem for path in (config_dir / key).glob("*.yaml")))
+            raise UserError(f"{key}={value}: conf/{key} has no '{value}'; known: {known}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
@@ -13,6 +12,7 @@ from ral.config.check import bind_targets, check_schema, plain
 from ral.config.schema import Dataset
 from ral.errors import UserError
 from ral.files import run_folder
+from ral.files.own_folder import as_folder
 from ral.files.pretrained import check_folder
 from ral.machine import check_alone
 
@@ -68,5 +68,5 @@ def check(cfg: DictConfig) -> None:
 
 
 def claim(cfg: DictConfig) -> run_folder.Claim:
-    """Lock the knockout's folder, cfg.output, for this process. UserError where another process works in it."""
-    return run_folder.claim(Path(cfg.output), "output")
+    """Lock the knockout's folder, cfg.output, for this process. UserError where it is in use or cannot be used."""
+    return run_folder.claim(as_folder(cfg.output, "output"), "output")

@@ -25,7 +25,10 @@ def options(folders: Iterable[Path]) -> dict[str, list[str]]:
 
 
 def listing(_root_: Any) -> str:
-    """Return a line for each group of a configuration: `group: option, option`. _root_: it, with `hydra`."""
+    """Return a line for each group of a configuration: `group: option, option`.
+
+    _root_: the whole configuration, with its key `hydra`; OmegaConf passes it to a resolver of this name.
+    """
     sources = _root_.hydra.runtime.config_sources
     folders = [Path(source.path) for source in sources if source.schema == "file"]
     own = _root_.hydra.runtime.choices
@@ -33,7 +36,7 @@ def listing(_root_: Any) -> str:
 
 
 def register() -> None:
-    """Let yaml say `${options:}` for the list of options (conf/hydra/help)."""
+    """Add `listing` to OmegaConf's resolvers, so that `${options:}` in yaml is that list (conf/hydra/help)."""
     OmegaConf.register_new_resolver("options", listing, replace=True)
 
 

@@ -49,7 +49,8 @@ def check_layers(tree: Node) -> None:
 def depth_of(path: Path) -> int | None:
     """Return the number of layers with softmax attention by the config.json at `path`.
 
-    None without the file, or where it does not say, as of networks with two kinds of layers that are not listed.
+    None where there is no file, or the number does not follow from it: networks with two kinds of layers need not list
+    them. UserError for a file that cannot be read.
     """
     if not path.is_file():
         return None

@@ -15,8 +15,8 @@ MOST = 3
 
 
 def where_now(path: str) -> str:
-    """Return '; it has moved: write x' for a dotted name of this package that does not exist; '' where no new name is
-    known.
+    """Return '; it has moved: write x' for `path`, a dotted name of this package that does not exist; '' where no
+    new name is known.
     """
     root, _, rest = path.partition(".")
     if root != PACKAGE.name:

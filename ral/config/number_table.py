@@ -22,9 +22,9 @@ OURS = ("ral.", "torch.")
 class Range:
     """The numbers from `least` to `most` that a key may have, and `such_as`, one that is often right.
 
-    whole: integers alone. ends: a round bracket where `least` (or `most`) itself is not allowed. endless: infinity is
-    allowed, for no bound. words: texts that are allowed as well. write: advice in place of the range, for a number that
-    is too small.
+    whole: only integers are allowed. ends: brackets of the interval, round where `least` (or `most`) itself is not
+    allowed. endless: infinity is allowed too, and means no bound. words: texts that are allowed as well. write: advice
+    that replaces the range in the message on a number that is too small.
     """
 
     least: float
@@ -131,6 +131,7 @@ RUN: dict[str, Range] = {
     "rollout.engine.max_length": Range(1, MOST, 8192, whole=True),
     "rollout.engine.cache_gb": Range(0, 1e5, 1.0, ends="(]"),
     "rollout.engine.device": Range(0, 1023, 1, whole=True),
+    "rollout.engine.sleep_level": Range(1, 2, 1, whole=True),
     "rollout.engine.timeout_s": SECONDS,
     "rollout.engine.patience_s": Range(0, 86400, 300.0),
     "seed": SEED,
@@ -249,6 +250,6 @@ ANY = {"benchmark.tasks.*.paper.*": "a row of the paper's table, which is printe
 
 
 def range_of(key: str) -> Range | None:
-    """Return the range of a dotted key, list indices left aside; None where it has none."""
+    """Return the range of a dotted key, without regard to list indices; None where the key has no range."""
     bare = re.sub(r"\[\d+\]", "", key)
     return next((found for pattern, found in RANGES.items() if fnmatchcase(bare, pattern)), None)

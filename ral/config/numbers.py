@@ -38,7 +38,8 @@ def _is_kind(value: Any, found: Range) -> bool:
 
 
 def wrong_number(key: str, value: Any) -> str | None:
-    """Return one line on the value of a key that is out of range or no number; None if it is right or has no range.
+    """Return one line on a value that is out of its key's range or no number; None if it is right or the key has no
+    range.
 
     An integer written as 8.0 passes: the schema checks whether the key takes it.
     """
@@ -62,8 +63,8 @@ def wrong_number(key: str, value: Any) -> str | None:
 def wrong_numbers(tree: Node, typed: Node | None = None) -> Iterator[str]:
     """Yield a line for each number out of its range. tree: the configuration, resolved.
 
-    typed: the same with its interpolations. Keys that have a number there come first, before keys that refer to another
-    one, so that the first line names the key that the user wrote.
+    typed: the same before resolution; None where it is not known. Keys that have a number there come first, before keys
+    that refer to another key, so that the first line names the key that the user wrote.
     """
     wrong = [(key, line) for key, value in leaves(tree) if (line := wrong_number(key, value)) is not None]
     first = [key for key, _ in wrong if typed is None or _written(typed, key)]
@@ -77,7 +78,7 @@ def _written(typed: Node, key: str) -> bool:
 
 
 def numbers_are_finite(cfg: Node) -> str | None:
-    """Return one line on the first number that is NaN or infinite, None if all are finite.
+    """Return one line on the first number that is NaN or infinite; None if all are finite. cfg: resolved.
 
     Infinity passes for a key whose range is `endless`.
     """

@@ -74,6 +74,8 @@ def known_here(key: str, value: str, known: Sequence[str], config_dir: Path, exa
     own = _own(key.lower().replace("-", "_"), exact)
     group, _, rest = key.partition(".")
     elsewhere = bool(rest) and group in known and own is not None and own.partition(".")[0] != group
+    if own == "hydra.run.dir":
+        return f"{'output' if 'output' in known else own}={value or '<folder>'}"
     if own is None or own not in known or own == key or elsewhere:
         return None
     if not (config_dir / own).is_dir():
@@ -81,6 +83,23 @@ def known_here(key: str, value: str, known: Sequence[str], config_dir: Path, exa
     options = sorted(path.stem for path in (config_dir / own).glob("*.yaml"))
     chosen = value.lower().replace("-", "_")
     return f"{own}={chosen}" if chosen in options else f"{own}=<{' or '.join(options)}>"
+
+
+def undashed(arguments: Sequence[str]) -> list[str]:
+    """Return the settings to write in place of other programs' arguments with dashes: ["algo.learning_rate=1e-6"] of
+    `--learning_rate 1e-6` and `--learning_rate=1e-6`. What has no known name is left out.
+    """
+    found = []
+    for place, argument in enumerate(arguments):
+        word, equals, value = argument.lstrip("-").partition("=")
+        key = word.lower().replace("-", "_")
+        own = NAMES.get(key) or (key if key in SAME else None)
+        if not argument.startswith("--") or own is None:
+            continue
+        behind = arguments[place + 1] if len(arguments) > place + 1 else "-"
+        value = value if equals else "" if behind.startswith("-") or "=" in behind else behind
+        found.append(f"{own}={'<value>' if not value or own in OTHER_VALUES or 'epoch' in key else value}")
+    return found
 
 
 def _own(key: str, exact: bool) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ral.config.engines import vllm_can_do_what_is_asked
 from ral.config.schema import Node
 from ral.config.signature import select
 
@@ -19,13 +20,13 @@ K1_IN_LOSS = ("ral.ops.objectives.kl", "k1")
 
 
 def number(cfg: Node, key: str) -> float | None:
-    """Return the value at a dotted key where it is a number (bool is none); else None."""
+    """Return the value at a dotted key where it is a number (a bool is not); else None."""
     value = select(cfg, key)
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def kl_in_the_loss_has_a_gradient(cfg: Node) -> str | None:
-    """Check that KL is not estimated by k1, log pi - log pi_ref, whose gradient is a score: zero in the mean."""
+    """Return a line where KL is estimated by k1, log pi - log pi_ref, whose gradient is zero in the mean; else None."""
     for name in cfg["algo"]["objective"]:
         if (select(cfg, f"algo.{name}._target_"), select(cfg, f"algo.{name}.estimator")) == K1_IN_LOSS:
             return (
@@ -36,7 +37,9 @@ def kl_in_the_loss_has_a_gradient(cfg: Node) -> str | None:
 
 
 def sampling_is_what_is_trained(cfg: Node) -> str | None:
-    """Check that responses are sampled at the temperature of the update, and not greedily (all alike in a group)."""
+    """Return a line where responses are sampled at another temperature than the update's, or greedily (all alike in a
+    group); else None.
+    """
     sampling = select(cfg, "algo.sampling") or {}
     if not cfg["algo"]["rollouts"]:
         return None
@@ -52,7 +55,7 @@ def sampling_is_what_is_trained(cfg: Node) -> str | None:
 
 
 def ranks_share_the_prompts_evenly(cfg: Node) -> str | None:
-    """Check that algo.prompts_per_step is a multiple of the number of processes."""
+    """Return a line where algo.prompts_per_step is no multiple of the number of processes; else None."""
     processes = (number(cfg, "hardware.devices") or 1) * (number(cfg, "hardware.num_nodes") or 1)
     prompts = number(cfg, "algo.prompts_per_step")
     if prompts is None or prompts % processes == 0:
@@ -64,7 +67,7 @@ def ranks_share_the_prompts_evenly(cfg: Node) -> str | None:
 
 
 def some_part_is_rewarded(cfg: Node) -> str | None:
-    """Check that some part of the reward has a weight, that parts are whole, and that `accuracy` is among them."""
+    """Return a line where no part of the reward has a weight, one is not whole, or `accuracy` is missing; else None."""
     parts = select(cfg, "reward.parts")
     if not cfg["algo"]["rollouts"] or cfg["algo"].get("reward") is not None or parts is None:
         return None
@@ -84,7 +87,9 @@ def some_part_is_rewarded(cfg: Node) -> str | None:
 
 
 def form_is_what_prompts_ask_for(cfg: Node) -> str | None:
-    """Check that parts of the reward expect a think block if and only if the prompts ask for one (algo.thinking)."""
+    """Return a line where a part of the reward expects a think block and the prompts (algo.thinking) ask for none, or
+    the other way round; else None.
+    """
     asked = cfg["algo"].get("thinking")
     for name in select(cfg, "reward.parts") or {}:
         key = f"reward.parts.{name}.function.thinking"
@@ -106,7 +111,7 @@ GIVEN_BY_THE_RUN = {
 
 
 def nothing_is_set_that_the_run_gives(cfg: Node) -> str | None:
-    """Check that no keyword of GIVEN_BY_THE_RUN is set: its value would be replaced."""
+    """Return a line where a keyword of GIVEN_BY_THE_RUN is set, whose value would be replaced; else None."""
     for key, why in GIVEN_BY_THE_RUN.items():
         if select(cfg, key) is not None:
             return f"{key}={select(cfg, key)} would not count: {why}; leave it out"
@@ -114,7 +119,9 @@ def nothing_is_set_that_the_run_gives(cfg: Node) -> str | None:
 
 
 def adapters_have_a_size(cfg: Node) -> str | None:
-    """Check that adapters have lora.alpha above 0, which scales them and their gradient, and at least one target."""
+    """Return a line where adapters have no target, or lora.alpha, which scales them and their gradient, is not above 0;
+    else None.
+    """
     if not select(cfg, "lora.rank"):
         return None
     if not (number(cfg, "lora.alpha") or 0) > 0:
@@ -125,7 +132,7 @@ def adapters_have_a_size(cfg: Node) -> str | None:
 
 
 def a_base_in_four_bits_is_trainable(cfg: Node) -> str | None:
-    """Check that lora.base=nf4 goes with adapters, unsharded weights and an engine other than vLLM."""
+    """Return a line where lora.base=nf4 is set without adapters, with sharded weights, or with vLLM; else None."""
     if select(cfg, "lora.base") != "nf4":
         return None
     if not select(cfg, "lora.rank") and select(cfg, "lora.resume") is None:
@@ -138,7 +145,7 @@ def a_base_in_four_bits_is_trainable(cfg: Node) -> str | None:
 
 
 def fused_log_probs_are_whole_and_half(cfg: Node) -> str | None:
-    """Check that `hardware.fused_log_probs` meets an unsharded output head and bf16 arithmetic."""
+    """Return a line where fused_log_probs is set with sharded weights, or without bf16 arithmetic; else None."""
     if not select(cfg, "hardware.fused_log_probs"):
         return None
     if select(cfg, "hardware.shard") is not None:
@@ -156,8 +163,8 @@ def indices(value: Any) -> bool:
 
 
 def attention_is_of_something(cfg: Node) -> str | None:
-    """Check attention_policy: layers are distinct indices (negative: from the end); heads are `mean` or distinct
-    indices from 0.
+    """Return a line where attention_policy.layers are not distinct indices (negative ones count from the last), or
+    heads are neither `mean` nor distinct indices from 0; else None.
     """
     spec = select(cfg, "algo.attention_policy") or {}
     layers, heads = spec.get("layers", [-1]), spec.get("heads", "mean")
@@ -177,6 +184,7 @@ RANGES: tuple[Callable[[Node], str | None], ...] = (
     nothing_is_set_that_the_run_gives,
     adapters_have_a_size,
     a_base_in_four_bits_is_trainable,
+    vllm_can_do_what_is_asked,
     fused_log_probs_are_whole_and_half,
     attention_is_of_something,
 )

@@ -26,7 +26,7 @@ MOVED = {
 
 
 def today(key: str) -> str | None:
-    """Return the present name of a dotted key of an earlier version; None for any other."""
+    """Return the present name of a dotted key of an earlier version; None for any other key."""
     for old, new in MOVED.items():
         if key == old or key.startswith(f"{old}."):
             return new + key.removeprefix(old)
@@ -42,7 +42,7 @@ def moved(key: str) -> str | None:
 
 
 def check_moved(tree: Mapping[str, Any]) -> None:
-    """Raise UserError for the first key of an earlier version in a configuration."""
+    """Raise UserError for the first key of an earlier version in `tree`, a resolved configuration."""
     for key, _ in walk(tree):
         if (line := moved(key)) is not None:
             raise UserError(line)

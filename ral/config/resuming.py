@@ -1,4 +1,4 @@
-"""Compare the configuration of a run that goes on with that of the run before: is it the same experiment?"""
+"""Comparison of a resumed run's configuration with that of the run before: is it the same experiment?"""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ FREE = (
     *("dataset.cache_gb", "dataset.disk_cache", "dataset.disk_cache_gb", "dataset.max_bad_share"),
     *("dataset.media.timeout_s", "rollout.gaps", "rollout.urls", "rollout.engine.urls", "rollout.engine.cache_gb"),
     *("rollout.engine.max_length", "rollout.engine.device", "rollout.engine.folder"),
-    *("rollout.engine.timeout_s", "rollout.engine.patience_s"),
+    *("rollout.engine.timeout_s", "rollout.engine.patience_s", "rollout.engine.adapters", "rollout.engine.transport"),
+    *("rollout.engine.sleep", "rollout.engine.sleep_level"),
 )
 """Keys that a resumed run may change, with all keys below them.
 
@@ -54,7 +55,7 @@ OFF_IN_TERMS: Mapping[str, Mapping[str, Any]] = {
 UNNAMED = frozenset({"entropy"})
 """Terms that runs of earlier versions may lack: compared only where the objective names them."""
 LENGTH = "max_steps"
-"""The key that may grow freely: a run may go on beyond its end."""
+"""The key whose value may grow: a run may continue beyond its end."""
 ALL = "all"
 MOST_SHOWN = 8
 """Changed keys that the error names; docs/outputs.md says where the others stand."""
@@ -84,7 +85,7 @@ def leaves(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def same(old: Any, new: Any) -> bool:
-    """Tell whether two values mean the same: 1 and 1.0 do, and two ways to write one path."""
+    """Tell whether the values `old` and `new` of a key mean the same: 1 and 1.0 do, and two spellings of one path."""
     if isinstance(old, str) and isinstance(new, str):
         return old == new or os.path.abspath(os.path.expanduser(old)) == os.path.abspath(os.path.expanduser(new))
     return (type(old) is type(new) and old == new) or _equal_numbers(old, new)
@@ -136,7 +137,7 @@ def derived_from(key: str, raw: Mapping[str, Any]) -> str | None:
 
 
 def complete(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration with the keys that earlier versions did not have, at the values then in effect.
+    """Return `tree`, a configuration, with the keys that earlier versions did not have, at the values then in effect.
 
     Terms of UNNAMED that the objective does not name are left out.
     """
@@ -175,9 +176,10 @@ def _grows(old: Any, new: Any) -> bool:
 def check_same_experiment(
     old: Mapping[str, Any], new: Mapping[str, Any], raw: Mapping[str, Any], allowed: str | Sequence[str], resume: str
 ) -> None:
-    """Raise UserError that names the changed settings of a resumed run, but for those in `allowed` (resume_changed).
+    """Raise UserError that names the changed settings of a resumed run, except those in `allowed` (resume_changed).
 
-    old, new: resolved configurations; raw: the new one before resolution; resume: for the message.
+    old, new: resolved configurations; raw: the new one before resolution; resume: the setting that messages quote.
+    UserError also where `allowed` names an unknown key.
     """
     names = allowed_names(allowed, {*leaves(old), *leaves(new)})
     if ALL in names:
@@ -196,9 +198,8 @@ def check_same_experiment(
 
 
 def allowed_names(allowed: str | Sequence[str], keys: Collection[str]) -> list[str]:
-    """Return resume_changed as a list. UserError for a name that is no key, of `keys`, no group of keys and not "all".
-
-    "all" stands for every key.
+    """Return resume_changed, `allowed`, as a list. UserError for a name that is not "all" (every key) and is neither in
+    `keys` nor a group of some of them.
     """
     names = [allowed] if isinstance(allowed, str) else list(allowed)
     for name in names:

@@ -17,7 +17,7 @@ ACCELERATORS = ("cpu", "gpu", "cuda", "auto")
 
 
 def accelerator_is_known(cfg: Node) -> str | None:
-    """Check that hardware.accelerator is one of ACCELERATORS."""
+    """Return a line where hardware.accelerator is none of ACCELERATORS; else None."""
     name = _select(cfg, "hardware.accelerator")
     if name is None or name in ACCELERATORS:
         return None
@@ -29,7 +29,7 @@ STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_false", "ddp_find_unuse
 
 
 def strategy_is_known(cfg: Node) -> str | None:
-    """Check that a hardware.strategy given by name is one of STRATEGIES."""
+    """Return a line where hardware.strategy is a name that is none of STRATEGIES; else None."""
     name = _select(cfg, "hardware.strategy")
     if not isinstance(name, str) or name in STRATEGIES:
         return None
@@ -40,7 +40,7 @@ SPLITS = ("train", "sft")
 
 
 def training_is_not_on_held_out_entries(cfg: Node) -> str | None:
-    """Check that algo.train_split is one of SPLITS, not held-out data."""
+    """Return a line where algo.train_split is none of SPLITS, such as held-out data; else None."""
     split = cfg["algo"].get("train_split")
     if split is None or split in SPLITS:
         return None
@@ -53,7 +53,7 @@ BY_KIND = ("eval/accuracy_", "eval/grounding_layer_")
 
 
 def best_is_a_metric_of_evaluations(cfg: Node) -> str | None:
-    """Check that checkpoint.best, the metric that chooses a checkpoint, is one that evaluations log."""
+    """Return a line where checkpoint.best is no metric that evaluations log; else None."""
     metric, known = _select(cfg, "checkpoint.best"), [f"eval/{name}" for name in MEANS]
     if not isinstance(metric, str) or metric in known or metric.startswith(BY_KIND):
         return None
@@ -66,7 +66,7 @@ GIVEN = {"ral.rollout.given.Targets": 1, "ral.rollout.given.Pairs": 2}
 
 
 def given_responses_make_the_groups(cfg: Node) -> str | None:
-    """Check that algo.group_size is the number of responses that a source of given responses has for each prompt."""
+    """Return a line where algo.group_size is not the number of given responses to a prompt (GIVEN); else None."""
     path, size = _select(cfg, "algo.given._target_"), cfg["algo"]["group_size"]
     if cfg["algo"]["rollouts"] or GIVEN.get(str(path), size) == size:
         return None
@@ -75,7 +75,7 @@ def given_responses_make_the_groups(cfg: Node) -> str | None:
 
 
 def terms_exist(cfg: Node) -> str | None:
-    """Check that algo.objective names at least one term, each once, and that each is a `_target_` node of algo."""
+    """Return a line where algo.objective is empty, or has a name twice or without a node of algo; else None."""
     algo = cfg["algo"]
     if not algo["objective"]:
         return "algo.objective is empty: name at least one term, such as [token]"
@@ -93,7 +93,7 @@ NODES = ("sampling", "given", "task", "passes", "redraw", "shaping", "temporal",
 
 
 def optional_nodes_are_whole(cfg: Node) -> str | None:
-    """Check that no single key was set below a node that is null in this algorithm."""
+    """Return a line where a key was set below a node that is null in this algorithm; else None."""
     for name in NODES:
         node = cfg["algo"].get(name)
         if isinstance(node, Mapping) and node and not is_target(node):
@@ -102,7 +102,7 @@ def optional_nodes_are_whole(cfg: Node) -> str | None:
 
 
 def attention_policy_is_there(cfg: Node) -> str | None:
-    """Check that algo.attention_policy is set, unless the algorithm has passes of its own (algo.passes)."""
+    """Return a line where neither algo.attention_policy nor algo.passes (passes of one's own) is set; else None."""
     algo = cfg["algo"]
     if algo.get("attention_policy", NODES) is None and algo.get("passes") is None:
         return "algo.attention_policy is not set: add shared/attention_policy to the defaults list of your algorithm"
@@ -110,14 +110,14 @@ def attention_policy_is_there(cfg: Node) -> str | None:
 
 
 def pairs_have_two_responses(cfg: Node) -> str | None:
-    """Check that algo.preferences goes with groups of two given responses."""
+    """Return a line where algo.preferences is set without groups of two given responses; else None."""
     if _select(cfg, "algo.preferences") and (cfg["algo"]["group_size"] != 2 or cfg["algo"]["rollouts"]):
         return "algo.preferences=true trains on pairs as they are given: write algo.group_size=2 algo.rollouts=false"
     return None
 
 
 def responses_have_one_origin(cfg: Node) -> str | None:
-    """Check that responses are either sampled (algo.sampling) or given (algo.given), by algo.rollouts."""
+    """Return a line where algo.rollouts does not fit algo.sampling (true) and algo.given (false); else None."""
     rollouts, sampling, given = (cfg["algo"].get(key) for key in ("rollouts", "sampling", "given"))
     if rollouts and given is not None:
         return "algo.given names a source of responses, and algo.rollouts=true samples them: write algo.given=null"
@@ -129,7 +129,7 @@ def responses_have_one_origin(cfg: Node) -> str | None:
 
 
 def engine_makes_the_noise(cfg: Node) -> str | None:
-    """Check that sampling with noise on attention goes with an engine that can make it (rollout.noise)."""
+    """Return a line where sampling has noise on attention and the engine cannot make it (rollout.noise); else None."""
     if _select(cfg, "algo.sampling.noise") is None or _select(cfg, "rollout.noise") is not False:
         return None
     name = _select(cfg, "rollout.engine._target_")
@@ -137,8 +137,8 @@ def engine_makes_the_noise(cfg: Node) -> str | None:
 
 
 def redrawn_prompts_can_be_answered(cfg: Node) -> str | None:
-    """Check that algo.redraw goes with sampled responses, one rollout, no noise, no pixels in the engine, frozen
-    vision.
+    """Return a line where algo.redraw is set with given responses, algo.temporal, noise, pixels in the engine, or a
+    trained vision tower; else None.
     """
     algo = cfg["algo"]
     if algo.get("redraw") is None:
@@ -171,7 +171,7 @@ def redrawn_prompts_can_be_answered(cfg: Node) -> str | None:
 
 
 def lengths_are_shaped_where_answers_are_sampled(cfg: Node) -> str | None:
-    """Check that algo.shaping goes with sampled responses, and that its limit is not above the length limit."""
+    """Return a line where algo.shaping is set with given responses, or above the length limit; else None."""
     shaping, limit = cfg["algo"].get("shaping"), _select(cfg, "dataset.max_new_tokens")
     if shaping is None:
         return None
@@ -186,7 +186,7 @@ def lengths_are_shaped_where_answers_are_sampled(cfg: Node) -> str | None:
 
 
 def vision_is_trained_in_one_update(cfg: Node) -> str | None:
-    """Check that a trained vision tower goes with one update a rollout: visual embeddings are made once a step."""
+    """Return a line where the vision tower is trained in several updates a rollout; else None."""
     if not cfg["model"].get("freeze_vision", True) and cfg["algo"]["updates_per_rollout"] > 1:
         return (
             "model.freeze_vision=false with algo.updates_per_rollout above 1: visual embeddings are computed once per"
@@ -197,7 +197,7 @@ def vision_is_trained_in_one_update(cfg: Node) -> str | None:
 
 
 def bonuses_have_names_of_their_own(cfg: Node) -> str | None:
-    """Check that no part of the reward has the name of a bonus of T-GRPO (algo.temporal)."""
+    """Return a line where a part of the reward has the name of a bonus of T-GRPO (algo.temporal); else None."""
     temporal, parts = _select(cfg, "algo.temporal"), _select(cfg, "reward.parts") or {}
     if temporal is None:
         return None
@@ -227,7 +227,7 @@ TAKEN = frozenset(_TAKEN.split())
 
 
 def parts_have_names_of_their_own(cfg: Node) -> str | None:
-    """Check that no part of the reward, which is logged by its name, has the name of another metric or field."""
+    """Return a line where a part of the reward, which is logged, has the name of a metric or field; else None."""
     for name in map(str, _select(cfg, "reward.parts") or {}):
         if name in TAKEN or name.startswith("loss_"):
             return f"reward.parts.{name} has the name of a metric or of a field of records: give that part another name"
@@ -235,7 +235,7 @@ def parts_have_names_of_their_own(cfg: Node) -> str | None:
 
 
 def adapters_stand_alone(cfg: Node) -> str | None:
-    """Check that the vision tower is frozen where adapters are trained."""
+    """Return a line where both adapters and the vision tower are trained; else None."""
     if not _select(cfg, "lora.rank") and _select(cfg, "lora.resume") is None:
         return None
     if not _select(cfg, "model.freeze_vision"):
@@ -248,7 +248,7 @@ DTYPES = ("float32", "bfloat16")
 
 
 def precision_keeps_weights_exact(cfg: Node) -> str | None:
-    """Check that hardware.precision and hardware.dtype are supported and fit each other; fp16 is not supported."""
+    """Return a line where hardware.precision or dtype is not supported, or they do not fit each other; else None."""
     precision, dtype = (cfg["hardware"].get(key) for key in ("precision", "dtype"))
     if precision not in PRECISIONS:
         return f"hardware.precision={precision} is not supported: write {' or '.join(PRECISIONS)}"
@@ -263,14 +263,14 @@ def precision_keeps_weights_exact(cfg: Node) -> str | None:
 
 
 def activations_that_are_offloaded_are_few(cfg: Node) -> str | None:
-    """Check that hardware.offload_activations goes with gradient_checkpointing: only inputs of layers are moved."""
+    """Return a line where hardware.offload_activations is set without gradient_checkpointing; else None."""
     if not cfg["hardware"].get("offload_activations") or cfg["hardware"].get("gradient_checkpointing"):
         return None
     return "hardware.offload_activations=true moves what hardware.gradient_checkpointing=true keeps: write both"
 
 
 Rule = Callable[[Node], str | None]
-"""A check of a resolved configuration: returns one line on the fault that it found, None if there is none."""
+"""A check of a resolved configuration: returns one line on a fault; None where there is no fault."""
 RULES: tuple[Rule, ...] = (
     accelerator_is_known,
     strategy_is_known,

@@ -15,7 +15,7 @@ CLOSE = 2.0
 
 @dataclass(frozen=True)
 class Trial:
-    """A run of a search: its folder's name, its last value of the metric, and the number of questions in that mean."""
+    """A run of a search: its folder's name, the last value of the metric, and the number of questions in that value."""
 
     folder: str
     value: float
@@ -23,8 +23,9 @@ class Trial:
 
     @property
     def error(self) -> float:
-        """Return the standard error of `value` as a share of the questions, sqrt(p (1 - p) / n); NaN where it is no
-        share.
+        """Return the standard error of `value`, sqrt(p (1 - p) / n), as a share p of n questions.
+
+        NaN where the value is no share of questions.
         """
         inside = 0 <= self.value <= 1 and self.questions > 0
         return math.sqrt(self.value * (1 - self.value) / self.questions) if inside else math.nan

@@ -41,7 +41,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def is_target(value: object) -> bool:
-    """Tell whether a value from yaml is a call that will be made later."""
+    """Tell whether a value from yaml is a node with `_target_`: a call that will be made later."""
     return isinstance(value, Mapping) and "_target_" in value
 
 
@@ -64,8 +64,9 @@ def describe(annotation: Any) -> str:
 def fits(value: Any, annotation: Any) -> bool:
     """Tell whether a literal from yaml may stand where `annotation` is asked for.
 
-    An int may stand for a float, a bool for neither. Lists and mappings are checked item by item. A `_target_` node and
-    an annotation that is none of None, bool, int, float, str, Literal, unions, lists and mappings are not judged.
+    An int may stand for a float, a bool for neither. Lists and mappings are checked item by item. A `_target_` node
+    fits everywhere, and so does any value where the annotation is none of None, bool, int, float, str, Literal, unions,
+    lists, mappings and callables; for a callable only a node fits.
     """
     annotation = getattr(annotation, "__supertype__", annotation)  # NewType
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
@@ -109,6 +110,8 @@ def expect(value: Any, annotation: Any, key: str) -> None:
     if not fits(value, annotation):
         whole = isinstance(value, float) and value.is_integer() and fits(int(value), annotation)
         write = f"; write {key}={int(value)}" if whole else ""
+        if annotation is bool:
+            write = f"; write {key}=true or {key}=false"
         if value is None and (found := range_of(key)) is not None:
             write = f"; write {found}, such as {key}={plain(found.such_as)}"
         typed = "null" if value is None else repr(value)
@@ -116,9 +119,9 @@ def expect(value: Any, annotation: Any, key: str) -> None:
 
 
 def locate(path: str, key: str) -> Any:
-    """Return the object at a dotted import path. UserError if there is none, with the most similar name.
+    """Return the object at a dotted import path. UserError, with the most similar name, if no object is there.
 
-    key: the setting that has the path, for the message.
+    key: the setting that has the path; messages name it.
     """
     parts = path.split(".")
     found, depth = _import_longest(parts, path, key)
@@ -174,10 +177,10 @@ def _annotations(target: Any) -> dict[str, Any]:
 
 
 def bind(node: Mapping[str, Any], key: str) -> None:
-    """Check one `_target_` node, at dotted key `key`, against the signature of the callable that it names. Calls
-    nothing.
+    """Check one `_target_` node, at dotted key `key`, against the signature of the callable that it names.
 
-    Unknown keywords, missing ones (unless `_partial_: true`) and literals of the wrong type raise UserError.
+    The callable is imported, not called. UserError for a name that cannot be imported or is not callable, for unknown
+    keywords, missing ones (unless `_partial_: true`) and literals of the wrong type.
     """
     path = node["_target_"]
     if not isinstance(path, str):
@@ -239,7 +242,7 @@ def walk(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def select(tree: Mapping[str, Any], key: str) -> Any:
-    """Return the value at a dotted key; None where there is none."""
+    """Return the value of `tree` at a dotted key; None where the key is missing."""
     value: Any = tree
     for name in key.split("."):
         value = value.get(name) if isinstance(value, Mapping) else None
@@ -247,7 +250,9 @@ def select(tree: Mapping[str, Any], key: str) -> Any:
 
 
 def bind_all(tree: Mapping[str, Any]) -> None:
-    """Check every `_target_` node of a tree with `bind`, nested ones and those in lists too."""
+    """Check every `_target_` node of a tree, nested ones and those in lists too. UserError as `bind` raises it: for a
+    name that cannot be imported, and for keywords that are unknown, missing or of the wrong type.
+    """
     for key, value in walk(tree):
         if is_target(value):
             bind(value, key)

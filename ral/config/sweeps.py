@@ -37,7 +37,7 @@ def is_alone(cfg: DictConfig) -> bool:
 class Sweeps(Callback):
     """Hydra's callback around runs and sweeps.
 
-    begun: folder of the present sweep and its start (Unix time); None: no sweep.
+    begun: folder of the present sweep and its start (Unix time); None outside of a sweep.
     """
 
     begun: ClassVar[tuple[Path, float] | None] = None
@@ -60,8 +60,8 @@ class Sweeps(Callback):
             config.hydra.run.dir = str(run_folder.fresh(folder))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Write multirun.yaml into the sweep's folder, which not every sweeper does, and choose names of its runs'
-        folders.
+        """Write multirun.yaml into the sweep's folder, which not every sweeper does, and set the pattern by which the
+        folders of its runs are named.
         """
         folder = Path(config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
@@ -102,7 +102,10 @@ def link_offline(folder: Path) -> int:
 
 
 def name_runs(config: DictConfig) -> None:
-    """Let the names of a sweep's run folders hold the values that vary, unless the command line names the folders."""
+    """Put the values that vary into the names of a sweep's run folders, unless the command line names the folders.
+
+    config: the configuration with its key `hydra`, changed in place.
+    """
     hydra = config.hydra
     if any(o.startswith(("hydra.sweep.subdir=", "hydra.sweep=")) for o in hydra.overrides.hydra):
         return
@@ -118,7 +121,10 @@ def in_sweep() -> bool:
 
 
 def keep_typed(cfg: DictConfig) -> None:
-    """Write .hydra/ into the run's folder: the configuration, Hydra's own, and the overrides; unless Hydra does so."""
+    """Write .hydra/ into the run's folder: the configuration, Hydra's own settings, and the overrides.
+
+    Do nothing where Hydra has written it, or no job of Hydra is at work.
+    """
     hydra: Any = HydraConfig.instance().cfg
     if hydra is None or hydra.hydra.output_subdir is not None:  # else Hydra has written it
         return
@@ -130,16 +136,17 @@ def keep_typed(cfg: DictConfig) -> None:
 
 
 def refused(error: str) -> None:
-    """Write into another run's folder why this run of a sweep could not use it. Nothing outside of a sweep."""
+    """Write into another run's folder why this run of a sweep could not use it. Do nothing outside of a sweep."""
     if in_sweep() and run_folder.first_rank():
         with contextlib.suppress(OSError):  # the error itself is printed
             (Path(HydraConfig.get().runtime.output_dir) / REFUSED).write_text(f"{error}\n")
 
 
 def note(error: str | None) -> None:
-    """Note in the folder of this run of a sweep that it failed with `error`; None: it ended well. Nothing elsewhere.
+    """Write into the folder of this run of a sweep that it failed with `error`; remove the note where `error` is None.
 
-    Called with CUT_OFF first. Of several ranks the first error stays; only the first rank removes the note.
+    Called with CUT_OFF first. Of several ranks the first error stays; only the first rank removes the note. Do nothing
+    outside of a sweep.
     """
     if not in_sweep():
         return
@@ -167,8 +174,8 @@ def worst() -> float | None:
 
 
 def failed_runs() -> str | None:
-    """Return a line that names the failed runs of the sweep that this process started; None without any, or without
-    sweep.
+    """Return a line that names the failed runs of the sweep that this process started; None where no run failed, or
+    it started no sweep.
     """
     if Sweeps.begun is None:
         return None

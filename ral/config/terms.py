@@ -1,7 +1,7 @@
 """Rules of an objective that need the functions of its terms: the signals they ask for, and cases without any gradient.
 
-No rule looks at the name that a term has in yaml. The signals stand in a function's signature; what a signature does
-not tell is an attribute of the function (ral.ops.signals: still_at_its_anchor, compares).
+No rule looks at the name that a term has in yaml. The signals stand in a function's signature; facts that a signature
+does not tell are attributes of the function (ral.ops.signals: still_at_its_anchor, compares).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class FoundTerm:
 
     @property
     def anchors(self) -> frozenset[str]:
-        """Return the signals among `asked` that are those of the model `against`."""
+        """Return the signals among `asked` that are computed from the model `against`."""
         return frozenset(name for name in self.asked if name.startswith(ANCHOR))
 
     @property
@@ -69,7 +69,10 @@ def found_terms(tree: Node) -> list[FoundTerm]:
 
 
 def function_at(tree: Node, *keys: str) -> Any:
-    """Return the object that the `_target_` of the node at `keys` names; None without such a node."""
+    """Return the object that the `_target_` of the node at `keys` names; None where there is no node.
+
+    keys: nested names, from the top.
+    """
     value: Any = tree
     for key in keys:
         value = value.get(key) if isinstance(value, Mapping) else None
@@ -77,7 +80,7 @@ def function_at(tree: Node, *keys: str) -> Any:
 
 
 def anchors_are_known(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
-    """Yield a line for each term whose `against` is a model that the run has no such signals of."""
+    """Yield a line for each term whose `against` names a model for which the run computes no such signals."""
     for term in terms:
         if not term.anchors:
             continue
@@ -89,7 +92,7 @@ def anchors_are_known(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
 
 
 def signals_are_known(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
-    """Yield a line for each signal which a term asks for and the run's passes do not give."""
+    """Yield a line for each signal that a term asks for and the run's forward passes do not give."""
     passes = function_at(tree, "algo", "passes")
     offered: Collection[str] | None = OF_A_POLICY if passes is None else getattr(passes, "offers", None)
     if offered is None:  # passes from outside that do not say
@@ -131,9 +134,7 @@ def views_are_made_and_read(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[
 
 
 def groups_can_be_compared(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
-    """Yield a line where an advantage relative to the group has groups of one, or one relative to the batch a batch of
-    one.
-    """
+    """Yield a line where the advantage compares responses of a group, or of a batch, that has one response alone."""
     algo, advantage = tree["algo"], function_at(tree, "algo", "advantage")
     least, batch = (getattr(advantage, name, 1) for name in ("least_group", "least_batch"))
     if not algo["rollouts"] or not any("advantages" in term.asked for term in terms):
@@ -213,7 +214,7 @@ CALLED_WITH = {"algo.advantage": ("rewards",), "algo.aggregate": ("mask", "total
 def functions_can_be_called(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
     """Yield a line for each term, advantage and aggregate that cannot be called with its signals and keywords.
 
-    They are bound partially, so that the error would come no earlier than in the first update.
+    These functions are bound partially: without this check the error would come in the first update.
     """
     slots = [(key, select(tree, key), handed) for key, handed in CALLED_WITH.items()]
     calls = [(key, node, handed) for key, node, handed in slots if isinstance(node, Mapping) and node.get("_partial_")]
@@ -228,7 +229,7 @@ def functions_can_be_called(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[
 
 
 def corrections_are_of_the_policy(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
-    """Yield a line for a term that corrects the engine's samples to another model than the old policy."""
+    """Yield a line for each term with a `correction` of the engine's samples and another `against` than old."""
     for term in terms:
         kind = term.keyword("correction", "off")
         if kind == "off":

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 LONGEST = 128
 """Most characters of a title: as many as W&B shows in a list."""
 SAID_OTHERWISE = ("algo", "seed", "name", "experiment", "resume", "resume_changed", "overwrite", "logger")
-"""Keys that a title leaves out: its name and seed say them, or they do not change what is trained."""
+"""Keys that a title leaves out: the run's name and seed say them, or they do not change what is trained."""
 SWEEP = "multirun.yaml"
 """File in the folder of a sweep (ral.config.sweeps writes it): the configuration that Hydra got."""
 PARTS = 2
@@ -29,7 +29,7 @@ def run_title(cfg: DictConfig) -> str:
 def varying(typed: Sequence[str]) -> Sequence[str]:
     """Return the overrides of a sweep's run that differ between its runs; outside of a sweep, all of them.
 
-    typed: the overrides of the run. Those that all runs share are read from the sweep's multirun.yaml.
+    typed: the overrides of the run. The overrides that all runs share are read from the sweep's multirun.yaml.
     """
     if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
         return typed
@@ -43,7 +43,7 @@ def varying(typed: Sequence[str]) -> Sequence[str]:
 
 
 def title(name: str, typed: Sequence[str], seed: int) -> str:
-    """Join a run's name, the overrides that change what is trained, and its seed; cut to LONGEST characters.
+    """Return a run's name, the overrides that change the training, and its seed, cut to LONGEST characters.
 
     title("ral", ["algo=ral", "algo.attention.coef=2"], 0) is "ral attention.coef=2 seed=0".
     """

@@ -1,4 +1,4 @@
-"""Paths on a command line: `~` is the home, and what a shell was to fill in and did not is an error."""
+"""Paths on a command line: `~` is the home, and a shell variable that no shell has replaced is an error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NAMES = frozenset(
 """Last parts of keys that name a file or folder; so does one that ends in one of ENDINGS."""
 ENDINGS = ("_path", "_root", "_dir", "_folder")
 ALONE = frozenset({"image", "video", "run"})
-"""Keys that do so where they stand by themselves: further down they name something else."""
+"""Keys that name a file or folder where they stand at the top: further down they name something else."""
 COLUMNS = ".columns."
 _HOME = re.compile(r"(?<=[=,\[\"'])~[\w.-]*(?=[/,\]\"']|$)")
 _VARIABLE = re.compile(r"(?:^|/)\$([A-Za-z_]\w*)")
@@ -27,7 +27,7 @@ _VARIABLE = re.compile(r"(?:^|/)\$([A-Za-z_]\w*)")
 def with_home(arguments: Sequence[str]) -> list[str]:
     """Return the arguments with the home in place of `~` in front of paths, also of each path of a list or sweep.
 
-    UserError for a path that is empty, or that begins a part with a variable that no shell has replaced.
+    UserError for a path that is empty, or that has a part beginning with a shell variable that no shell has replaced.
     """
     return [_one(argument) if names_path(argument.partition("=")[0]) else argument for argument in arguments]
 

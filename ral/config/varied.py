@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 SAID_ANYWAY = ("algo", "seed", "name", "experiment")
-"""Keys that the name of a run's folder holds in any case, or whose values its name holds."""
+"""Keys that are not added to the name of a run's folder, since it holds them in any case or the run's name does."""
 PARTS, MOST = 2, 4
 """Parts of a dotted key that a folder's name keeps, from the last; keys that it names."""
 UNFIT = re.compile(r"[/\\\[\]{}()'\" ]")
@@ -29,12 +29,15 @@ def varied_keys(typed: Sequence[str], searched: Mapping[str, object]) -> list[st
 
 
 def _values(text: str) -> str:
-    """Return what a sweep chooses from, without the function's name and brackets."""
+    """Return the values from which a sweep chooses, without the function's name and brackets."""
     return re.sub(r"^\w+\((.*)\)$", r"\1", text.replace(", ", ","))
 
 
 def subdir(keys: Sequence[str], groups: Collection[str]) -> str:
-    """Return the pattern of a run's folder below its sweep's, with the values of `keys`. groups: groups of conf/."""
+    """Return the pattern of a run folder's name below its sweep's folder, with the values of `keys`.
+
+    groups: the groups of conf/.
+    """
     values = [f"{'.'.join(key.split('.')[-PARTS:])}=${{{_source(key, groups)}}}" for key in keys]
     return "-".join(["${hydra.job.num}-${name}", *values, "seed${seed}"])
 

@@ -14,8 +14,8 @@ TEACHES = ("advantages", "scores", "evidence", "named", "teacher_", "masked_", "
 
 
 def learns_something(tree: Node) -> str | None:
-    """Return a warning where no term of an objective on sampled responses tells good ones from bad ones; None
-    elsewhere.
+    """Return a warning where no term of an objective on sampled responses tells good responses from bad ones; None
+    where a term does, or responses are given.
     """
     terms = [term for term in found_terms(tree) if term.counts]
     read = {signal for term in terms for signal in resolved(term.asked, term.against).values()}
@@ -30,7 +30,7 @@ def learns_something(tree: Node) -> str | None:
 
 def starts_moving(tree: Node) -> str | None:
     """Return a warning where no term has a gradient at the start, as all compare the policy with itself; None
-    elsewhere.
+    where a term has one.
     """
     terms = [term for term in found_terms(tree) if term.counts]
     if not terms or not all(getattr(term.function, "still_at_its_anchor", False) for term in terms):

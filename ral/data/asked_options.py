@@ -9,7 +9,7 @@ from ral.data.marks import MARK
 
 _OPTION = re.compile(r"\s*[(\[]?([A-J])[.):\]]\s*(\S.*)")
 _HEADING = re.compile(r"\s*(?:options?|choices?|answer choices|选项|選項)\s*[:：]?\s*", re.IGNORECASE)
-_GOLD = re.compile(r"\s*[(\[]?([A-J])(?:[.):\]](?:\s*\S.*)?)?\s*")
+_GOLD = re.compile(r"\s*(?:[Oo]ption\s+)?[(\[]?([A-J])(?:[.):\]](?:\s*\S.*)?)?\s*")
 FEWEST = 2
 
 

@@ -51,8 +51,8 @@ class Checked:
 class Bad:
     """One bad entry, as a line of bad_samples.jsonl and as a message.
 
-    index: the entry's position in its file, from 0; problem_id: its id there, None without one; path: its field `path`,
-    else the file at fault, else None.
+    index: the entry's position in its file, from 0; problem_id: its id there, None where it has none; path: its field
+    `path`, else the file at fault, else None.
     """
 
     index: int
@@ -92,7 +92,7 @@ class EntryRecord:
 
 
 class Ledger:
-    """Counts the entries drawn and the bad ones among them, over all ranks, in `record`, which only it writes.
+    """Counter of the entries drawn and the bad ones among them, over all ranks; nothing else writes its `record`.
 
     file: bad_samples.jsonl, where each bad entry is listed once, written anew from the record at the start; None writes
     nothing. max_share: greatest share of bad ones among the entries drawn, in [0, 1]; 0 makes the first bad entry an
@@ -107,7 +107,7 @@ class Ledger:
 
     @property
     def skipped(self) -> int:
-        """Count the different bad entries met so far, which is the number of lines of the file."""
+        """Number of different bad entries met so far, which is the number of lines of the file."""
         return len(self.record.listed)
 
     def add(self, split: str, size: int, drawn: int, bad: Sequence[Bad]) -> None:

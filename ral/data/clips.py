@@ -6,7 +6,7 @@ are resized one by one, so that memory holds few of the file's own size.
 
 Which frames are shown, and when, is read off the packets by PyAV (`ral.data.packets`) for both readers. decord knows
 nothing of edit lists and of mirrored frames, counts packets for frames and finds those behind an open group of pictures
-by a wrong number, so it decodes the clips that have none of these, and PyAV's decoder the others.
+by a wrong number, so it decodes the videos that have none of these, and PyAV's decoder the others.
 """
 
 from __future__ import annotations

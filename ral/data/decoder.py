@@ -39,7 +39,7 @@ COMMAND = piped.calling("ral.data.decoder.main")
 
 
 class Decoder:
-    """Calls readers in another process, with the settings' time limit. A pickled copy starts a process of its own."""
+    """Caller of readers in another process, with the settings' time limit. A pickled copy starts its own process."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -123,7 +123,7 @@ def reason_of(error: BaseException) -> str:
 def main() -> None:
     """Answer requests (number, reader, path, settings) from stdin until it is closed.
 
-    An answer is (number, result); result is what the reader returns, a BadRequest, or a text with the reason of another
+    An answer is (number, result); result is the reader's result, a BadRequest, or a text with the reason of another
     error. At the time limit the kernel ends this process: a decoder that hangs in C would not notice anything milder.
     """
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):  # the run decides when to end, and closes stdin

@@ -58,7 +58,7 @@ class DiskCache:
             raise UserError(f"dataset.disk_cache={folder}: {error.strerror}; name a folder to write to") from error
 
     def get(self, key: str) -> tuple[Frames, float] | None:
-        """Return (frames [T H W 3], seconds) under a key, None where there is none to read. It counts as used now."""
+        """Return (frames [T H W 3], seconds) under a key, which now counts as used; None where none can be read."""
         path = self._path(key)
         try:
             with path.open("rb") as file:

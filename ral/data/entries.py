@@ -28,7 +28,9 @@ class FileRows(Protocol):
         """Return how the entries stand in the file, in words, such as "JSON lines"."""
         ...
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        """Return the number of entries."""
+        ...
 
     def row(self, index: int) -> Any:
         """Return the entry at a position, from 0, usually a dict. BadSample where it cannot be read."""

@@ -229,8 +229,7 @@ def _line_of_long_number(text: Path) -> str:
 def warn_of_shared(training: FileRows, part: range, held_out: FileRows) -> None:
     """Warn, in one line, where entries of the held-out file also stand at the positions `part` of the training file.
 
-    Compares the bytes of entries of two JSON files; nothing is done for tables, or where both are the same file:
-    whoever names it twice knows.
+    Compares the bytes of entries of two JSON files; nothing is done for tables, or where both are the same file.
     """
     if training is held_out or not isinstance(training, JsonFile) or not isinstance(held_out, JsonFile):
         return

@@ -8,6 +8,6 @@ _LAST = re.compile(r"(?:\A|.*\n)[ \t]*####[ \t]*([^\s#][^\n]*?)\s*", re.DOTALL)
 
 
 def final_answer(text: str) -> str | None:
-    """Return what stands behind the mark on the last line of a text; None where that line does not begin with it."""
+    """Return the text behind the mark `####` on the last line; None where that line does not begin with the mark."""
     found = _LAST.fullmatch(text)
     return found[1] if found else None

@@ -155,7 +155,7 @@ def _text(option: str, letter: str, options: Sequence[str]) -> str:
 def gold_letter(entry: Entry, field: str, letters: Mapping[str, str], answer: str) -> str:
     """Return the letter of the option that the gold answer names, by letter or by text.
 
-    field: where the answer stands, for messages; letters: {letter: text}. BadSample where it names no option, or two.
+    field: the answer's field, for messages; letters: {letter: text}. BadSample where it names no option, or two.
     """
     plain = _undress(answer)
     named = [letter for letter, text in letters.items() if _norm(text) in (_norm(answer), _norm(plain))]

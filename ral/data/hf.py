@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ral.data.entries import Entries
+from ral.data.fields import Entry
 from ral.data.files import located
 from ral.data.sources import TRAINING, parse_own, parts
+from ral.data.stray import unread_medium
 from ral.data.tables import EMPTY, MEDIA_FIELDS, STORED, TableRows, open_table
-from ral.types import UserError
+from ral.types import Example, UserError
 
 CHATS = ("messages", "conversations", "prompt")
 STAND_INS = {  # columns of which one has to be there where the column of the field's own name is not
@@ -62,6 +65,12 @@ def fields_of(path: Path, columns: Mapping[str, str | None], there: Mapping[str,
     return fields
 
 
+def _parse_text(entry: Entry) -> Example:
+    """Return the example of an entry without the media in fields that nothing reads: text alone was asked for."""
+    said = {name: value for name, value in entry.data.items() if not unread_medium(name, value)}
+    return parse_own(replace(entry, data=said))
+
+
 def hf(
     split: str,
     *,
@@ -103,4 +112,5 @@ def hf(
     unpacked.mkdir(parents=True, exist_ok=True)
     root = path.parent if media_root is None else located(media_root)
     distinct = f"{path.stem}-{name}" if apart and not training else None  # entries of both splits begin at 1
-    return Entries(TableRows(table, path, shape, fields, unpacked), root, parse_own, part, distinct)
+    parse = parse_own if columns.get("image", "image") else _parse_text
+    return Entries(TableRows(table, path, shape, fields, unpacked), root, parse, part, distinct)

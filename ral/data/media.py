@@ -64,7 +64,7 @@ def _name(media: Media) -> Media:
 
 
 class MediaReader:
-    """Reads images and videos and keeps the latest results, at most `cache_bytes` of pixels. Do not write to results.
+    """Reader of images and videos that keeps the latest results, up to `cache_bytes` of pixels. Never write to them.
 
     disk: where decoded frames are kept beyond this process; None for nowhere. A file that failed twice is not read
     again; a first failure may have been a passing fault.

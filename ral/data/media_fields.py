@@ -13,7 +13,7 @@ from ral.data.foreign import is_picture
 from ral.data.located import FRAME_SUFFIXES, media_of
 from ral.data.marks import REMEDY, marks_in, misfit, placed, user_texts, without_leading
 from ral.data.reading import merged, reading_of
-from ral.data.stray import is_medium, refuse_stray
+from ral.data.stray import is_medium, refuse_sound, refuse_stray, refuse_unread_media
 from ral.types import IMAGE_MARK, VIDEO_MARK, Example, Media
 
 MEDIA: dict[str, Kind | None] = {"image": "image", "images": "image", "video": "video", "videos": "video", "path": None}
@@ -96,13 +96,13 @@ def with_media(entry: Entry, example: Example, given: Sequence[Media | None]) ->
     columns, own = _columns(entry), [medium for medium in given if medium is not None]
     if own and len(own) == len(given) and columns == own:
         columns = []  # the files of the conversation once more
+    refuse_sound(entry, user_texts(example, example.question))
     if not own and not columns:
         refuse_tagged(entry, user_texts(example, example.question))
-    if not own and not columns and entry.named(list(MEDIA)) is None:
-        problem = "no picture and no clip"
-        if stray := next((name for name, value in entry.data.items() if is_medium(value)), None):
-            entry.fail(stray, "nothing reads it, and it looks like a medium", '"image", "images", "video" or "videos"')
-        entry.fail("image", problem, '"image", "video" or "path" ("images": [] for an entry of text alone)')
+        refuse_unread_media(entry)
+        if entry.named(list(MEDIA)) is None:
+            problem = "no picture and no clip"
+            entry.fail("image", problem, '"image", "video" or "path" ("images": [] for an entry of text alone)')
     _refuse_other_kind(entry, [*own, *columns])
     marks = marks_in([*user_texts(example, example.question), *example.options])
     if not marks and columns and any(turn.role == "user" for turn in example.turns):
@@ -121,7 +121,7 @@ _TAGGED = re.compile(
 
 
 def refuse_tagged(entry: Entry, texts: Sequence[str]) -> None:
-    """Raise the bad entry's error where the text of an entry without media names a file of one, which nothing reads."""
+    """Raise BadSample where the text of an entry without media names an image or video file, which nothing reads."""
     for found in (match for text in texts for match in _TAGGED.finditer(text)):
         file = (found[2] or found[3] or found[4]).strip()
         if is_medium(file):

@@ -71,7 +71,7 @@ def overview(name: str, examples: Sequence[Example]) -> list[str]:
 
 
 def unread(name: str, examples: Sequence[Example]) -> str | None:
-    """Return a line naming the fields of a split's first entries that are not read, LABELS aside; None without any."""
+    """Return a line with the fields of a split's first entries that are not read, LABELS aside; None for no such."""
     others = fields_read(examples, LOOKED_AT_IN_RUNS)[1] if isinstance(examples, Entries) else []
     found = [field for field in others if field not in LABELS]
     return f"{name}: fields that nothing reads: {', '.join(found)}" if found else None

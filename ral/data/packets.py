@@ -24,8 +24,9 @@ class Stream:
     """Facts on the video stream of a file.
 
     ticks: timestamps of the frames that are shown, in their order, in units of `base` seconds; None where the packets
-    do not tell. held: duration of the last one. rate: frames a second, as the header says. plain: every packet is
-    one shown frame, decoding may begin at every key frame, and a player mirrors nothing.
+    do not tell. held: duration of the last one in the same units, None where unknown. rate: frames a second, as the
+    header says; 0 where it does not. plain: every packet is one shown frame, decoding may begin at every key frame,
+    and a player mirrors nothing.
     """
 
     ticks: tuple[int, ...] | None
@@ -35,9 +36,11 @@ class Stream:
     plain: bool
 
     def timeline(self, ticks: tuple[int | None, ...] | None = None) -> Timeline:
-        """Return the times of the frames: by their packets, or by `ticks`, the timestamps of all decoded frames.
+        """Return the times of the frames, in seconds: from the packets, or from `ticks` where given.
 
-        ValueError where neither tells how long the video takes.
+        ticks: timestamps of all decoded frames in units of `base` (None: missing); pass them where self.ticks is None.
+        Missing ones are interpolated; where fewer than two are known, the frames follow each other at `rate`.
+        ValueError where nothing tells how long the video takes, or frames lie over an hour apart.
         """
         return timeline(self.ticks or () if ticks is None else ticks, self.base, self.held, self.rate)
 
@@ -56,7 +59,10 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
 
 
 def look(path: Path) -> Stream:
-    """Read all packets of a video, without decoding. ValueError where it has no frames, or a large part is missing."""
+    """Return the facts in a video's packets, of which at most the first is decoded.
+
+    ValueError where the file has no video stream or no frames, or a large part is missing.
+    """
     with opened(path) as (container, stream):
         everything = [p for p in container.demux() if p.size or p.pts is not None]
         packets = [p for p in everything if p.stream_index == stream.index]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from ral.data.answer_phrase import presented
 from ral.data.asked_options import options_in_question
 from ral.data.chat import Chat, chat_field, chat_of
 from ral.data.fields import (
@@ -33,6 +34,7 @@ from ral.data.located import PATH, media_of
 from ral.data.marks import MARK, marks_in
 from ral.data.media_fields import check_places, with_media, with_reading, without_leading_marks
 from ral.data.names import IDS
+from ral.data.option_columns import CHOICE, refuse_columns
 from ral.data.option_fields import (
     has_options,
     listed_options,
@@ -49,7 +51,6 @@ from ral.types import Example
 VIDEO_R1_ANSWER = '"<answer>B</answer>"'
 QUESTION, ANSWER = ["question", "problem"], ["answer", "solution"]
 THOUGHT = ["thought", "process"]
-CHOICE = "multiple choice"
 CHOSEN = '"<think>the star is red</think><answer>A</answer>"'
 ASKED = '"What color is the star?"'
 
@@ -65,6 +66,8 @@ def parse_video_r1(entry: Entry) -> Example:
     question = required(entry, text_of(entry, ["problem"], ASKED), ["problem"], ASKED)
     thought = text_of(entry, ["process"], '"<think>...</think>"')
     kind, options = problem_type_of(entry, None, null=False), listed_options(entry)
+    if kind == CHOICE and not options:
+        refuse_columns(entry, "solution", answer, kind, question)
     path = entry.data.get("path")
     if path is not None and not isinstance(path, str):
         entry.fail("path", f"{shown(path)} is not text", PATH)
@@ -102,7 +105,7 @@ def parse_own(entry: Entry) -> Example:
     thought = (
         text_of(entry, THOUGHT, '"the star is red"') or inside("think", said) or inside("think", chat.answer or "")
     )
-    answer = _bare(entry, field, said)
+    answer = _presented(_bare(entry, field, said), kind, (question, *options))
     if chosen is None:  # preferences need no gold answer
         if not answer:
             refuse_null(entry, field, options)
@@ -115,6 +118,8 @@ def parse_own(entry: Entry) -> Example:
     if untyped:
         refuse_unread_options(entry)
         kind = type_by_subject(entry, answer, worked=final_answer(without("think", said)) is not None)
+    if not options:
+        refuse_columns(entry, field, answer, kind, question)
     responses = ((entry.named(THOUGHT) or field, thought), ("chosen", chosen), ("rejected", rejected))
     refuse_marks(entry, (field, answer), *responses)
     example = Example(
@@ -169,7 +174,7 @@ def _answer(entry: Entry, chat: Chat) -> tuple[str, str]:
 
 
 def _refuse_open_end(entry: Entry, chat: Chat) -> None:
-    """Raise the bad entry's error where a conversation ends with the user, and no field has the answer."""
+    """Raise BadSample where a conversation ends with the user, and no field has the answer."""
     open_end = chat.question is not None and chat.answer is None and entry.named(ANSWER) is None
     if open_end and lacking(entry.data, ANSWER) is None:
         problem = f"missing, and the last turn of {chat_field(entry)} is the user's"
@@ -212,7 +217,10 @@ def _plain_answer(entry: Entry, name: str, value: Any) -> str:
 
 
 def _bare(entry: Entry, field: str, said: str) -> str:
-    """The answer without its tags and without reasoning, be that above the mark of a worked solution."""
+    """Return the gold answer of `said` without tags and reasoning, such as all above the mark of a worked solution.
+
+    BadSample for several different answer blocks, and for half a tag.
+    """
     rest = without("think", said)
     rest = final_answer(rest) or rest
     blocks = {text.strip() for text in _blocks(rest)}
@@ -222,6 +230,15 @@ def _bare(entry: Entry, field: str, said: str) -> str:
     if "<answer>" in answer or "</answer>" in answer or "<think>" in answer or "</think>" in answer:
         entry.fail(field, f"{shown(rest)} holds a tag without its other half", '"<answer>red</answer>" or "red"')
     return answer
+
+
+def _presented(answer: str, kind: str, asked: Sequence[str]) -> str:
+    """Return the gold answer without "The answer is"; as it is where that stands in the picture, or in what is asked.
+
+    asked: the question and the options.
+    """
+    whole = kind == "OCR" or any(answer.casefold() in text.casefold() for text in asked)
+    return answer if whole else presented(answer)
 
 
 def _blocks(text: str) -> list[str]:
@@ -263,7 +280,7 @@ def preference_of(entry: Entry) -> tuple[str | None, str | None]:
 
 
 def _response(entry: Entry, name: str) -> str | None:
-    """Return one whole response: of a text, or of TRL's list of one assistant turn; None where it is missing."""
+    """Return one whole response, from a text or from TRL's list of one assistant turn; None where it is missing."""
     value = entry.data.get(name)
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
         return _plain_answer(entry, name, value)

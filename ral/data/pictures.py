@@ -68,7 +68,7 @@ def refuse_foreign(path: Path) -> None:
 
 
 def _opaque(image: Image.Image) -> Image.Image:
-    """Return a picture of any mode as RGB: transparency over white, deep grey scaled down to 8 bits.
+    """Return an image of any mode as RGB: transparency over white, deep grey scaled down to 8 bits.
 
     Fractions up to 1 are scaled up, those above 255 are read as 16 bits.
     ValueError for pixels that are no numbers.

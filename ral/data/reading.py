@@ -61,8 +61,8 @@ def _number(entry: Entry, key: str, value: object) -> float:
 def reading_of(entry: Entry, said: Mapping[str, Any], kind: Kind | None) -> dict[str, Any]:
     """Return the fields of `Media` that `said`, an entry or the object of one medium in it, sets; null sets nothing.
 
-    kind: of the medium, None where `said` is the whole entry. BadSample for values that are malformed, contradict each
-    other or ask an image for time, and for keys of OTHER_KEYS.
+    kind: that of the medium, None where `said` is the whole entry. BadSample for values that are malformed, contradict
+    each other or ask an image for time, and for keys of OTHER_KEYS.
     """
     for key, write in OTHER_KEYS.items():
         if said.get(key) is not None:
@@ -76,7 +76,10 @@ def reading_of(entry: Entry, said: Mapping[str, Any], kind: Kind | None) -> dict
 
 
 def refuse_unknown(entry: Entry, field: str, said: Mapping[str, Any], holders: Sequence[str]) -> None:
-    """Raise BadSample where the object of an image or video has a key that is not read. holders: keys of its file."""
+    """Raise BadSample where `said`, the object of an image or video, has a key that is not read.
+
+    field: the entry's field with that object. holders: the keys under which its file may stand.
+    """
     reads = [*CLIP_KEYS, *AREA_KEYS]
     known = {*holders, *reads, *OTHER_KEYS, *TELLING}
     unknown = next((key for key, value in said.items() if value is not None and key not in known), None)

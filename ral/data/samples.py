@@ -29,7 +29,7 @@ def any_length(sample: Sample) -> None:
 class Drawn:
     """The result of drawing for a position: a sample, None where no candidate was usable, and the bad ones before it.
 
-    error: message of an error that is not of one entry alone, and ends the run; None without one.
+    error: message of an error that is not of one entry alone, and ends the run; None where there was no such error.
     """
 
     sample: Sample | None

@@ -26,7 +26,7 @@ class Usable:
     """Facts on one usable entry for the tables.
 
     characters: length of question and options. tokens: visual tokens, of 28 x 28 pixels each and for videos two frames.
-    medium: "image" or "video" by the first medium; "text" without any.
+    medium: "image" or "video" by the first medium; "text" where there is no medium.
     """
 
     problem_type: str

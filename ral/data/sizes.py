@@ -20,7 +20,7 @@ Frames = NDArray[np.uint8]
 class MediaSettings:
     """Settings by which images and videos are sampled and resized. UserError for values that fit no file.
 
-    fps: sampled frames a second; max_frames: at most, of one video. *_pixels: bounds of the area of an image, or of
+    fps: sampled frames a second; max_frames: most frames of one video. *_pixels: bounds of the area of an image, or of
     each frame of a video; defaults are those of RAL (arXiv 2602.04884, section 4.1), with the lower bound for frames at
     16 tokens. factor: both sides become a multiple of it (pixels). timeout_s: seconds that one reader may take for one
     video, which is then read in a process of its own; None: read in this process, without limit.

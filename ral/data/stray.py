@@ -1,4 +1,4 @@
-"""Finds fields of an entry that are not read, and that look like more media, or like settings for reading a video."""
+"""Finds fields of an entry that are not read, and that look like media, or like settings for reading a video."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ral.data.fields import IMAGE_SUFFIXES, VIDEO_SUFFIXES, Entry, evidence_of, shown
+from ral.data.lacking import READ as KNOWN
 from ral.data.reading import AREA_KEYS, CLIP_KEYS, MEANT, OTHER_KEYS
 from ral.data.stray_spans import parts_by_value
 from ral.data.stray_times import FROM_FRAME, frames_asked, part_asked, repeats, words_of
@@ -20,6 +21,15 @@ READ = frozenset(
     {*CLIP_KEYS, *AREA_KEYS, *OTHER_KEYS, "image", "images", "video", "videos", "path", "evidence", "steps"}
 )
 """Fields of an entry that are read elsewhere."""
+_OF_MEDIA = re.compile(
+    r"(?:.*_)?(?:images?|imgs?|pictures?|pics?|photos?|videos?|clips?|frames?|audios?)(?:_?\d+)?"
+    r"(?:_(?:paths?|files?|filenames?|urls?|uris?|bytes|b64|base64))?"
+)
+_PATH = re.compile(r"\S*[/\\]\S*|\S{64,}|\S+\.[A-Za-z]\w{1,3}")
+STORED = frozenset({"bytes", "path"})
+"""Keys of a medium as datasets stores it."""
+TABLES = ("", ".parquet", ".arrow")
+"""Suffixes of tables and of their folders."""
 
 
 def refuse_stray(entry: Entry, media: Sequence[Media], answer: str = "") -> None:
@@ -55,7 +65,7 @@ def refuse_stray(entry: Entry, media: Sequence[Media], answer: str = "") -> None
 
 
 def _refuse_pairs(entry: Entry, answer: str) -> None:
-    """Raise the bad entry's error where fields hold two times by their values, which nobody is asked for."""
+    """Raise BadSample where unread fields hold two times, by their values, that neither evidence nor answer has."""
     unread = {name: value for name, value in entry.data.items() if isinstance(name, str) and name not in READ}
     shown_at = [list(item.span) for item in evidence_of(entry) if item.span]
     for name, times in parts_by_value(unread):
@@ -90,3 +100,45 @@ def is_medium(value: object) -> bool:
     if isinstance(value, dict):
         return any(map(is_medium, value.values()))
     return isinstance(value, bytes) or (isinstance(value, list) and any(map(is_medium, value)))
+
+
+def refuse_unread_media(entry: Entry) -> None:
+    """Raise BadSample where an entry of which no medium was read has one in a field that nothing reads."""
+    for name in filter(None, (unread_medium(name, value) for name, value in entry.data.items())):
+        of_table = f" (of a table: dataset=hf dataset.source.columns.image={name})" if in_table(entry) else ""
+        write = f'"image", "images", "video" or "videos" in its place{of_table}, or leave it out for text alone'
+        entry.fail(name, "nothing reads it, and it looks like a medium", write)
+
+
+def unread_medium(name: object, value: object) -> str:
+    """Return the name of a field that nothing reads and that holds a medium, by its value or its name; else ""."""
+    if not isinstance(name, str) or name in KNOWN:
+        return ""
+    named_so = _OF_MEDIA.fullmatch("_".join(words_of(name))) is not None
+    return name if _is_unread(value, named_so) else ""
+
+
+def _is_unread(value: object, named_so: bool) -> bool:
+    """Tell whether a value is a medium: stored bytes, a file of a picture or clip, or a path where the name says so."""
+    if isinstance(value, list):
+        return any(_is_unread(item, named_so) for item in value)
+    if isinstance(value, Mapping):
+        if value.keys() <= STORED:
+            return any(item is not None for item in value.values())
+        return any(_is_unread(item, named_so) for item in value.values())
+    if isinstance(value, str):
+        text = value.strip()
+        return (is_medium(text) and not re.search(r"\s", text)) or (named_so and _PATH.fullmatch(text) is not None)
+    return isinstance(value, bytes) and named_so
+
+
+def in_table(entry: Entry) -> bool:
+    """Tell whether an entry is a row of a table on disk."""
+    return entry.file.suffix.lower() in TABLES
+
+
+def refuse_sound(entry: Entry, texts: Sequence[str]) -> None:
+    """Raise BadSample where a text marks the place of a sound that the entry has: no sound is read."""
+    name = entry.named(["audios", "audio"])
+    if name and entry.data[name] and any("<audio>" in text for text in texts):
+        entry.fail(name, "no sound is read, and the text has its mark <audio>", "an entry without both")

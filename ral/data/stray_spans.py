@@ -1,4 +1,4 @@
-"""Times of a part of a clip under names that say nothing of it: `t0` and `t1`, `offset` and `duration`, `range`.
+"""Times of a part of a video under names that say nothing of it: `t0` and `t1`, `offset` and `duration`, `range`.
 
 Such fields are judged by their values: two times that rise. Times have a fraction or are a clock's ("00:12"), and do
 not both lie within 0 to 1, as shares and scores do; whole numbers count only under a name that says seconds or time.
@@ -64,7 +64,7 @@ def _pair(value: object) -> list[Any] | None:
 
 
 def _are_times(pair: list[Any], name: str) -> bool:
-    """Tell whether two values are times that rise, of a clip rather than of anything else."""
+    """Tell whether two values are times that rise, of a video rather than of anything else."""
     if not all(is_time(value) for value in pair):
         return False
     first, last = (seconds_of(str(value)) for value in pair)
@@ -87,7 +87,7 @@ def _numbered(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _named(data: Mapping[str, Any], words: frozenset[str]) -> str:
-    """Return the field whose name is one of the words, beside those for a clip or time, and that holds a time."""
+    """Return the field whose name is one of the words, beside those for a video or time, and that holds a time."""
     allowed = words | TIMELY
     known = ((name, set(words_of(name))) for name, value in data.items() if is_time(value))
     return next((name for name, said in known if said & words and said <= allowed), "")

@@ -32,7 +32,10 @@ def is_turn(matrix: Matrix | None) -> bool:
 
 
 def upright(pixels: Frames, matrix: Matrix | None) -> Frames:
-    """Return a frame [H W 3] turned and mirrored as a player shows it. ValueError for an angle that is no right one."""
+    """Return a frame [H W 3] turned and mirrored as a player shows it; unchanged where `matrix` is None.
+
+    ValueError for a matrix whose angle is no right one.
+    """
     if matrix is None:
         return pixels
     a, b, c, d = matrix

@@ -23,9 +23,10 @@ from ral.types import Example, Pixels, UserError
 
 @dataclass(frozen=True)
 class Question:
-    """An item of a benchmark, ready to be asked. index: in the benchmark; text: of the user's turn; media: its pixels.
+    """An item of a benchmark, ready to be asked.
 
-    error: why the item cannot be asked, None if it can; item: None where it could not be read.
+    index: its position in the benchmark. item: None where it could not be read. text: the user's turn. media: its
+    pixels. error: why the item cannot be asked, None if it can.
     """
 
     index: int
@@ -45,7 +46,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Asking:
-    """Policy, which prepares the prompts, and engine, which samples the responses, by `sampling` and `seed`."""
+    """A policy that prepares prompts, and an engine that samples the responses with `sampling` and `seed`."""
 
     policy: MLLM
     engine: Engine
@@ -64,9 +65,10 @@ class Asking:
 
 @dataclass(frozen=True)
 class Answering:
-    """Function that answers a benchmark's items: reads media, asks, judges.
+    """Function that answers the items of the benchmark `name`: reads media, asks, judges.
 
-    word(example): text of the user's turn. looks: decoder layer whose attention is measured, None for no measurement.
+    word(example): text of the user's turn. judge: gives a response its score. looks: decoder layer whose attention is
+    measured, None for no measurement.
     """
 
     items: Sequence[Item]
@@ -130,7 +132,7 @@ class Answering:
         return [self.looked(q, one) for q, one in zip(asked.questions, found, strict=True)]
 
     def looked(self, question: Question, answered: Answered) -> Answered:
-        """Return the record with the measures of the response's attention, if these are asked for."""
+        """Return the record, with the measures of the response's attention where `looks` asks for them."""
         if self.looks is None or question.item is None or question.error is not None:
             return answered
         policy, example = self.asking.policy, question.item.example
@@ -138,7 +140,11 @@ class Answering:
         return replace(answered, looks=found)
 
     def judged(self, question: Question, prompt: str, answer: tuple[str, bool], seconds: float) -> Answered:
-        """Return the record of a judged response. answer: (response, whether it is finished); seconds: of this item."""
+        """Return the record of a judged response.
+
+        prompt: as the model reads it. answer: (response, whether it is finished). seconds: the time that this item
+        took.
+        """
         item, (response, finished) = question.item, answer
         assert item is not None
         verdict = self.judge(item, response)

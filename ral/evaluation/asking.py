@@ -27,9 +27,9 @@ AS_ASKED = "as_asked"
 
 @dataclass(frozen=True)
 class Asked:
-    """N responses of a model to one question about one medium.
+    """N responses of a model to one question about one image or video.
 
-    pixels: of the medium; prepared: the prompt as the model reads it.
+    pixels: those of the image or video. prepared: the prompt as the model reads it. rollout: the responses.
     """
 
     policy: MLLM
@@ -47,17 +47,17 @@ class Asked:
     def rows(self, spec: AttentionSpec) -> Float[Tensor, "L N C K"]:
         """Return the attention policy (RAL, Eq. 2) of each response's C tokens over K positions, the prompt's first.
 
-        L: layers of `spec`. On the CPU.
+        L: the layers of `spec`. On the CPU.
         """
         states = Forward(1.0, spec).states(View(self.policy, self.prepared), self.rollout, attention=True)
         assert states.attention is not None  # it was asked for
         return states.attention.rows().cpu()
 
     def map(self, rows: Float[Tensor, "L N C K"], number: int = 0) -> tuple[dict[str, Any], bool]:
-        """Return the attention map of response `number` on the medium, mean over layers, and whether it has an answer.
+        """Return the attention map of response `number`, and whether that has an answer block.
 
-        The map is of the tokens in the answer block, or of all tokens if there is no such block (False). It holds the
-        grid (T, H, W), weights of sum 1, and the seconds of a time slot.
+        rows: from `rows`; their mean over layers is taken. The map is that of the tokens in the answer block, or of all
+        tokens if there is no such block. It holds the grid (T, H, W), weights of sum 1, and the seconds of a time slot.
         """
         ids = self.rollout.token_ids[number][self.rollout.trainable[number]].tolist()
         inside = answer_tokens(self.policy.processor, ids, self.rollout.texts[number])
@@ -71,7 +71,11 @@ class Asked:
 def ask(
     policy: MLLM, example: Example, pixels: Pixels, template: str, sampling: Sampling, count: int = 1, seed: int = 0
 ) -> Asked:
-    """Return `count` responses to one question. template: name in ral/data/templates, a .j2 file, or as_asked."""
+    """Return `count` responses to one question about the image or video `pixels`.
+
+    template: a name in ral/data/templates, a .j2 file, or as_asked, the question alone. UserError for any other
+    template.
+    """
     text = example.question if template == AS_ASKED else render(example, template)
     prepared = policy.prepare(policy.processor.batch([example], [text], [[pixels]]))
     return Asked(policy, example, pixels, prepared, NativeEngine(policy).generate(prepared, count, sampling, seed))

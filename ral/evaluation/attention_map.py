@@ -46,7 +46,8 @@ MOST_PIXELS = {"image": 4014080, "video": 100352}
 class MappedAnswer:
     """A model's answer and its attention map: grid (T, H, W), weights of sum 1, seconds of a slot.
 
-    block: whether the map is of the answer block, not of the whole response.
+    name: the checkpoint. block: whether the map is that of the answer block, not of the whole response. grounding:
+    share of the map inside the evidence, in [0, 1]; None where the question has no evidence.
     """
 
     name: str
@@ -57,7 +58,7 @@ class MappedAnswer:
 
     @property
     def caption(self) -> str:
-        """Return the line above its picture."""
+        """Return the line above the answer's image."""
         share = "" if self.grounding is None else f"  grounding {100 * self.grounding:.1f}%"
         return f"{self.name}{share}: {' '.join(self.text.split())}"
 
@@ -70,9 +71,9 @@ class MappedAnswer:
 
 
 def complete(given: Mapping[str, str]) -> dict[str, str]:
-    """Add the defaults to settings: wording, frames and pixels as the checkpoint was trained, where that is known.
+    """Return the settings with defaults: template, frames and pixels as the checkpoint was trained, if known.
 
-    UserError where the medium or the question is missing.
+    UserError unless the question and one of image and video are given.
     """
     found = DEFAULTS | dict(given)
     if bool(found["image"]) == bool(found["video"]):
@@ -87,19 +88,19 @@ def complete(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def filled(settings: Mapping[str, str], otherwise: Mapping[str, Any]) -> dict[str, str]:
-    """Return settings of which the empty ones are taken from `otherwise`."""
+    """Return the settings, with those that are empty taken from `otherwise`."""
     return {**settings, **{key: settings[key] or str(value) for key, value in otherwise.items()}}
 
 
 def said_of(settings: Mapping[str, str]) -> str:
-    """Return the wording and the pixels of complete settings in words."""
+    """Return the template and the pixel bounds of complete settings, in words."""
     kind = "frame" if settings["video"] else "picture"
     fewest, most = (number(settings, key) for key in ("min_pixels", "max_pixels"))
     return f"template={settings['template']}, a {kind} of {fewest:,} to {most:,} pixels"
 
 
 def number(settings: Mapping[str, str], key: str) -> int:
-    """Return a whole number. UserError for anything else."""
+    """Return the setting `key` as a whole number. UserError where it is none."""
     try:
         return int(settings[key])
     except ValueError as error:
@@ -123,14 +124,14 @@ def example_of(settings: Mapping[str, str]) -> Example:
 
 
 def read(settings: Mapping[str, str], example: Example, factor: int) -> Pixels:
-    """Return the medium's pixels, as a model with patches of that factor sees them."""
+    """Return the pixels of the example's image or video. factor: both sides become a multiple of it."""
     low, high = number(settings, "min_pixels"), number(settings, "max_pixels")
     media = MediaSettings(1.0, max(number(settings, "max_frames"), 2), low, high, low, high, factor=factor)
     return MediaReader(media).read(example.media[0])
 
 
 def map_answer(policy: MLLM, name: str, example: Example, pixels: Pixels, settings: Mapping[str, str]) -> MappedAnswer:
-    """Return the model's greedy answer and where its tokens look."""
+    """Return the model's greedy answer and the attention map of its tokens. UserError for a layer that is not there."""
     layer, template = number(settings, "layer"), settings["template"]
     if not -policy.depth <= layer < policy.depth:
         raise UserError(
@@ -142,7 +143,10 @@ def map_answer(policy: MLLM, name: str, example: Example, pixels: Pixels, settin
 
 
 def load_model(checkpoint: str, device: str) -> MLLM:
-    """Return a folder, one of this repository's, or a hub id; on a device."""
+    """Return the model of a folder, of a checkpoint in this repository, or of a hub id, on `device`.
+
+    UserError where there is none.
+    """
     disable_progress_bar()  # of loading weights
     try:
         return load(find(checkpoint)).to(device)
@@ -151,7 +155,10 @@ def load_model(checkpoint: str, device: str) -> MLLM:
 
 
 def map_answers(settings: Mapping[str, str]) -> tuple[Example, Pixels, list[MappedAnswer]]:
-    """Ask the checkpoints of `settings` one after the other; the pixels are those that the first one reads."""
+    """Return (example, pixels, answers): the settings' question answered by each of their checkpoints.
+
+    The pixels are those that the first checkpoint reads.
+    """
     example, pixels, answers = example_of(settings), None, list[MappedAnswer]()
     for name in filter(None, (settings["checkpoint"], settings["checkpoint2"])):
         policy = load_model(name, settings["device"])

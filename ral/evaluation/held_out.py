@@ -41,11 +41,12 @@ def evaluate_prompts(
     passes: Forward,
     all_layers: bool = False,
 ) -> list[dict[str, Any]]:
-    """Return one record a prompt (the fields of eval/*.jsonl, documented in docs/outputs.md), of the engine's answer.
+    """Return one record a prompt (the fields of eval/*.jsonl, documented in docs/outputs.md), of one response each.
 
-    Grounding is of the rows of producing positions (query=previous): what decides a token is the attention of the
-    position before it. That of the answer, `grounding_answer`, is by the query of `passes`.
-    all_layers: records also hold the grounding of each layer; the same pass captures every layer.
+    engine, sampling: give the responses. reward: scores them. passes: the forward pass whose attention is measured.
+    Grounding is that of the rows of producing positions (query=previous), since the position before a token produces
+    it; `grounding_answer`, that of the answer block, is by the query of `passes`.
+    all_layers: whether records also hold the grounding of each layer; the same pass then captures every layer.
     """
     prepared = policy.prepare(prompts)
     rollout = engine.generate(prepared, 1, sampling, seed=0)
@@ -94,7 +95,7 @@ def with_layers(
 
 
 def insert_after(record: dict[str, Any], key: str, name: str, value: Any) -> dict[str, Any]:
-    """Return the record with one more field, right after `key`."""
+    """Return the record with one more field, `name` with `value`, right after `key`."""
     names = list(record)
     place = names.index(key) + 1
     return {**{k: record[k] for k in names[:place]}, name: value, **{k: record[k] for k in names[place:]}}
@@ -103,9 +104,10 @@ def insert_after(record: dict[str, Any], key: str, name: str, value: Any) -> dic
 def record(
     processor: Processor, rollout: Rollout, scores: Scores, rows: tuple[Tensor | None, Tensor | None], n: int
 ) -> dict[str, Any]:
-    """Return the record of response n; rows [C P] over the prompt's positions, None where no layer has any.
+    """Return the record of response n.
 
-    The first are of producing positions, the others of the spec.
+    rows: attention [C P] of its tokens over the prompt's positions, once by the query "previous", once by the query of
+    the passes; (None, None) where no layer has rows over all positions.
     """
     example, text = rollout.prompts.examples[n], rollout.texts[n]
     ids = rollout.token_ids[n][rollout.trainable[n]].tolist()

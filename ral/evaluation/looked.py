@@ -25,9 +25,9 @@ def looked(
 ) -> dict[str, float] | None:
     """Return {name in LOOKED: value in [0, 1]} of a response by one decoder layer, negative from the last.
 
-    None without evidence, a response or a measure. The layer must have attention rows
-    (`ral.evaluation.token_rows.checked_layer`). text: of the user's turn. The row of a token is that of the position
-    before it, mean over heads (docs/metrics.md).
+    None where the example has no evidence, the response is empty, or a measure is None. The layer must have attention
+    rows (`ral.evaluation.token_rows.checked_layer`). text: the user's turn. media: its pixels. The row of a token is
+    that of the position before it, mean over heads (docs/metrics.md).
     """
     if not example.evidence or not response:
         return None

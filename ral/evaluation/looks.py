@@ -20,13 +20,14 @@ MEASURES = ("grounding", "grounding_all", "grounding_steps", "pointing")
 
 @dataclass(frozen=True)
 class Looks:
-    """Measures of a response by the rows of its producing positions; None without a medium, or what a measure needs.
+    """Measures of a response by the rows of its producing positions; None where what a measure needs is missing.
 
+    All need a medium and a token; all but `attention` need evidence, grounding_steps needs steps.
     grounding: the share of the visual attention that lies inside the evidence, mean over the tokens that look hardest
     (ral.ops.grounding.hardest); grounding_all: over all tokens; grounding_steps: the mean over the steps that the
     response takes, each by the tokens that look hardest in its words and by its own boxes; pointing: 1 where the
     maximum of the map lies inside the evidence, else 0 (ral.ops.grounding.pointing).
-    attention: the map of the tokens that look hardest.
+    attention: the map of the tokens that look hardest, as `attention_of_tokens` returns it.
     """
 
     grounding: float | None = None
@@ -87,7 +88,7 @@ def tokens_in(processor: Processor, rollout: Rollout, n: int, start: int, stop: 
 def seen_of(rollout: Rollout, rows: Tensor | None, n: int) -> Tensor | None:
     """Return the attention [T V] of response n's T sampled tokens on the V visual tokens of the first medium.
 
-    None without a medium, and where no layer has rows.
+    rows: its attention [C P]. None where there is no medium or no sampled token, or where `rows` is None.
     """
     asked = n // rollout.group_size
     grids = rollout.prompts.grids[asked]
@@ -101,7 +102,8 @@ def seen_of(rollout: Rollout, rows: Tensor | None, n: int) -> Tensor | None:
 def attention_of_tokens(rollout: Rollout, rows: Tensor | None, n: int, inside: Sequence[bool]) -> dict[str, Any] | None:
     """Return the attention map on the first medium of the tokens of response n that are `inside`: mean row, sum 1.
 
-    None without a medium or such a token.
+    The map is {"grid": [T, H, W], "weights": T * H * W numbers, "seconds_per_slot"}. rows: as of `seen_of`. None where
+    `seen_of` gives None, or no token is inside.
     """
     seen = seen_of(rollout, rows, n)
     if seen is None or not any(inside):
@@ -114,7 +116,7 @@ def attention_of_tokens(rollout: Rollout, rows: Tensor | None, n: int, inside: S
 
 
 def slot_seconds(prompts: PromptBatch, n: int) -> float:
-    """Return the seconds that one temporal slot of example n's first clip spans; 0 for a picture."""
+    """Return the seconds that one temporal slot of example n's first medium spans; 0 for an image."""
     if prompts.examples[n].media[0].kind != "video":
         return 0.0
     before = sum(m.kind == "video" for e in prompts.examples[:n] for m in e.media)
@@ -122,22 +124,34 @@ def slot_seconds(prompts: PromptBatch, n: int) -> float:
 
 
 def grounding(example: Example, look: dict[str, Any]) -> float | None:
-    """Return the share of a map of attention that falls inside the evidence of an example; None without evidence."""
+    """Return the share of an attention map inside the evidence of an example, in [0, 1]; None where it has no evidence.
+
+    look: a map as `attention_of_tokens` returns it.
+    """
     return grounding_in(example.evidence, look)
 
 
 def grounding_in(evidence: Sequence[Evidence], look: dict[str, Any]) -> float | None:
-    """Return the share of a map of attention that falls inside some evidence; None without any."""
+    """Return the share of an attention map inside any of the evidence, in [0, 1]; None where `evidence` is empty.
+
+    look: a map as `attention_of_tokens` returns it.
+    """
     return float(torch.tensor(look["weights"])[_inside(evidence, look)].sum()) if evidence else None
 
 
 def pointing_in(evidence: Sequence[Evidence], look: dict[str, Any]) -> float | None:
-    """Return 1 where the maximum of a map of attention lies inside some evidence, else 0; None without any."""
+    """Return 1 where the maximum of an attention map lies inside any of the evidence, else 0; None where it is empty.
+
+    look: a map as `attention_of_tokens` returns it.
+    """
     return pointing(torch.tensor(look["weights"]), _inside(evidence, look)) if evidence else None
 
 
 def chance_in(evidence: Sequence[Evidence], look: dict[str, Any]) -> float | None:
-    """Return the share of visual tokens inside the evidence, the grounding of uniform attention; None without any."""
+    """Return the share of visual tokens inside the evidence: the grounding of uniform attention; None for no evidence.
+
+    look: an attention map as `attention_of_tokens` returns it; only its grid and times are read.
+    """
     return float(_inside(evidence, look).float().mean()) if evidence else None
 
 

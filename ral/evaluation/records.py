@@ -1,4 +1,4 @@
-"""Records of held-out answers: gathered from all ranks, written as JSON lines, and their means."""
+"""Records of responses to held-out prompts: gathered from all ranks, written as JSON lines, and their means."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Questions on the same picture or clip, answered from one prefill of what their prompts have in common.
+"""Questions on the same image or video, answered from one prefill of what their prompts have in common.
 
-A prompt is a head (the turn's beginning, the media, whatever words follow in all questions on them) and a tail. Heads
-go through the vision tower and the prefill once, all tails through one more pass over the heads' cache; what follows
-them is sampled. The answers are those of questions asked one by one.
+A prompt is a head (the turn's beginning, the media, the words that follow in all questions on them) and a tail. Heads
+go through the vision tower and the prefill once, all tails through one more forward pass over the heads' cache; then
+the responses are sampled. They are the same as for questions asked one by one.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ PLACES = 2.0
 
 @dataclass(frozen=True)
 class Shared:
-    """Prompts with common heads. heads: B' of them; places, tails: by head, of each question its index and token ids.
+    """Prompts with common heads. heads: the heads, as a batch.
 
-    uids, texts: of all questions in the order asked; texts: whole prompts.
+    places, tails: for each head its questions' indices in the order asked, and their tails' token ids. uids, texts: of
+    all questions in the order asked; a text is a whole prompt.
     """
 
     heads: PromptBatch
@@ -47,9 +48,9 @@ def share(
     media: Sequence[Sequence[Pixels]],
     join: bool = True,
 ) -> Shared:
-    """Return the prompts of examples; those on the same media, where these stand first, share a head if `join`.
+    """Return the prompts of examples; with `join`, those on the same media share a head if the media come first.
 
-    texts: of the user's turns; media: pixels of each example.
+    texts: the user's turns. media: the pixels of each example.
     """
     groups: dict[object, list[int]] = {}
     for n, example in enumerate(examples):
@@ -74,12 +75,12 @@ def share(
 
 
 def common(rows: Sequence[Sequence[int]]) -> int:
-    """Return the number of token ids that all rows begin with."""
+    """Return the length of the longest beginning that all rows of token ids share."""
     return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*rows, strict=False)))
 
 
 def buckets(shared: Shared) -> list[list[int]]:
-    """Return the batches of heads (indices) to decode together: of similar length, with few empty rows (PLACES)."""
+    """Return the batches of heads (indices) to decode at once: of similar length, with few empty rows (PLACES)."""
     lengths, counts = shared.heads.valid.sum(1).tolist(), [len(places) for places in shared.places]
     found: list[list[int]] = []
     for bucket in length_buckets(lengths):
@@ -95,7 +96,10 @@ def buckets(shared: Shared) -> list[list[int]]:
 
 
 def openings(tails: Sequence[Sequence[Sequence[int]]], pad: int) -> Openings:
-    """Return the tails of some heads as given tokens, with empty rows up to the largest number of questions."""
+    """Return the tails of some heads as given tokens, with empty rows up to the largest number of questions.
+
+    pad: id of the padding token.
+    """
     group = max(map(len, tails))
     rows = [row for questions in tails for row in (*questions, *((),) * (group - len(questions)))]
     asked = [n < len(questions) for questions in tails for n in range(group)]

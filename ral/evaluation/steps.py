@@ -1,8 +1,8 @@
 """Steps of a reasoning one at a time: whether each is said right, and looks at the right place, given those before.
 
-The right response is read in one pass (teacher forcing), so every token is predicted behind right ones alone. A step is
-right if each of its tokens is the most likely one. It is judged by one row of attention: of the position that produces
-its first wrong token, or its last token where all are right.
+The right response is read in one forward pass (teacher forcing), so every token is predicted behind right ones alone. A
+step is right if each of its tokens is the most likely one. Its look is judged by one row of attention: that of the
+position that produces its first wrong token, or its last token where all are right.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ from ral.types import Evidence, Example, PromptBatch, Step, UserError
 
 @dataclass(frozen=True)
 class StepFigures:
-    """Shares of a number of steps, in [0, 1]: said right; said wrong or right with the row's maximum on a wrong place.
+    """Figures of a number of steps; shares lie in [0, 1].
 
-    wrong_looks: among the steps that are said wrong; right_looks: among those said right. None where there are none.
+    right: share of steps said right. wrong_looks, right_looks: share of the steps said wrong, and of those said right,
+    whose row has its maximum on a wrong place; None where there are no such steps.
     """
 
     steps: int
@@ -41,7 +42,10 @@ class StepFigures:
 
 
 def figures(right: Sequence[bool], hit: Sequence[bool]) -> StepFigures:
-    """Return the figures of steps. right: said right; hit: the maximum of its row lies on the step's place."""
+    """Return the figures of steps. right: whether each is said right. hit: whether its row's maximum is on its place.
+
+    UserError where there are no steps.
+    """
     if not right:
         raise UserError("no entry has steps: take data whose entries have `steps`, such as dataset=visual_path")
     wrong = [not h for h, r in zip(hit, right, strict=True) if not r]
@@ -108,7 +112,7 @@ def _steps_of(processor: Processor, ids: Sequence[int], example: Example) -> Ten
 
 
 def _places(example: Example, grid: tuple[int, int, int]) -> Tensor:
-    """Return the visual tokens of each step [S V], of a clip in all slots."""
+    """Return the visual tokens of each step [S V], of a video in all slots."""
     boxes = [[Evidence(box) for box in step.boxes] for step in example.steps]
     return torch.stack([evidence_tokens(evidence, grid, 0.0).flatten() for evidence in boxes])
 
@@ -117,8 +121,9 @@ def _places(example: Example, grid: tuple[int, int, int]) -> Tensor:
 def read_steps(policy: MLLM, prompts: PromptBatch, layer: int = -1) -> tuple[list[bool], list[bool]]:
     """Judge each step of the right response to each prompt: whether it is said right, and looks right (`judged`).
 
-    Steps of all prompts stand in one list. prompts: whose examples have steps, and a thought that says them.
-    Attention: mean over heads of one decoder layer.
+    Returns both for the steps of all prompts, one after another. prompts: their examples have steps, and a thought that
+    says them: BadSample for one without thought, UserError for a step that its response does not hold. Attention: mean
+    over heads of the decoder layer `layer`, negative from the last.
     """
     prepared = policy.prepare(prompts)
     rollout = written(policy.processor, prepared, [target(example, thinking=True) for example in prompts.examples])
@@ -140,7 +145,10 @@ def read_steps(policy: MLLM, prompts: PromptBatch, layer: int = -1) -> tuple[lis
 
 
 def step_figures(policy: MLLM, examples: Sequence[Example], template: str = "mini", batch: int = 64) -> StepFigures:
-    """Read the steps of all examples, `batch` at a time, their media at their own size."""
+    """Return the figures of the steps of all examples, read `batch` at a time by the last layer.
+
+    template: prompt template. Small media keep their own size. Errors are those of `read_steps` and `figures`.
+    """
     factor = policy.processor.patches.factor
     reader = MediaReader(MediaSettings(image_min_pixels=factor**2, video_min_pixels=factor**2, factor=factor))
     said, hit = list[bool](), list[bool]()

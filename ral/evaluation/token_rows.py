@@ -23,7 +23,7 @@ ENDED = "<end>"
 
 
 def full_layers(policy: MLLM) -> tuple[int, ...]:
-    """Return the layers, among those with softmax attention, that have rows over all positions; a window has none."""
+    """Return the softmax attention layers that have rows over all positions; one with a sliding window has none."""
     return tuple(n for n, kind in enumerate(attention_types(policy.network.config)) if kind == FULL)
 
 
@@ -33,15 +33,15 @@ def head_count(policy: MLLM) -> int:
 
 
 def token_texts(processor: Processor, ids: Sequence[int]) -> tuple[str, ...]:
-    """Return the text that each token adds; together with the end's they are the response."""
+    """Return the text that each token adds to the response, ENDED for a token without text."""
     return tuple(processor.decode([index]) or ENDED for index in ids)
 
 
 def row_choices(policy: MLLM, queries: Sequence[Query], wanted: Sequence[int] | None = None) -> list[RowChoice]:
-    """Return what of the rows can be kept, from everything down to the mean over heads of the last layer.
+    """Return the parts of the rows that may be kept, from all rows down to the mean over heads of the last layer.
 
-    wanted: these layers and no others, negative from the last, with all heads or their mean. UserError for a layer
-    that has no rows.
+    queries: the kinds of rows. wanted: these layers and no others, negative from the last, with all heads or their
+    mean; None for all layers. UserError for a layer that has no rows.
     """
     heads = head_count(policy)
     if wanted is not None:
@@ -55,7 +55,7 @@ def row_choices(policy: MLLM, queries: Sequence[Query], wanted: Sequence[int] | 
 def checked_layer(policy: MLLM, layer: int, key: str = "layers") -> int:
     """Return a decoder layer counted from 0. UserError for one that is not there or has no rows over all positions.
 
-    key: what the message calls it.
+    key: how messages name the setting.
     """
     there = full_layers(policy)
     found = layer % policy.depth if -policy.depth <= layer < policy.depth else None
@@ -66,7 +66,10 @@ def checked_layer(policy: MLLM, layer: int, key: str = "layers") -> int:
 
 @torch.no_grad()
 def token_rows(policy: MLLM, prepared: Prepared, rollout: Rollout, chosen: RowChoice) -> list[TokenRows | None]:
-    """Return the rows of every response of a rollout; None for one without a medium or without a token."""
+    """Return the rows of every response of a rollout; None for a response without tokens or to a prompt without media.
+
+    chosen: which rows to keep.
+    """
     view = View(policy, prepared, policy.show(prepared, rollout))
     found = [[list[Tensor | None]() for _ in chosen.queries] for _ in rollout.texts]
     for place, query in enumerate(chosen.queries):
@@ -105,5 +108,5 @@ def _of_response(
 
 
 def _inside(example: Example, grid: tuple[int, int, int], seconds: float) -> Tensor | None:
-    """Mark the visual tokens on the evidence [V]; None without evidence."""
+    """Mark the visual tokens on the evidence [V]; None where the example has no evidence."""
     return evidence_tokens(example.evidence, grid, seconds).flatten() if example.evidence else None

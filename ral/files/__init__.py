@@ -1,3 +1,3 @@
-"""Files and folders that every package knows: the owner of a run folder, the content of a model folder. Imports no
-torch.
+"""Files and folders that every package uses: ownership of run folders, the content of model folders, JSON lines,
+tables, this repository's own places. Imports no torch.
 """

@@ -1,4 +1,4 @@
-"""Addresses of servers as people write them: a check that says what to write. Nothing is connected to."""
+"""Addresses of servers as people write them: a check that says what to write, without connecting to them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ OF_AN_API = re.compile(r"/(?:v1|ral)(?:/.*)?")
 def check_addresses(urls: Sequence[str], key: str) -> None:
     """Raise UserError unless there is at least one address, each with scheme, host and port, none twice.
 
-    https may do without a port. A path may be a proxy's, but not one of the servers' API. key: the setting that names
-    them.
+    An address with https may have no port. A path may be a proxy's, but not one of the servers' API. key: the setting
+    that names the addresses.
     """
     if not urls:
         raise UserError(f"{key} is empty: write {key}=[http://127.0.0.1:{PORT}], of scripts/serve_vllm.py")
@@ -36,7 +36,7 @@ def _same(url: str) -> str:
 
 
 def _problem(url: str) -> tuple[str, str] | None:
-    """Return what is wrong with an address and what to write instead; None for a whole one."""
+    """Return the fault of an address and the address to write instead; None where it has none."""
     scheme, separator, rest = url.strip().partition("://")
     host = rest if separator else url.strip().removeprefix("http:").removeprefix("https:").strip("/")
     whole = _whole(host)
@@ -60,6 +60,6 @@ def _problem(url: str) -> tuple[str, str] | None:
 
 
 def _whole(host: str) -> str:
-    """Return the address that was perhaps meant by a host, with or without a port."""
+    """Return the address that was perhaps meant. host: a host, with or without a port and a path of the API."""
     name, _, port = re.sub(r"\s|/(?:v1|ral)?(?:/.*)?$", "", host).partition(":")
     return f"http://{name or '127.0.0.1'}:{port if port.isdigit() else PORT}"

@@ -9,15 +9,17 @@ from pathlib import Path
 
 
 def text_hash(text: str) -> str:
-    """Return the SHA-256 of a text in hexadecimal digits. Bytes that are not UTF-8, in names of files, may be in it."""
+    """Return the SHA-256 of a text in hexadecimal digits. The text may hold bytes that are not UTF-8, as names of files
+    do.
+    """
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def store(folder: Path, content: bytes, suffix: str, spread: bool = False) -> Path:
     """Return the absolute path of the file in `folder` with this content; write it unless it is there.
 
-    Named by its SHA-256 and `suffix`, written aside and renamed. spread: into subfolders named by the first two digits,
-    for very many files. OSError where it cannot be written.
+    The file is named by its SHA-256 and `suffix`; it is written under another name, then renamed. spread: True to use
+    subfolders named by the first two digits, for very many files. OSError where it cannot be written.
     """
     digest = hashlib.sha256(content).hexdigest()
     path = (folder / (digest[:2] if spread else "") / f"{digest}{suffix}").absolute()

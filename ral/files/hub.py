@@ -25,8 +25,9 @@ PATIENCE = 4.0
 def check_reachable(named: str, key: str, env: Mapping[str, str] = os.environ) -> None:
     """Raise UserError for a hub id that is not in the hub's cache while the hub certainly cannot be reached.
 
-    key: the setting that names it. If the hub cannot be reached and the model is cached, the hub is not asked later
-    either (HF_HUB_OFFLINE).
+    named: the hub id; key: the setting that holds it. env: environment variables. If the hub cannot be reached and the
+    model is cached, HF_HUB_OFFLINE is set, unless huggingface_hub is imported already, so that the hub is not asked
+    later either.
     """
     if (reason := unreachable(env)) is None:
         return
@@ -38,7 +39,7 @@ def check_reachable(named: str, key: str, env: Mapping[str, str] = os.environ) -
 
 
 def cached(named: str, env: Mapping[str, str] = os.environ) -> bool:
-    """Tell whether the hub's cache has config.json of a model `owner/name`."""
+    """Tell whether the hub's cache has config.json of the model `named`, owner/name. env: environment variables."""
     home = env.get("HF_HOME") or f"{env.get('XDG_CACHE_HOME') or Path.home() / '.cache'}/huggingface"
     cache = env.get("HF_HUB_CACHE") or env.get("HUGGINGFACE_HUB_CACHE") or f"{home}/hub"
     folder = Path(cache).expanduser() / f"models--{named.replace('/', '--')}"
@@ -46,7 +47,10 @@ def cached(named: str, env: Mapping[str, str] = os.environ) -> bool:
 
 
 def unreachable(env: Mapping[str, str] = os.environ) -> str | None:
-    """Return the reason why the hub certainly cannot be reached; None where it can, or where a proxy is in between."""
+    """Return the reason why the hub certainly cannot be reached; None where it may be, as behind a proxy.
+
+    env: environment variables.
+    """
     for name in OFFLINE:
         if env.get(name, "").lower() in ("1", "true", "yes", "on"):
             return f"{name}={env[name]} forbids to fetch it"

@@ -16,7 +16,8 @@ from ral.errors import UserError
 
 @dataclass(frozen=True)
 class Line:
-    """One line that is not blank: its number from 1, and its object; None where it is no JSON object, with the problem.
+    """One line that is not blank. number: from 1. value: its object; None where it is no JSON object, for the reason in
+    `problem`.
 
     ended: whether a line break follows; a line without one was cut off while it was written.
     """
@@ -28,7 +29,7 @@ class Line:
 
 
 def parse(content: bytes) -> Iterator[Line]:
-    """Yield the lines of a file's content in UTF-8, blank ones left out. The last one may be cut within a character."""
+    """Yield the lines of a file's content in UTF-8 that are not blank. The last line may be cut within a character."""
     lines = content.split(b"\n")
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -46,9 +47,9 @@ def parse(content: bytes) -> Iterator[Line]:
 
 
 def read(path: Path, whole: bool = False) -> list[dict[str, Any]]:
-    """Return the objects of a file, [] where there is no file. UserError for a line that is no JSON object.
+    """Return the objects of a file, one a line; [] where there is no file. UserError for a line that is no JSON object.
 
-    A last line that was cut off is left out, unless `whole`: then it is an error too.
+    A last line that was cut off is left out; with `whole` it is an error too.
     """
     found = []
     for line in parse(path.read_bytes()) if path.is_file() else ():

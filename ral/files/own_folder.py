@@ -1,4 +1,4 @@
-"""Folders that a command may write to as its own, and the line about one that cannot be used."""
+"""Folders that a command may take for its own output, and the message about a folder that cannot be used."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ def refuse_shared(folder: Path, key: str) -> None:
 
 
 def unusable(folder: Path, key: str, error: OSError) -> str:
-    """Return the line about a folder that cannot be made or written: the reason, and what to write for `key`."""
+    """Return the message about a folder that cannot be made or written: the reason, and what to write for `key`.
+
+    error: the one of the attempt.
+    """
     other = f"write {key}=<another folder>"
     for path in (folder, *folder.parents):
         if path.exists():
@@ -28,3 +31,18 @@ def unusable(folder: Path, key: str, error: OSError) -> str:
         file = ""
     problem = f"{file}, and a folder is needed there" if file else f"cannot be written ({error.strerror or error})"
     return f"{key}={folder}: {problem}; {other}"
+
+
+def as_folder(value: object, key: str) -> Path:
+    """Return the folder that a setting names. UserError for a number, a truth value and null. key: the setting."""
+    if not isinstance(value, str):
+        raise UserError(f"{key}={'null' if value is None else repr(value)} has the wrong type: str expected")
+    return Path(value)
+
+
+def check_resume(resume: object) -> None:
+    """Raise UserError where `resume` is neither null nor a text, such as the true of other programs."""
+    if resume is not None and not isinstance(resume, str):
+        typed = str(resume).lower() if isinstance(resume, bool) else resume
+        write = "resume=auto to go on from the newest checkpoint in hydra.run.dir, or resume=<run>/checkpoints/step_N"
+        raise UserError(f"resume={typed} has the wrong type: a folder, auto or null expected; write {write}")

@@ -21,7 +21,7 @@ def calling(function: str) -> tuple[str, ...]:
 def start(command: Sequence[str]) -> subprocess.Popen[bytes]:
     """Start a process with this one's import path, and pipes for its input and output.
 
-    Ctrl-C does not reach it, since a run that gets one finishes its step.
+    Ctrl-C does not reach the new process, since a run that gets one finishes its step.
     """
     folders = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
     return subprocess.Popen(
@@ -34,14 +34,16 @@ def start(command: Sequence[str]) -> subprocess.Popen[bytes]:
 
 
 def close(process: subprocess.Popen[bytes]) -> None:
-    """Close the pipes of a process, which may have ended."""
+    """Close the pipes to a process, which may have ended already."""
     for stream in (process.stdin, process.stdout):
         with suppress(OSError):  # what could not be sent to a dead process
             stream.close()  # type: ignore[union-attr]
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process and wait END_S for its end. One that hangs on a disk is left: it ends when the disk answers."""
+    """Kill a process and wait up to END_S for its end. A process that hangs on a disk ends later, when the disk
+    answers.
+    """
     process.kill()
     close(process)
     with suppress(subprocess.TimeoutExpired):

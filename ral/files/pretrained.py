@@ -16,6 +16,7 @@ from typing import Any
 from ral.errors import UserError
 from ral.files.hub import check_reachable
 from ral.files.lfs import is_pointer
+from ral.files.rank_parts import parts_of_ranks, without_weights
 from ral.files.repository import ROOT, find
 from ral.files.weight_sets import refuse_two_sets
 
@@ -51,7 +52,7 @@ class Header:
 def check_folder(pretrained: str, key: str = KEY, any_type: bool = False) -> None:
     """Raise UserError unless a folder holds a whole model, by its names and headers, or a hub id can be fetched.
 
-    key: the setting that names it. any_type: whether its model_type may be none of MODEL_TYPES.
+    key: the setting that names it. any_type: True to allow a model_type that is none of MODEL_TYPES.
     """
     path = Path(find(pretrained))
     named = f"{key}={pretrained}"
@@ -72,13 +73,13 @@ def check_folder(pretrained: str, key: str = KEY, any_type: bool = False) -> Non
 
 
 def is_hub_id(name: str) -> bool:
-    """Tell whether a name that is no folder here may be a hub id: `owner/model`, with no folder `owner` here."""
+    """Tell whether a name that is no folder may be a hub id: `owner/model`, where there is no folder `owner`."""
     owner = Path(name).parent
     return bool(HUB_ID.fullmatch(name)) and not owner.is_dir() and not (ROOT / owner).is_dir()
 
 
 def a_file(path: Path) -> str:
-    """Return the error for a path that is a file, not a folder."""
+    """Return the words of the error for a path that is a file, not a folder."""
     if path.suffix == ".gguf":
         return "a GGUF file, which cannot be trained; write the folder of the safetensors model it was made from"
     if (path.parent / "state.pt").exists():
@@ -87,7 +88,7 @@ def a_file(path: Path) -> str:
 
 
 def no_model(path: Path, names: Sequence[str]) -> str:
-    """Return the error for a folder without config.json: the kind of folder, and what to write instead."""
+    """Return the words of the error for a folder without config.json: its kind, and what to write. names: its files."""
     inner = sorted(p.parent.name for p in path.glob("*/config.json"))
     if not names:
         return "the folder is empty; write the folder of a model, with its config.json"
@@ -112,6 +113,8 @@ def no_model(path: Path, names: Sequence[str]) -> str:
         return "GGUF files, which cannot be trained; write the folder of the safetensors model they were made from"
     if any(name.endswith(".ckpt") for name in names):
         return "a checkpoint of Lightning, no model; export its weights with save_pretrained first"
+    if parts := parts_of_ranks(path):
+        return parts
     if snapshots := sorted((path / "snapshots").glob("*/config.json")):
         return f"a folder of the hub's cache; write {snapshots[-1].parent}"
     if inner:
@@ -125,7 +128,7 @@ def adapter_base(folder: Path) -> str:
 
 
 def read_json(path: Path, named: str) -> dict[str, Any]:
-    """Return the object in a JSON file. UserError where it holds no JSON object or is a pointer of Git LFS."""
+    """Return the object in a JSON file. UserError, begun with `named`, for no JSON object or a pointer of Git LFS."""
     if is_pointer(path):
         raise UserError(f"{named}: {path.name} is a Git LFS pointer, not the file; fetch it with git lfs pull")
     try:
@@ -164,7 +167,7 @@ def check_config(path: Path, named: str, names: Sequence[str], any_type: bool = 
 
 
 def numbers_as_text(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield (dotted key, value) of each number in config.json that stands in quotes; versions are texts, left out."""
+    """Yield (dotted key, value) of each number in config.json that stands in quotes, except versions."""
     for key, value in config.items():
         if isinstance(value, Mapping):
             yield from numbers_as_text(value, f"{prefix}{key}.")
@@ -189,7 +192,7 @@ def check_processor(path: Path, named: str, names: Sequence[str]) -> None:
 
 
 def check_named(cfg: Mapping[str, Any]) -> None:
-    """Raise UserError where the model, teacher or adapter that a training configuration names is not whole."""
+    """Raise UserError where the model, teacher or adapter that `cfg`, a training configuration, names is not whole."""
     outside = cfg.get("model", {}).get("family") is not None  # it is imported later: that takes torch
     for group, name, key in (("model", "pretrained", KEY), ("algo", "teacher", "model.teacher")):
         named = cfg.get(group, {}).get(name)
@@ -232,7 +235,7 @@ def check_adapter(folder: str) -> tuple[dict[str, Any], Path]:
 def read_headers(path: Path, named: str | None = None) -> dict[str, Header]:
     """Return {name: type and shape} of every tensor in a folder's safetensors files; {} for weights in .bin files.
 
-    named: setting and folder, for messages. UserError for a file that is missing, cut off, or not what its name says.
+    named: begins messages; None for model.pretrained. UserError for no or two sets of weights, and a broken file.
     """
     named = named or f"{KEY}={path}"
     found: dict[str, Header] = {}
@@ -250,7 +253,7 @@ def read_headers(path: Path, named: str | None = None) -> dict[str, Header]:
 
 
 def weight_files(path: Path, named: str) -> dict[str, str]:
-    """Return {file of weights: the file that names it}, in Transformers' order. UserError without, or with two sets."""
+    """Return {file of weights: the file that names it}, in Transformers' order. UserError for no set, or two sets."""
     for whole, index in ((WEIGHTS, INDEX), (BIN, BIN_INDEX)):
         shards = read_json(path / index, named).get("weight_map") if (path / index).exists() else None
         if (path / whole).exists():
@@ -263,10 +266,7 @@ def weight_files(path: Path, named: str) -> dict[str, str]:
     parts = sorted(p.name for p in path.glob("*.safetensors"))
     if parts:
         raise UserError(f"{named}: {parts[0]} is there, but neither {WEIGHTS} nor {INDEX} that names it; {AGAIN}")
-    others = [p.name for p in sorted(path.iterdir()) if p.suffix in (".gguf", ".h5", ".msgpack", ".pt", ".pth")]
-    which = f", only {others[0]}" if others else ""
-    remedy = "write the folder of the safetensors model it was made from" if others else AGAIN
-    raise UserError(f"{named}: the folder has no weights ({WEIGHTS}){which}; {remedy}")
+    raise UserError(f"{named}: {without_weights(path, WEIGHTS, AGAIN)}")
 
 
 def check_types(headers: Mapping[str, Header], named: str) -> None:
@@ -280,7 +280,7 @@ def check_types(headers: Mapping[str, Header], named: str) -> None:
 
 
 def read_header(file: Path, named: str) -> dict[str, Header]:
-    """Return the header of a safetensors file. UserError unless the file has the length that its header says."""
+    """Return {name: type and shape} of a safetensors file. UserError where its header is broken or it is cut off."""
     size = file.stat().st_size
     with file.open("rb") as handle:
         length = int.from_bytes(head := handle.read(LENGTH_BYTES), "little")

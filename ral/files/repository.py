@@ -14,8 +14,9 @@ SHIPPED = "assets/tiny"
 
 
 def find(pretrained: str) -> str:
-    """Return the folder that a name means: `~` is expanded, and a folder of ROOT is found from anywhere. A hub id
-    stays.
+    """Return the path of the folder that `pretrained` names; a hub id is returned as it is.
+
+    `~` is expanded, and a folder relative to ROOT is found from any working directory.
     """
     path = Path(pretrained).expanduser()
     own = ROOT / path

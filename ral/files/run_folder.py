@@ -17,14 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ral.errors import UserError
-from ral.files.own_folder import refuse_shared, unusable
+from ral.files.own_folder import check_resume, refuse_shared, unusable
 
 LOCK = ".lock"
 """Lock file in a folder that a process works in; its text names the process."""
 NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL})
 """Error numbers of a file system without locks."""
 RANK_VARIABLES = ("RANK", "SLURM_PROCID", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK")
-"""Environment variables of which any above 0 says that this process is not the first rank."""
+"""Environment variables that number processes and nodes: where one is above 0, this process is not the first rank."""
 ERROR = "error.txt"
 """File in the folder of a sweep's run: the reason why the run failed."""
 NOTES = (ERROR, "refused.txt")
@@ -71,9 +71,9 @@ RESULTS = ("hf/*.safetensors", "adapter/*.safetensors", "report.html")
 class Claim:
     """A folder that this process works in. nearest: the folder itself, or the one above it that existed before.
 
-    found: files that runs had written there, with their times of change in ns; there: the same, with .hydra/ and notes.
-    lock: its file descriptor; None without locks. started: whether training began. anew: whether `found` is removed
-    then.
+    found: files that runs had written there, with their times of change in ns; there: these files, and those of .hydra/
+    and notes. lock: its file descriptor; None where the file system has no locks. started: whether training began.
+    anew: whether the files in `found` are removed when it begins.
     """
 
     folder: Path
@@ -97,7 +97,7 @@ _here = _Here()
 
 
 def remember(folder: Path) -> None:
-    """Note which of `folder` and the folders above it exists, before anything is made."""
+    """Note the nearest of `folder` and the folders above it that exists, before any is made."""
     folder = folder.absolute()
     _here.nearest.setdefault(folder, next(p for p in (folder, *folder.parents) if p.exists()))
 
@@ -116,13 +116,13 @@ def fresh(folder: Path) -> Path:
 
 
 def written(folder: Path, patterns: Sequence[str] = WRITTEN) -> list[Path]:
-    """Return the files below `folder` that match the patterns, sorted: those that runs write."""
+    """Return the files below `folder` that match the patterns, sorted; by default those that runs write."""
     found = {path for pattern in patterns for path in folder.glob(pattern) if path.is_symlink() or not path.is_dir()}
     return sorted(found)
 
 
 def claim(folder: Path, key: str = "hydra.run.dir") -> Claim:
-    """Lock a folder for this process, made where it does not exist. The same folder again gives the same claim.
+    """Lock a folder, made where it does not exist, for this process; called again, return the same claim.
 
     UserError where another process works in it, where it cannot be written, and for the root of the disk, the home
     folder and the current folder. key: the setting that names the folder.
@@ -177,10 +177,12 @@ def _same_file(handle: int, path: Path) -> bool:
 
 
 def claim_for_run(folder: Path, resume: str | None, overwrite: bool) -> Claim:
-    """Lock a folder for a run. UserError where it holds a run that this one neither resumes nor may remove.
+    """Lock a folder for a run. UserError as in `claim`, and where it holds a run that may not be resumed or removed.
 
-    resume: None, "auto" or a checkpoint's folder; overwrite: whether files of an earlier run may be removed.
+    resume: None, "auto" or a checkpoint's folder; overwrite: whether files of an earlier run may be removed. UserError
+    also where overwrite would remove the run that is to be resumed.
     """
+    check_resume(resume)
     claimed = claim(folder)
     try:
         claimed.anew = _begins_anew(claimed, resume, overwrite)
@@ -191,7 +193,7 @@ def claim_for_run(folder: Path, resume: str | None, overwrite: bool) -> Claim:
 
 
 def _begins_anew(claimed: Claim, resume: str | None, overwrite: bool) -> bool:
-    """Tell whether what an earlier run left there gives way to this one; UserError where it may not."""
+    """Tell whether files of an earlier run in the folder are to be removed; UserError where they may not be."""
     folder = claimed.folder
     if overwrite and resume is not None and (resume == "auto" or Path(resume).absolute().is_relative_to(folder)):
         raise UserError(f"overwrite=true removes the run that resume={resume} goes on with: write one of them alone")
@@ -226,7 +228,7 @@ def first_rank() -> bool:
 
 
 def leave(claimed: Claim, keep: Sequence[str] = ()) -> None:
-    """Release the folder. Where no run began, its files and folders become what they were before, but for `keep`."""
+    """Release the folder; where no run began in it, as `abandon`."""
     if claimed.started:
         release(claimed)
     else:
@@ -234,9 +236,9 @@ def leave(claimed: Claim, keep: Sequence[str] = ()) -> None:
 
 
 def begin(folder: Path) -> None:
-    """Note that training begins: the folder stays from now on, and an earlier run that gives way (`anew`) is removed.
+    """Note that training begins: from now on the folder stays, and files of an earlier run are removed where `anew`.
 
-    Files that this run has written again by now stay.
+    Files that this run has written again by now stay. Do nothing for a folder without claim, or on a second call.
     """
     claimed = _here.claims.get(folder.absolute())
     if claimed is None or claimed.started:
@@ -264,7 +266,7 @@ def release(claimed: Claim) -> None:
 def abandon(claimed: Claim, keep: Sequence[str] = ()) -> None:
     """Release a folder in which no run began, and remove the files and folders made since the claim.
 
-    keep: names of files that stay. Where an earlier run was found in the folder, its files all stay.
+    keep: names of files that stay. Where files of an earlier run were found in the folder, no file is removed.
     """
     new = [p for p in written(claimed.folder, ALL) if p not in claimed.there]
     if not claimed.found:
@@ -287,7 +289,7 @@ def _remove(paths: Iterator[Path]) -> None:
 
 
 def _prune_folders(folder: Path) -> None:
-    """Remove the folders of a run's parts that hold nothing any more."""
+    """Remove the empty folders of a run's parts."""
     for part in (*_PARTS, ".hydra"):
         top = folder / part
         below = sorted((p for p in top.rglob("*") if p.is_dir() and not p.is_symlink()), reverse=True) if part else []

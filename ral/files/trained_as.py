@@ -24,9 +24,10 @@ MEDIA = ("fps", "max_frames", "image_min_pixels", "image_max_pixels", "video_min
 
 @dataclass(frozen=True)
 class TrainedAs:
-    """The making of prompts in a model's training. source: the file that says it; template: the one of its prompts.
+    """Settings by which prompts were made in a model's training. source: the file that holds these settings.
 
-    templates: {think: ..., zero: ...}; media: {setting of MEDIA: value}; max_new_tokens: length limit of a response.
+    template: the template of the prompts; templates: {think: ..., zero: ...}; thinking: whether prompts asked for a
+    think block; media: {setting of MEDIA: value}; max_new_tokens: length limit of a response.
     """
 
     source: Path
@@ -38,9 +39,10 @@ class TrainedAs:
 
 
 def trained_as(checkpoint: str) -> TrainedAs | None:
-    """Return how prompts were made in a model's training, by the config.yaml of its run or as a shipped model.
+    """Return how prompts were made in a model's training, by the config.yaml of its run or for a shipped model.
 
-    None for any other folder and for a hub id.
+    checkpoint: the model's folder or hub id. None where there is no such config.yaml, or it lacks these settings, and
+    for a hub id.
     """
     folder = Path(find(checkpoint)).absolute()
     run = folder.parent / "config.yaml"
@@ -55,7 +57,7 @@ def trained_as(checkpoint: str) -> TrainedAs | None:
 
 
 def _of(source: Path, config: Mapping[str, Any]) -> TrainedAs | None:
-    """Return what a configuration of a run says; None where it is none of a run."""
+    """Return the settings in a run's configuration; None where it lacks the template, media or length limit."""
     dataset, algo = _part(config, "dataset"), _part(config, "algo")
     templates, media, limit = _part(dataset, "templates"), _part(dataset, "media"), dataset.get("max_new_tokens")
     thinking = bool(algo.get("thinking", True))
@@ -87,7 +89,10 @@ def said(template: str, media: Mapping[str, Any], kinds: tuple[str, ...] = ("ima
 
 
 def differences(trained: TrainedAs, template: str, media: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Return (setting, value in training, value here) of the template and each of MEDIA that differs."""
+    """Return (setting, value in training, value here) of the template and each of MEDIA that differs.
+
+    template, media: the settings here.
+    """
     pairs: list[tuple[str, Any, Any]] = [("template", trained.template, template)]
     pairs += [(key, value, media.get(key)) for key, value in trained.media.items() if key in media]
     return [(key, there, here) for key, there, here in pairs if there != here]

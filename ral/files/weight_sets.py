@@ -12,7 +12,8 @@ from ral.errors import UserError
 def refuse_two_sets(path: Path, whole: str, index: str, shards: Mapping[str, object] | None, named: str) -> None:
     """Raise UserError where shards stand beside `whole`, a file of all weights: nothing says which are meant.
 
-    path: the folder; named: for the message. shards: the weight_map of the file `index`, None where there is none.
+    path: the folder; named: setting and folder, with which the message begins. shards: the weight_map of the file
+    `index`; None where there is no such file.
     """
     if shards is not None:
         parts = sorted(set(map(str, shards.values())) - {whole})

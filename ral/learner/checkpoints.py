@@ -1,4 +1,4 @@
-"""Files of a checkpoint: written under another name, then renamed when complete; found, verified, read."""
+"""Files of a checkpoint: writing under another name, renaming once they are complete, finding, verifying, reading."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ PARTIAL = "partial_"
 
 
 def save(state: dict[str, Any], folder: Path, sums: Mapping[str, str] | None = None) -> None:
-    """Write folder/state.pt and the checksums; the folder gets its name when all is on disk, and replaces one of it.
+    """Write folder/state.pt and the checksums; the folder gets its name when all is on disk, and replaces a former one.
 
-    sums: {name: SHA-256} of the shards that `aside_of(folder)` holds already. UserError where writing fails (a full
-    disk, say); other checkpoints stay.
+    sums: {name: SHA-256} of the shards that `aside_of(folder)` holds already; None where weights are in `state`.
+    UserError where writing fails (a full disk, say); other checkpoints stay.
     """
     aside = aside_of(folder)
     try:
@@ -55,7 +55,7 @@ def aside_of(folder: Path) -> Path:
 
 
 def not_written(folder: Path, error: Exception) -> UserError:
-    """Remove what remains of a checkpoint that could not be written, and return the error to raise."""
+    """Remove the remains of a checkpoint that could not be written, and return the UserError to raise."""
     shutil.rmtree(aside_of(folder), ignore_errors=True)
     return UserError(
         f"{folder}: the checkpoint cannot be written ({error}); those before it are whole: "
@@ -74,7 +74,7 @@ def saved(root: Path) -> list[Path]:
 
 
 def whole(folder: Path) -> bool:
-    """Tell whether a checkpoint is intact: its checksums fit. One of version 0.1.0 has none and passes."""
+    """Tell whether a checkpoint is intact: its checksums fit. A checkpoint of version 0.1.0 has none and passes."""
     own = folder / CHECKSUM
     lines = [line.split(maxsplit=1) for line in own.read_text().splitlines()] if own.is_file() else []
     sums = {(rest[0] if rest else FILE): value for value, *rest in lines}
@@ -82,9 +82,9 @@ def whole(folder: Path) -> bool:
 
 
 def newest(root: Path) -> Path | None:
-    """Return the newest intact checkpoint folder under `root`, None without any; warn of newer damaged ones.
+    """Return the newest intact checkpoint folder under `root`; None where there is no checkpoint.
 
-    UserError where all are damaged: a run should not silently begin again.
+    Warn of newer damaged ones. UserError where all are damaged: a run should not silently begin again.
     """
     found = saved(root)
     for folder in reversed(found):
@@ -101,7 +101,7 @@ def newest(root: Path) -> Path | None:
 def verified(folder: Path, key: str = "resume=") -> Path:
     """Return `folder`. UserError where it is no checkpoint folder, or is damaged.
 
-    key: configuration key for the message, "resume=" or the like, "" for none.
+    key: the setting with which messages begin, such as "resume="; "" where no setting names the folder.
     """
     if not (folder / FILE).is_file():
         exported = folder.name in EXPORTED and saved(folder.parent / "checkpoints")

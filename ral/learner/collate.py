@@ -1,4 +1,4 @@
-"""From samples to the batch of a step or an evaluation: prompts in words and tokens, and the bad entries."""
+"""From samples to the batch of a step or an evaluation: prompts as text and tokens, and the bad entries."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ CHECKSUMS = 2**32
 
 
 def fraction(uid: str) -> float:
-    """Return a number in [0, 1) from the uid alone, spread evenly: about a share s of all entries have less than s."""
+    """Return a number in [0, 1) that depends on the uid alone; over all entries the numbers are spread evenly."""
     return zlib.crc32(uid.encode()) / CHECKSUMS
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Result of a worker: prompts, None where no entry was usable.
+    """Result of a worker. prompts: the usable ones; None where no entry was usable.
 
-    drawn: entries tried; bad: the bad ones among them; empty: places of the batch for which no entry was usable.
-    error: message of a UserError in the worker, which the main process raises; None for none.
+    drawn: number of entries tried; bad: the bad ones among them; empty: number of places of the batch for which no
+    entry was usable. error: message of a UserError in the worker, which the main process raises; None without error.
     """
 
     prompts: PromptBatch | None = None
@@ -41,11 +41,11 @@ class Batch:
 class Collate:
     """Collate function of a worker, samples -> Batch.
 
-    templates: prompt templates of the user's turn with and without thinking. thinking: whether responses shall think.
-    targets: whether gold responses are added, for supervised fine-tuning. answer_only_share: share of the targets
-    without thinking. preferences: whether the run trains on pairs of responses instead of gold answers.
-    scorable(example): raises BadSample for a gold answer that no response could be scored against. max_new_tokens: most
-    tokens of a sampled response.
+    templates: prompt templates of the user's turn, with and without thinking. thinking: whether prompts ask for a think
+    block. targets: whether gold responses are added, for supervised fine-tuning. answer_only_share: share of the
+    targets without thinking. preferences: whether the run trains on pairs of responses instead of gold answers.
+    scorable: function of an example that raises BadSample for a gold answer against which no response could be scored.
+    max_new_tokens: length limit of a sampled response.
     """
 
     processor: Processor
@@ -58,7 +58,7 @@ class Collate:
     max_new_tokens: int = 0
 
     def __call__(self, drawn: Sequence[Drawn]) -> Batch:
-        """Return the batch of the places that gave a sample; a UserError is handed over as `Batch.error`."""
+        """Return the batch of the places that gave a sample; a UserError becomes `Batch.error`."""
         samples = [d.sample for d in drawn if d.sample is not None]
         bad = tuple(b for d in drawn for b in d.bad)
         for problem in (d.error for d in drawn if d.error):
@@ -72,7 +72,8 @@ class Collate:
     def check(self, example: Example) -> None:
         """Raise BadSample for an example that this run cannot use.
 
-        That is one whose answer or pair is missing or cannot be scored, or whose texts hold special tokens.
+        Its answer or pair is missing or cannot be scored, its texts hold special tokens, or the marks of media in them
+        do not fit its media.
         """
         place = example.source or example.uid
         if self.preferences and example.chosen is None:
@@ -101,7 +102,7 @@ class Collate:
         self.processor.check_length(example, self.word(example), sample.media, self.response_tokens(example))
 
     def response_tokens(self, example: Example) -> int:
-        """Return the tokens of the longest response to an example: given in the data, or max_new_tokens if sampled."""
+        """Return the tokens of the longest response to an example: that of the data, or max_new_tokens if sampled."""
         if self.preferences:
             given = [example.chosen or "", example.rejected or ""]
         elif self.targets:
@@ -115,7 +116,7 @@ class Collate:
         return render(example, self.templates[0 if self.thinks(example) else 1])
 
     def thinks(self, example: Example) -> bool:
-        """Tell whether an example is worded with thinking."""
+        """Tell whether the prompt of an example asks for a think block."""
         return self.thinking and not (self.targets and fraction(example.uid) < self.answer_only_share)
 
     def prompts(self, samples: Sequence[Sample]) -> PromptBatch:

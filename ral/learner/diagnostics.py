@@ -24,13 +24,13 @@ from ral.types import Loss, Metrics, UserError
 class Diagnostics:
     """Settings of the measurements of a run.
 
-    On one step in `every` attention is measured at each update (metrics `..._update_<n>`, from 1) and at the last. On
-    the other steps it is measured at the last update alone, where the objective captures attention anyway. Attention
-    is that of an update's own forward pass, before the update moves the weights.
+    On one step in `every` attention is measured at each update (metrics `..._update_<n>`, n from 1) and once more, as
+    the step's own metrics, at the last. On the other steps it is measured at the last update alone, where the objective
+    captures attention anyway. Attention is that of an update's own forward pass, before the update moves the weights.
     every: in steps; 0 = measure neither attention nor gradients. gradients: whether each term's gradient is measured
     on the same steps, which costs a backward pass for each term, micro-batch and update.
-    max_log_prob_gap: nats a token; bound of the mean difference between the sampler's and the first update's log-probs
-    of the same tokens, None for no bound. A larger gap means that the rollouts are not of the trained policy.
+    max_log_prob_gap: bound, in nats a token, of the mean difference between the engine's and the first update's
+    log-probs of the same tokens; None for no bound. A larger gap means that the rollouts are not of the trained policy.
     """
 
     every: int = 10
@@ -38,13 +38,14 @@ class Diagnostics:
     max_log_prob_gap: float | None = 0.1
 
     def due(self, step: int) -> bool:
-        """Tell whether a step, counted from 0, is measured by update index."""
+        """Tell whether a step, counted from 0, is measured at each of its updates."""
         return self.every > 0 and step % self.every == 0
 
     def needs(self, asked: frozenset[str], updates: int, step: int) -> frozenset[str]:
-        """Return the names of the signals that the measurement of a step needs. asked: those the objective needs.
+        """Return the names of the signals that the measurement of a step needs.
 
-        The old policy's attention rows are needed only where a step makes several updates.
+        asked: the signals that the objective needs. updates: on each rollout. The old policy's attention rows are
+        needed only where a step makes several updates.
         """
         if not self.every or not (self.due(step) or "attention" in asked):
             return frozenset()
@@ -62,11 +63,11 @@ class Diagnostics:
         return [*([by_index] if due else []), *([found] if last else [])]
 
     def term_gradients(self, terms: Mapping[str, Term], step: int) -> TermGradients:
-        """Return a new sum of each term's gradient in an update; it measures nothing where it is not due."""
+        """Return a new sum of each term's gradient in an update, which measures nothing where that is not due."""
         return TermGradients(terms, wanted=self.gradients and self.due(step) and len(terms) > 1)
 
     def check(self, means: Mapping[str, float]) -> None:
-        """Raise UserError where train/engine_log_prob_gap in `means` is not finite or above the bound."""
+        """Raise UserError where train/engine_log_prob_gap in {metric: mean} is not finite or above the bound."""
         gap = means.get("train/engine_log_prob_gap", 0.0)
         if not math.isfinite(gap):
             raise UserError(
@@ -82,7 +83,7 @@ class Diagnostics:
 
 
 class TermGradients:
-    """Each term's own gradient on this rank, added up over the micro-batches of one update.
+    """The gradient of each term alone on this rank, added up over the micro-batches of one update.
 
     wanted: whether anything is measured. sums: {term: its gradient, a tensor for each parameter}.
     """
@@ -92,7 +93,10 @@ class TermGradients:
         self.sums: dict[str, list[Tensor]] = {}
 
     def add(self, losses: Mapping[str, Loss], parameters: Sequence[Tensor]) -> None:
-        """Add the gradients of a micro-batch's losses; their graph is kept. parameters: those of its forward pass."""
+        """Add the gradients of a micro-batch's losses, and keep their graph. losses: {term: loss}.
+
+        parameters: the trained ones, as they were in the forward pass.
+        """
         for name, loss in losses.items() if self.wanted else ():
             found = torch.autograd.grad(loss.value, parameters, retain_graph=True, allow_unused=True)
             dense = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
@@ -126,9 +130,9 @@ def named(terms: Mapping[str, Term], function: Term) -> str:
 
 
 def engine_gap(part: Experience, log_probs: Tensor) -> Metrics:
-    """Return mean gap (nats) and KL between the first update's log-probs [N C] and the sampler's.
+    """Return mean gap and KL, in nats a token, between the first update's log-probs [N C] and the engine's.
 
-    {} where the sampler gave no log-probs, or sampled with noise on attention.
+    {} where the engine gave no log-probs, or sampled with noise on attention.
     """
     sampled, mask = part.rollout.log_probs, part.rollout.trainable
     if sampled is None or part.rollout.attention_rows is not None:

@@ -22,7 +22,8 @@ def adamw_8bit(
 ) -> Optimizer:
     """Return bitsandbytes' AdamW8bit; the state of tensors with fewer than `smallest` elements stays fp32.
 
-    UserError where bitsandbytes is missing, and for sharded weights, which it cannot update.
+    lr: peak of the learning rate; betas, eps, weight_decay: as in torch.optim.AdamW. UserError where bitsandbytes is
+    missing, and for sharded weights, which AdamW8bit cannot update.
     """
     try:
         with warnings.catch_warnings(action="ignore"):

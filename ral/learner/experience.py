@@ -34,12 +34,12 @@ class PassSize:
     responses: int | None = None
 
     def __str__(self) -> str:
-        """Return both numbers in words."""
+        """Return both numbers as text, such as "1 prompts, all responses"."""
         return f"{self.prompts} prompts, {'all' if self.responses is None else self.responses} responses"
 
 
 class Portion(NamedTuple):
-    """A micro-batch by indices: of its prompts in the batch, and of its responses within each group."""
+    """A micro-batch by indices: those of its prompts in the batch, and those of its responses within each group."""
 
     prompts: list[int]
     responses: range
@@ -51,10 +51,10 @@ class Experience:
 
     `freeze` makes the micro-batches, each trimmed to its own longest prompt and response.
     advantages [N]: zero until the rewards are known. weights [N C]: weight of each token in the loss, normalised over
-    the batch of all ranks. signals: of frozen models, {name: tensor without graph}: log-probs [N C], attention rows
-    [L N C K], hidden states [N C D]. shown: text and media that the environment put into the responses, None where
-    each response is sampled as one. evidence [B P] bool: visual tokens that terms take for the evidence, None: the
-    data's. second: the second view of the prompts, None where no term reads one.
+    the batch of all ranks. signals: {name: tensor without graph} of frozen models: log-probs [N C], attention rows
+    [L N C K], hidden states [N C D]. shown: text and media that the environment put into the responses; None where
+    each response is sampled as one. evidence [B P] bool: visual tokens that terms take for the evidence; None for those
+    of the data. second: the second view of the prompts; None where no term reads one.
     """
 
     prepared: Prepared
@@ -69,7 +69,7 @@ class Experience:
     def take(self, chosen: Sequence[int], responses: range | None = None) -> Experience:
         """Return the chosen prompts with their responses, trimmed to the longest of these; without signals.
 
-        responses: indices within each group, None for all.
+        chosen: indices of prompts. responses: indices within each group; None for all of them.
         """
         prepared = self.prepared.take(chosen)
         part = self.rollout.take(prepared.prompts, chosen, responses)
@@ -103,7 +103,10 @@ class Passes(Protocol):
         ...
 
     def frozen(self, view: View, rollout: Rollout, kinds: tuple[str, ...]) -> dict[str, Tensor]:
-        """Return {kind: tensor without graph} of a model that is not trained. kinds: log_probs, rows, hidden."""
+        """Return {kind: tensor without graph} of a model that is not trained.
+
+        kinds: those asked for among log_probs, rows and hidden.
+        """
         ...
 
 
@@ -111,8 +114,8 @@ class Passes(Protocol):
 class Forward:
     """Forward passes of a policy: log-probs, attention rows and hidden states.
 
-    temperature: that of the sampling, by which logits are divided. spec: which attention is captured. offers: names of
-    the signals (ral.ops.signals.SIGNALS) that terms may ask for.
+    temperature: that of the sampling, by which logits are divided. spec: the attention that is captured. offers: names
+    of the signals (ral.ops.signals.SIGNALS) that terms may ask for.
     """
 
     temperature: float
@@ -120,7 +123,7 @@ class Forward:
     offers: ClassVar[frozenset[str]] = OF_A_POLICY
 
     def states(self, view: View, rollout: Rollout, attention: bool) -> States:
-        """Return hidden states of one forward pass over a rollout, and the attention where `attention` asks for it."""
+        """Return the hidden states of one forward pass over a rollout, and the captured attention if `attention`."""
         spec = self.spec if attention else None
         return view.model.states(view.prepared, rollout.token_ids, rollout.valid, spec, view.shown)
 
@@ -134,12 +137,12 @@ class Forward:
 
     @torch.no_grad()
     def frozen(self, view: View, rollout: Rollout, kinds: tuple[str, ...]) -> dict[str, Tensor]:
-        """Return {kind: tensor without graph} of a frozen model. kinds: log_probs, rows, hidden."""
+        """Return {kind: tensor without graph} of a frozen model. kinds: some of log_probs, rows and hidden."""
         states = self.states(view, rollout, "rows" in kinds)
         return frozen_kinds(kinds, states, lambda: self.log_probs(view.model, states, rollout)[0])
 
     def live(self, model: MLLM, experience: Experience, needs: frozenset[str]) -> dict[str, Any]:
-        """Return {name: signal} of the policy being trained, with their graph, and those that `experience` brings.
+        """Return {name: signal} of the policy being trained, with graph, and of the signals that `experience` holds.
 
         "attention" is None unless `needs` asks for attention or old_rows.
         """
@@ -177,7 +180,7 @@ class Forward:
 
 
 def of_responses(experience: Experience) -> Tensor:
-    """Return the evidence of each response's prompt, [N P] bool."""
+    """Return the evidence of the prompt of each response, [N P] bool."""
     prepared = experience.prepared
     evidence = prepared.evidence if experience.evidence is None else experience.evidence.to(prepared.evidence.device)
     return evidence.repeat_interleave(experience.rollout.group_size, 0)
@@ -197,7 +200,7 @@ def cut(prompt: Tensor, valid: Tensor, prompts: int) -> list[list[int]]:
 
 
 def portions(prepared: Prepared, rollout: Rollout, size: PassSize) -> list[Portion]:
-    """Return the micro-batches of a batch, each of at most this size; prompts of similar cost share one."""
+    """Return the micro-batches of a batch, each of at most this size; prompts of similar cost share a micro-batch."""
     group = rollout.group_size
     some = min(size.responses or group, group)
     parts = [range(start, min(start + some, group)) for start in range(0, group, some)]
@@ -213,7 +216,7 @@ def freeze(
 ) -> list[Experience]:
     """Return the micro-batches at `places` with the frozen signals that `needs` names, such as "teacher_rows".
 
-    models: {name: view of the batch by that network}. A model of which `needs` names no frozen signal makes no pass.
+    models: {name: the batch as that model reads it}. A model of which `needs` names no signal makes no forward pass.
     """
     wanted = frozen_needs(needs)
     batches = []
@@ -230,7 +233,9 @@ def freeze(
 
 
 def view_of(view: View, part: Experience, place: Portion, batch: Experience) -> View:
-    """Return the view of the micro-batch `part` from a network's view of the batch. place: of `part` in the batch."""
+    """Return a model's view of the micro-batch `part`, cut from its view of the batch. place: where `part` lies in the
+    batch.
+    """
     rows, length = batch.rollout.rows(*place), part.rollout.token_ids.shape[1]
     shown = None if view.shown is None else view.shown.take(rows, length)
     return View(view.model, view.prepared.take(place.prompts), shown)
@@ -248,7 +253,10 @@ def remember(part: Experience, live: Mapping[str, Any], needs: frozenset[str]) -
 
 
 def frozen_kinds(kinds: tuple[str, ...], states: States, log_probs: Callable[[], Tensor]) -> dict[str, Tensor]:
-    """Return {kind: tensor without graph} of `kinds` (log_probs, rows, hidden). log_probs(): called where asked for."""
+    """Return {kind: tensor without graph}. kinds: some of log_probs, rows and hidden.
+
+    log_probs: function that computes them; called only where they are asked for.
+    """
     make: Mapping[str, Callable[[], Tensor]] = {
         "log_probs": log_probs,
         "rows": lambda: states.attention.rows(),  # type: ignore[union-attr]

@@ -23,8 +23,9 @@ KEYS = {"teacher": "model.teacher"}
 def load_shards(networks: Mapping[str, MLLM], device: torch.device) -> None:
     """Read this rank's part of the weights of networks that are not loaded yet, onto `device`; every rank must call it.
 
-    networks: {name: network}. UserError, on all ranks, where one of them cannot read its part, where weights are not
-    finite or mostly zeros, or where the embeddings of images and videos do not fit the placeholder tokens.
+    networks: {name: network}. UserError, on all ranks, where one of them cannot read its part; where weights are not
+    finite or too large, matrices of a part are mostly zeros, or a norm's weight is all zeros; and where the embeddings
+    of images and videos do not fit the placeholder tokens.
     """
     waiting = {name: model for name, model in networks.items() if model.stored is not None}
     found = together(lambda: fill(waiting, device))

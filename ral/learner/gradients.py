@@ -16,7 +16,7 @@ BUCKET = 2**24
 
 
 def through_all(loss: Tensor, hidden: Tensor | None) -> Tensor:
-    """Return the loss plus an empty sum (0) of the last hidden states, so that gradients reach every layer's output.
+    """Return the loss plus an empty sum (0) over the last hidden states, so that gradients reach every layer's output.
 
     FSDP2 gathers a layer when a gradient reaches its output; the gradient of a loss of attention alone never reaches
     the output of the last layer. hidden [N C D]: the last hidden states; None where the loss depends on them anyway.
@@ -25,10 +25,10 @@ def through_all(loss: Tensor, hidden: Tensor | None) -> Tensor:
 
 
 def without_wrapper(strategy: Any) -> AbstractContextManager[Any]:
-    """Keep Lightning's wrapper of the module (DDP) from summing gradients in the backward passes inside the block.
+    """Return a context that keeps Lightning's wrapper of the module (DDP) from summing gradients in backward passes.
 
     strategy: Lightning's. DDP's reducer waits for a gradient of every weight, and a rank may lack some: those of the
-    vision tower without an image, or of the layers above the one whose attention is trained.
+    vision tower where its prompts have no image, or of the layers above the one whose attention is trained.
     """
     return getattr(strategy, "block_backward_sync", nullcontext)()
 
@@ -65,7 +65,7 @@ def having_a_gradient(parameters: Sequence[Tensor]) -> list[Tensor]:
 
 
 def buckets(parameters: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Yield weights in their order, in lists of one dtype: BUCKET numbers together at most, or one larger weight."""
+    """Yield weights in their order, in lists of one dtype with at most BUCKET numbers in all, or one larger weight."""
     bucket: list[Tensor] = []
     for parameter in parameters:
         size = sum(p.numel() for p in bucket) + parameter.numel()

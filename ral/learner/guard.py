@@ -35,8 +35,9 @@ class Guard:
     ) -> int:
         """Return the number of skipped updates: `skipped` where this update may be made, else one more.
 
-        skipped: before this update. norm: of the gradient over all ranks, so that all decide alike. name: of the file
-        of the batch. parts, losses: experience and losses by term of each micro-batch. UserError beyond max_skipped.
+        skipped: number before this update. norm: norm of the gradient over all ranks, so that all decide alike. name:
+        name of the file for the batch. parts, losses: experience and {term: loss} of each micro-batch. UserError where
+        more than max_skipped updates have been skipped.
         """
         if bool(torch.isfinite(norm)):
             return skipped
@@ -54,7 +55,7 @@ class Guard:
         return skipped + 1
 
     def keep(self, name: str, batch: list[dict[str, Any]]) -> None:
-        """Write a batch to folder/name.pt. Failure is a warning: an error on one rank would have the others hang."""
+        """Write a batch to folder/name.pt. A failure is a warning: after an error on one rank the others would hang."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             torch.save(batch, self.folder / f"{name}.pt")

@@ -1,6 +1,6 @@
 """Hand-over of batches from worker processes: through shared memory, or by value where shared memory is short.
 
-A worker that dies, as when the kernel kills it for memory, is a UserError, raised where the run waits for a batch.
+Where a worker dies, as when the kernel kills it for memory, a UserError is raised where the run waits for a batch.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def tensors(value: object) -> Iterator[Tensor]:
 
 
 class ByValue:
-    """Wrapper that sends a batch by value: it unpickles as the batch itself, with a warning of the reason."""
+    """Wrapper that sends a batch by value: unpickled, it is the batch itself, and a warning tells `reason`."""
 
     def __init__(self, batch: object, reason: str) -> None:
         self.batch, self.reason = batch, reason
@@ -52,7 +52,7 @@ class ByValue:
 
 
 def received(content: bytes, reason: str) -> Any:
-    """Return the batch of a ByValue in the process that receives it, with a warning of the reason."""
+    """Return the batch of a ByValue in the process that receives it, and warn of the reason. content: pickled batch."""
     warnings.warn(
         f"batches are copied between processes, which takes time: {reason}; make /dev/shm larger (docker run "
         "--shm-size=8g), or set hardware.num_workers=0",
@@ -66,8 +66,8 @@ def received(content: bytes, reason: str) -> Any:
 class Handover:
     """Collate function of a worker that moves the tensors of each batch into shared memory.
 
-    Once that has failed (reason: why), this worker sends every batch by value: each failure leaves a little behind in
-    /dev/shm.
+    collate: makes the batch. reason: why moving failed; "" while it works. After a failure this worker sends every
+    batch by value, since each failure leaves a little behind in /dev/shm.
     """
 
     collate: Callable[[Any], Any]
@@ -84,9 +84,9 @@ class Handover:
 
 
 class Waiting:
-    """Iterator over batches of worker processes. UserError where one died; the others are killed then.
+    """Iterator over batches of worker processes. UserError where a worker died; the others are killed then.
 
-    `only_while_waiting` confines PyTorch's SIGCHLD handler to the wait.
+    batches: PyTorch's iterator. `only_while_waiting` confines PyTorch's SIGCHLD handler to the wait.
     """
 
     now = False  # whether this process is waiting for a batch
@@ -128,9 +128,9 @@ atexit.register(end_workers)
 
 
 def only_while_waiting() -> None:
-    """Let PyTorch's SIGCHLD handler, which raises for a dead worker, run only while a batch is waited for.
+    """Let PyTorch's SIGCHLD handler, which raises for a dead worker, run only while this process waits for a batch.
 
-    Call it after the workers started. It does nothing outside the main thread.
+    To be called after the workers started. Does nothing outside the main thread.
     """
     if threading.current_thread() is not threading.main_thread():
         return

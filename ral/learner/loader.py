@@ -15,8 +15,9 @@ from ral.learner.handover import Handover, Waiting, only_while_waiting
 class Loader(DataLoader[Any]):
     """DataLoader whose workers block SIGINT, SIGTERM and SIGUSR1, so that the main process alone decides when to stop.
 
-    Workers inherit the blocked signals, so that this holds from their start. A worker that dies is a UserError. Where
-    shared memory is too small for a batch, the batch is sent by value.
+    samples, collate_fn, num_workers and options: as DataLoader takes them. Workers inherit the blocked signals, so that
+    this holds from their start. Where a worker dies, the iterator raises UserError. Where shared memory is too small
+    for a batch, the batch is sent by value.
     """
 
     def __init__(self, samples: Any, *, collate_fn: Callable[[Any], Any], num_workers: int, **options: Any) -> None:

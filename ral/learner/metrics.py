@@ -15,7 +15,7 @@ Gather = Callable[[Tensor], Tensor]
 
 
 class Meter:
-    """Sums of (total, count) pairs by name."""
+    """Adder of (total, count) pairs by name. sums: {name: [total, count]} since the last call of `means`."""
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
@@ -27,9 +27,9 @@ class Meter:
             self.sums[name] = self.sums.get(name, torch.zeros(2, dtype=torch.float64)) + pair
 
     def means(self, gather: Gather) -> dict[str, float]:
-        """Return the mean by name over all ranks, in a fixed order, without names whose count is 0; empty the meter.
+        """Return {name: mean over all ranks}, sorted by name, without names whose count is 0; empty the meter.
 
-        Every rank must hold the same names.
+        gather: sums over ranks. Every rank must call it and hold the same names.
         """
         names = sorted(self.sums)
         if not names:

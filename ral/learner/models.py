@@ -40,7 +40,10 @@ class Models:
         object.__setattr__(self, "same_vision", names)
 
     def with_weights(self) -> dict[str, MLLM]:
-        """Return the frozen models with weights of their own on the device: no views of the policy, none offloaded."""
+        """Return {name: frozen model} of those with weights of their own on the device.
+
+        Views of the policy, and models whose weights are offloaded, are left out.
+        """
         return {name: model for name, model in self.frozen.items() if isinstance(model, MLLM)}
 
     def changing(self) -> dict[str, MLLM]:
@@ -55,10 +58,10 @@ class Models:
         rollout: Rollout,
         second: PromptBatch | None = None,
     ) -> Views:
-        """Return the batch as the policy and the frozen models `names` read it; names in one order on every rank.
+        """Return the batch as the policy and the frozen models `names` read it. Names: in one order on every rank.
 
-        prepared: the prompts as the policy reads them. second: the second view of the prompts, which gives the frozen
-        view "view" of the policy; None for none.
+        prepared: `prompts` as the policy reads them. second: the second view of the prompts, by which the policy itself
+        becomes a further frozen view, "view"; None where no term reads one.
         """
         own = View(self.policy, prepared, self.policy.show(prepared, rollout))
         asked = {name: self.frozen[name] for name in names if name in self.frozen}
@@ -75,7 +78,7 @@ class Models:
 def move_average(models: Models, decay: float) -> None:
     """Move the averaged models towards the policy: average <- decay * average + (1 - decay) * policy.
 
-    Weights that are not trained are left alone.
+    decay: in [0, 1]. Weights that are not trained are left alone.
     """
     own = dict(models.policy.network.named_parameters())
     for average in models.averaged.values():

@@ -1,4 +1,4 @@
-"""Share of the weights that an update changes: too small an update rounds away, and no other metric shows it."""
+"""Share of the weights that an update changes: an update that is too small rounds away, and no other metric tells."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ class Sample:
     before: Sequence[Tensor]
 
     def changed(self) -> tuple[int, int]:
-        """Return (entries that an update changed, entries), once it is made. UserError where an entry is not finite."""
+        """Return (number of entries that the update changed, number of entries), after the update.
+
+        UserError where an entry is not finite.
+        """
         after = [entries(*place) for place in self.places]
         if not all(bool(new.isfinite().all()) for new in after):
             raise UserError(
@@ -48,7 +51,7 @@ class Moved:
         self.chosen: list[Tensor] = []  # of each parameter, indices into its flat local part
 
     def sample(self, parameters: Sequence[nn.Parameter]) -> Sample:
-        """Return the sample before an update. parameters: with their gradients, the same at every call."""
+        """Return the sample before an update. parameters: the trained ones, with gradients, the same at every call."""
         if not self.chosen:
             self.chosen = draw([local(p).numel() for p in parameters], self.entries, self.seed)
         places = [
@@ -60,9 +63,10 @@ class Moved:
 
 
 def draw(sizes: Sequence[int], most: int, seed: int) -> list[Tensor]:
-    """Draw indices into each of several flat tensors of these sizes: all indices where there are at most `most`.
+    """Return indices into each of several flat tensors of these sizes: all indices where there are at most `most`.
 
-    Otherwise `most` draws with replacement over all tensors together, without duplicates: slightly fewer than `most`.
+    Otherwise those of `most` draws with replacement from the entries of all tensors, without duplicates, so that there
+    are slightly fewer than `most`.
     """
     total = sum(sizes)
     if total <= most:
@@ -81,6 +85,6 @@ def local(tensor: Tensor) -> Tensor:
 
 
 def entries(parameter: Tensor, at: Tensor) -> Tensor:
-    """Return a copy of the entries at flat indices of the local part."""
+    """Return a copy of the entries of a parameter's local part at flat indices `at`."""
     part = local(parameter)
     return part.flatten()[at.to(part.device)]

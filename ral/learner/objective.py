@@ -27,10 +27,11 @@ SecondView = Callable[[PromptBatch, PatchSettings, int], PromptBatch]
 class Objective:
     """The objective of a run: a sum of named loss terms, and the functions that make their inputs.
 
-    terms: {name: term}, summed. passes: compute the signals. advantage: rewards [B G] -> advantages [B G]. aggregate:
-    (mask [N C], counts over all ranks) -> weights of the tokens in the loss [N C]. shaping: numbers of response tokens
-    [N] -> additions to the rewards [N], None for none. view: makes the second view of the prompts, None where no term
-    reads one. evidence: kind of the evidence or placebo that terms read (ral.learner.placebo).
+    terms: {name: loss term}, whose values are summed. passes: compute the signals. advantage: rewards [B G] ->
+    advantages [B G]. aggregate: (mask [N C], counts over all ranks) -> weights of the tokens in the loss [N C].
+    shaping: numbers of response tokens [N] -> additions to the rewards [N]; None for no addition. view: makes the
+    second view of the prompts; None where no term reads one. evidence: kind of the evidence or placebo that terms read
+    (ral.learner.placebo).
     """
 
     terms: Mapping[str, Term]
@@ -52,7 +53,7 @@ class Objective:
         return ({"view": ()} if self.needs & MASKED else {}) | frozen_needs(self.needs)
 
     def losses(self, signals: Mapping[str, Any]) -> dict[str, Loss]:
-        """Return {term: loss}, with graph, of one micro-batch. signals: {name: signal}."""
+        """Return {term: loss}, with graph, of one micro-batch. signals: {name: signal} of that micro-batch."""
         return {name: evaluate(term, signals) for name, term in self.terms.items()}
 
 
@@ -75,12 +76,15 @@ def loss_metrics(losses: Mapping[str, Loss]) -> list[Metrics]:
 
 
 def counted_once(losses: Mapping[str, object], ranks: int) -> Metrics:
-    """Return the counts of one update for the loss of each term and their sum: 1 / ranks, so that all ranks make 1."""
+    """Return the metrics that add the count of one update to each term's loss and to their sum.
+
+    losses: anything with the names of the terms. The count is 1 / ranks, so that it is 1 over all ranks.
+    """
     return {"loss": (0, 1 / ranks), **{f"loss_{name}": (0, 1 / ranks) for name in losses}}
 
 
 def entropy_metrics(signals: Mapping[str, Any], mask: Tensor) -> Metrics:
-    """Return the mean entropy (nats) of the policy over response tokens, mask [N C]; {} where signals have none."""
+    """Return {"entropy": (sum in nats, count)} over the response tokens in mask [N C]; {} if signals lack entropy."""
     if "entropy" not in signals:
         return {}
     return {"entropy": ((signals["entropy"] * mask).sum(), mask.sum())}

@@ -17,11 +17,11 @@ from ral.types import Box, Evidence, Grid, PromptBatch
 def place(kind: Place, prompts: PromptBatch, seed: int) -> Tensor:
     """Return the visual tokens [B P] bool that count as evidence (B prompts, P prompt tokens).
 
-    kind: true: the data's evidence. The others are placebos on the first medium, and none where the prompt has no
-    evidence there. centre: a rectangle as large as the bounding box of the evidence, in the middle. random: such a
-    rectangle at a random place, which depends on seed and uid alone. shuffled: the bounding box of another prompt's
-    evidence, of the prompts of all ranks in a fixed order by uid; none where no other prompt has evidence.
-    The placebo of a video stands in the time slots of its evidence. For "shuffled" every rank must call this.
+    kind: "true" for the data's evidence. The other kinds are placebos on the first medium; a prompt without evidence
+    there gets no placebo. "centre": a rectangle as large as the bounding box of the evidence, in the middle. "random":
+    such a rectangle at a random place, which depends on seed and uid alone. "shuffled": the bounding box of the
+    evidence of another prompt of all ranks, the next one in a fixed order by uid; no token where no other prompt has
+    evidence. The placebo of a video stands in the time slots of its evidence. For "shuffled" every rank must call this.
     """
     if kind == "true":
         return prompts.evidence
@@ -42,7 +42,7 @@ def _key(prompts: PromptBatch, n: int) -> int:
 
 
 def _own(prompts: PromptBatch, n: int) -> Tensor | None:
-    """Return the evidence of a prompt on its first medium, [T H W] bool; None without any."""
+    """Return the evidence of prompt `n` on its first medium, [T H W] bool; None where it has none there."""
     if not prompts.grids[n]:
         return None
     t, h, w = prompts.grids[n][0]
@@ -76,9 +76,9 @@ def _others(prompts: PromptBatch, own: list[Tensor | None]) -> dict[int, Box]:
 
 
 def around(tokens: Tensor) -> Box:
-    """Return the bounding box of the marked tokens [T H W] bool, of which one at least is: left, top, right, bottom.
+    """Return the bounding box (left, top, right, bottom) of marked tokens, in shares of the image.
 
-    T time slots, H rows, W columns; in shares of the image.
+    tokens [T H W] bool, T time slots, H rows, W columns, at least one of them True.
     """
     h, w = tokens.shape[1:]
     rows, columns = tokens.any(0).any(1).nonzero().squeeze(-1), tokens.any(0).any(0).nonzero().squeeze(-1)
@@ -86,7 +86,10 @@ def around(tokens: Tensor) -> Box:
 
 
 def rectangle(box: Box, grid: Grid) -> Tensor:
-    """Mark the visual tokens [T H W] bool inside a box; where no token is, the token at the middle of the box."""
+    """Return a mask [T H W] of the visual tokens inside a box; of the token at its middle where none is inside.
+
+    grid: (T, H, W).
+    """
     inside = evidence_tokens([Evidence(box)], grid, 0.0)
     if not bool(inside.any()):
         _, h, w = grid

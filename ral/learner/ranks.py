@@ -29,7 +29,7 @@ def gather(value: T) -> list[T]:
 
 
 def together(call: Callable[[], T]) -> T:
-    """Return call() on every rank; where it raises UserError on one, raise UserError on all, so that none waits.
+    """Return the result of call(); where it raises UserError on one rank, raise UserError on all, so that none waits.
 
     Every rank must call it. Errors of other kinds are not exchanged.
     """
@@ -44,9 +44,9 @@ def together(call: Callable[[], T]) -> T:
 
 
 def sum_over_ranks(values: Tensor, device: torch.device) -> Tensor:
-    """Return the sum over all ranks, on the CPU; every rank must call it. One process: the values themselves.
+    """Return the sum of `values` over all ranks, on the CPU; with one process the values themselves.
 
-    device: of this rank's networks.
+    Every rank must call it. device: that of this rank's networks.
     """
     if not several():
         return values

@@ -21,7 +21,8 @@ Answered = tuple[Rollout, Scores]
 
 @dataclass(frozen=True)
 class Redraw:
-    """Choice of a prompt for each place of a batch, from at most `rounds`: the first whose responses differ in reward.
+    """Choice of a prompt for each place of a batch, from at most `rounds` prompts: the first whose responses differ in
+    reward.
 
     DAPO (arXiv 2503.14476), section 3.2, Eq. 11, draws until the batch is full. Here each place has a bound, after
     which its last prompt stays although its responses have one reward. So the prompt of a place depends on seed, step
@@ -31,7 +32,7 @@ class Redraw:
     rounds: int = 3
 
     def batch(self, drawn: int) -> int:
-        """Return the number of places of a batch for `drawn` prompts, which are rounds * places."""
+        """Return the number of places of a batch for which `drawn` = rounds * places prompts were read."""
         return drawn // self.rounds
 
     def __call__(
@@ -39,8 +40,9 @@ class Redraw:
     ) -> tuple[Prepared, Rollout, Scores, int]:
         """Return the B chosen prompts, their responses and scores, and for how many prompts responses were sampled.
 
-        prepared: rounds * B prompts, first the B of round 0. answer(prompts, seed): their responses and scores. Every
-        rank must call it; all make the same number of rounds, and a UserError on one is raised on all.
+        prepared: rounds * B prompts, first the B of round 0. answer: function of prompts and a seed that returns their
+        responses and scores. Every rank must call it; all make the same number of rounds. UserError of `answer`, and
+        for responses of several turns, is raised on all ranks.
         """
         places = self.batch(len(prepared))
         open_places, taken, parts = list(range(places)), [0] * places, list[Answered]()
@@ -70,9 +72,9 @@ class Redraw:
         answer: Callable[[Prepared, int], Answered],
         places: int,
     ) -> Answered | None:
-        """Return responses and scores of round `turn` for the open places, None without any.
+        """Return responses and scores of round `turn` for the open places; None where no place is open.
 
-        UserError for multi-turn responses.
+        prepared: the prompts of all rounds, `places` of each. UserError for responses of several turns.
         """
         if not open_places:
             return None
@@ -95,10 +97,10 @@ def joined(
     kept: Sequence[Sequence[int]],
     where: Sequence[Sequence[int]],
 ) -> Answered:
-    """Return the responses and scores that stay of several rounds, in the order of the places.
+    """Return the responses and scores of several rounds that stay, in the order of the places.
 
-    chosen: the prompts that stay. By round: parts: responses and scores; kept: indices of the prompts that stay; where:
-    the place of each prompt.
+    chosen: the prompts that stay. For each round, parts: responses and scores; kept: indices of the prompts that stay;
+    where: the place of each prompt.
     """
     used = [turn for turn, prompts in enumerate(kept) if prompts]
     rollouts, buckets = [], []

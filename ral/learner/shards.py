@@ -49,7 +49,7 @@ def distributed() -> bool:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message: of a CheckpointException, that of the first rank that failed."""
+    """Return the first line of an error's message; for a CheckpointException, of the first rank's error in it."""
     causes = list(getattr(error, "failures", {}).values())
     cause = causes[0] if causes else error
     words = str(cause[0] if isinstance(cause, tuple) else cause).splitlines()
@@ -57,12 +57,15 @@ def first_line(error: BaseException) -> str:
 
 
 def quietly() -> Any:
-    """Silence all warnings within the block: DCP warns in a single process, and of its own deprecated parts."""
+    """Return a context that silences all warnings: DCP warns in a single process, and of its own deprecated parts."""
     return warnings.catch_warnings(action="ignore")
 
 
 def own_checksums(folder: Path) -> dict[str, str]:
-    """Return {path below the checkpoint folder: SHA-256} of the files that this rank wrote; rank 0 adds the index."""
+    """Return {path below the checkpoint folder: SHA-256} of the files that this rank wrote; on rank 0 also the index.
+
+    folder: the checkpoint folder.
+    """
     rank = dist.get_rank() if distributed() else 0
     files = [*(folder / FOLDER).glob(f"__{rank}_*"), *((folder / FOLDER).glob(".metadata") if rank == 0 else ())]
     return {str(file.relative_to(folder)): checksum(file) for file in files}

@@ -15,7 +15,7 @@ WINDOW = 20
 FIRST = 5
 """Steps over which the signs that show at the start of a run are taken."""
 LEAST_MOVED = 0.5
-"""Least share of weights with a gradient that updates change: near 1 in fp32, a few percent where they round away."""
+"""Least share of the weights with a gradient that updates change: near 1 in fp32, a few percent where they round."""
 LEAST_FALL = 0.1
 """Least fall of the mean reward that counts as a sign, for a reward of about 0 to 1."""
 HARDLY_A_SIGNAL = 0.95
@@ -23,7 +23,7 @@ HARDLY_A_SIGNAL = 0.95
 FEW_CUT = 0.25
 """Most share of responses truncated by the length limit that is usual at the start."""
 SLOW = 10
-"""Weights may rest at rates up to the peak learning rate divided by this: a schedule may end at zero."""
+"""At learning rates up to the peak divided by this, unchanged weights are no sign: a schedule may end at zero."""
 
 WATCHED = (
     *("reward", "groups_without_signal", "kl", "truncated", "attention_divergence", "attention_distillation"),
@@ -77,7 +77,7 @@ class History:
         return {n: {"first": t.first[:], "last": list(t.last), "best": t.best} for n, t in self.tracks.items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Put back the tracks that `state` returned; metrics missing there begin anew, unknown ones are dropped."""
+        """Set the tracks to those that `state` returned; metrics missing there begin anew, unknown ones are dropped."""
         for name, found in state.items():
             if name in self.tracks:
                 self.tracks[name] = Track(
@@ -199,7 +199,10 @@ def entropy_climb(history: History, *, multiple: float) -> str | None:
 
 
 def watched(entropy_low: float | None, entropy_high: float | None) -> dict[str, Sign]:
-    """Return {name: sign}: all of SIGNS, and those of the entropy whose threshold is not None."""
+    """Return {name: sign}: all of SIGNS, and those of the entropy whose threshold is not None.
+
+    entropy_low, entropy_high: thresholds, as multiples of the entropy of the first WINDOW steps.
+    """
     found = dict(SIGNS)
     if entropy_low is not None:
         found["entropy_collapse"] = partial(entropy_collapse, share=entropy_low)
@@ -233,7 +236,7 @@ class Signs:
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> Signs:
-        """Return the signs from what `state` returned."""
+        """Return the signs from the plain values that `state` returned."""
         history = History()
         history.restore(state["history"])
         return cls(history, set(state["told"]))

@@ -18,8 +18,9 @@ from ral.types import FinishReason, PromptBatch, Rollout, Scores, Wording
 class StartCheck:
     """Observer of steps that prints the first rollout of this process, also of a resumed run.
 
-    Rank 0 prints three of its own responses with rewards, and warnings about the responses of all ranks. asked: one
-    more warning, of wording or pixels other than the model was trained on, printed only beside others; "" for none.
+    Rank 0 prints three of its own responses with rewards, and warnings about the responses of all ranks. console: None
+    for stderr. asked: one more warning, of wording or pixels other than those the model was trained on, printed only
+    beside others; "" for no such warning.
     """
 
     def __init__(self, processor: Processor, first_rank: bool, console: Console | None = None, asked: str = "") -> None:
@@ -28,7 +29,7 @@ class StartCheck:
         self.shown = False
 
     def __call__(self, rollout: Rollout, scores: Scores) -> None:
-        """Show the first rollout; do nothing for all others. Every rank must call it."""
+        """Print the first rollout; do nothing for all others. Every rank must call it."""
         if self.shown:
             return
         self.shown = True

@@ -19,8 +19,9 @@ LAYOUT = 2
 class Progress:
     """Counters of a run.
 
-    step: steps made; it is the position in the data too, since the number of a step decides the prompts of the step.
-    version: of the policy's weights, one more after each step. skipped: updates that the guard refused.
+    step: number of steps made; the position in the data follows from it, since the number of a step decides its
+    prompts. version: that of the policy's weights, one more after each step. skipped: number of updates that the guard
+    refused.
     """
 
     step: int = 0
@@ -45,7 +46,7 @@ class Best:
     value: float = -math.inf
 
     def beaten(self, evaluated: Evaluated) -> bool:
-        """Take an evaluation in if its `metric` is higher than in all before; return whether it is."""
+        """Note an evaluation if its `metric` is higher than in all before; return whether it is."""
         value = evaluated.means.get(self.metric, -math.inf) if self.metric is not None else -math.inf
         if not value > self.value:  # nor where it is NaN, of which nothing is higher
             return False
@@ -61,9 +62,10 @@ class Best:
 class RunState:
     """Training state that every part of a run may read; each field has one writer.
 
-    progress: counters, written by PolicyModule. drawn: entries tried and bad ones, by the Ledger. evaluated: by the
-    callback Evaluations. best: by Checkpoints. signs: warnings given so far, by Watch.
-    There is no random state: every random number of a step is a function of the run's seed and the step.
+    progress: counters, written by PolicyModule. drawn: entries tried and bad ones, written by the Ledger. evaluated:
+    the last evaluation, written by the callback Evaluations. best: the best evaluation, written by Checkpoints. signs:
+    warnings given so far, written by Watch. There is no random state: every random number of a step is a function of
+    the run's seed and the step.
     """
 
     progress: Progress = field(default_factory=Progress)
@@ -89,7 +91,8 @@ class RunState:
     def of(cls, facts: Mapping[str, Any], best: str | None) -> RunState:
         """Return the state from the facts of a checkpoint. best: the metric by which this run chooses its best step.
 
-        The best of another metric is forgotten. UserError for a checkpoint of a later version.
+        The best evaluation by another metric is forgotten. UserError for a checkpoint of another layout, as of a later
+        version.
         """
         facts = of_version_0_1(facts) if "layout" not in facts else facts
         if facts["layout"] != LAYOUT:

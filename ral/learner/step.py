@@ -36,10 +36,10 @@ Observer = Callable[[Rollout, Scores], None]
 
 
 class Companion(Protocol):
-    """Source of further responses beside the rollout, which change its rewards and are not trained on."""
+    """Source of further responses beside the rollout: they change its rewards, and nothing is trained on them."""
 
     def roll_out(self, policy: MLLM, engine: Engine, prompts: PromptBatch, seed: int) -> Rollout | None:
-        """Return the further responses, None where this rank has none. It is called in a session of the engine."""
+        """Return the further responses; None where this rank has none. To be called inside a session of the engine."""
         ...
 
     def add(self, scores: Scores, rollout: Rollout, further: Rollout | None) -> tuple[Scores, Metrics]:
@@ -63,9 +63,9 @@ class NoCompanion:
 class Responding:
     """Source of a step's responses: sampled by the engine, or given by the data.
 
-    source(prepared, seed=seed) -> Rollout: sampled by `engine`, or given. companion: of further responses. seed: of the
-    run. redraw: draws further prompts for places whose responses have one reward, None for none; a step then gets the
-    prompts of all rounds.
+    source: function (prepared, seed=seed) -> Rollout, whose responses are sampled by `engine` or given. companion:
+    source of further responses. seed: the run's. redraw: replaces prompts whose responses have one reward by further
+    prompts, and a step then gets the prompts of all rounds; None to keep all prompts.
     """
 
     engine: Engine
@@ -79,7 +79,8 @@ class Responding:
     ) -> tuple[Rollout, Rollout | None]:
         """Return the rollout, and the companion's further responses or None.
 
-        Samples depend on weights, seed, step and prompt alone. UserError, on all ranks, as of `sampled`.
+        Samples depend on weights, seed, step and prompt alone. UserError, on all ranks, where the engine fails on one,
+        or sampled with weights older than max_lag allows.
         """
         seed = hash_seed(self.seed, progress.step)
         with self.engine.session():
@@ -107,7 +108,9 @@ class Responding:
             return redraw(prepared, hash_seed(self.seed, progress.step), answer, policy.processor)
 
     def sampled(self, prepared: Prepared, seed: int, version: int) -> Rollout:
-        """Return the rollout. UserError where the engine fails, or samples from weights older than max_lag allows."""
+        """Return the rollout. version: the policy's. UserError where the engine fails, or sampled with weights older
+        than max_lag allows.
+        """
         rollout = self.source(prepared, seed=seed)
         check_version(rollout, version, self.engine.max_lag)
         return rollout
@@ -126,9 +129,9 @@ class Stepped:
 class Step:
     """Maker of the steps of a run: each call makes one.
 
-    reward(rollout) -> Scores; a reward with a method begin(rollout) scores during the frozen models' passes (`begun`).
-    observers: called with each rollout and its scores. size: of the micro-batches. ema_decay: of the averaged models,
-    per step.
+    reward: function of a rollout that returns its Scores; one with a method begin(rollout) computes them during the
+    frozen models' passes (`begun`). observers: called with each rollout and its scores. size: that of the
+    micro-batches. ema_decay: decay of the averaged models, applied once a step.
     """
 
     models: Models
@@ -184,7 +187,8 @@ class Step:
     ) -> tuple[Scores, list[Metrics]]:
         """Return the final scores and metrics: rewards, changed by the companion, with the addition for length.
 
-        The observers are called with the scores. further: the companion's responses; more: metrics that are passed on.
+        The observers are called with these scores. reward: waits for the plain scores; further: the companion's
+        responses; more: metrics that are passed on.
         """
         scores, metrics = together(lambda: self.responding.companion.add(reward(), rollout, further))
         scores, shaped = self.shaped(scores, rollout)
@@ -200,9 +204,9 @@ class Step:
         return replace(scores, reward=scores.reward + added), {"overlong": (added.sum(), len(added))}
 
     def frozen(self, prepared: Prepared, rollout: Rollout) -> tuple[list[Portion], list[Experience]]:
-        """Return the micro-batches, by indices and with token weights over all ranks and the frozen signals.
+        """Return the micro-batches twice: as indices into the batch, and with token weights and frozen signals.
 
-        Advantages are zero until `rewarded`.
+        Weights are normalised over all ranks. Advantages are zero until `rewarded`.
         """
         objective, mask = self.objective, rollout.trainable
         evidence, second = self.second_view(prepared, rollout)
@@ -234,7 +238,7 @@ class Step:
         ]
 
     def second_view(self, prepared: Prepared, rollout: Rollout) -> tuple[Tensor, PromptBatch | None]:
-        """Return the evidence tokens [B P] bool, and the second view of the prompts, None where no term reads one."""
+        """Return the evidence tokens [B P] bool, and the second view of the prompts; None where no term reads one."""
         objective, prompts = self.objective, prepared.prompts
         evidence = place(objective.evidence, prompts, self.responding.seed)
         if objective.view is None:
@@ -255,7 +259,10 @@ def begun(reward: Callable[[Rollout], Scores], rollout: Rollout) -> Callable[[],
 
 
 def over_ranks(advantage: Callable[[Tensor], Tensor], rewards: Tensor) -> Tensor:
-    """Return the advantages [B G] of this rank's rewards [B G], computed over the rewards of all ranks together."""
+    """Return the advantages [B G] of this rank's rewards [B G], computed from the rewards of all ranks.
+
+    advantage: function of the rewards of all ranks. Every rank must call it.
+    """
     everyone = gather(rewards)
     if len(everyone) == 1:
         return advantage(rewards)
@@ -265,7 +272,10 @@ def over_ranks(advantage: Callable[[Tensor], Tensor], rewards: Tensor) -> Tensor
 
 
 def counts_over_ranks(mask: Tensor) -> Counts:
-    """Return how many responses and tokens all ranks together train on. mask [N C]: this rank's response mask."""
+    """Return the numbers of responses and of tokens that are trained on, over all ranks; every rank must call it.
+
+    mask [N C]: this rank's trained tokens.
+    """
     local = counts(mask)
     total = torch.tensor([local.sequences, local.tokens], dtype=torch.float64)
     return Counts(*sum_over_ranks(total, mask.device).tolist())

@@ -15,13 +15,13 @@ class Task(Protocol):
     """Task of the trained network: a policy that responds, a reward model, or a task that an algorithm brings."""
 
     def equip(self, policy: MLLM) -> None:
-        """Add to the network what the task needs, before an optimizer or a copy of it is made."""
+        """Add the parts that the task needs to the network, before an optimizer or a copy of the network is made."""
         ...
 
     def evaluate(self, policy: MLLM, prompts: PromptBatch) -> list[dict[str, Any]]:
-        """Return a record of each held-out prompt (docs/outputs.md); all ranks call it together."""
+        """Return a record of each held-out prompt (docs/outputs.md); all ranks call it at the same time."""
         ...
 
     def export(self, policy: MLLM, state: dict[str, Tensor], run: Path, step: int) -> None:
-        """Write the folder hf/ of a run. state: {name: whole weight} after `step` steps."""
+        """Write the folder hf/ of the run in folder `run`. state: {name: whole weight} after `step` steps."""
         ...

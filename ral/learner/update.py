@@ -63,8 +63,8 @@ class Backend(Protocol):
 class Schedule:
     """Number and size of the updates.
 
-    updates: on each rollout; learning_rate(step): share of the peak learning rate, in [0, 1]; max_grad_norm: the
-    norm to which the gradient of all trained weights together is clipped.
+    updates: number on each rollout. learning_rate: function of the step that returns the share of the peak learning
+    rate, in [0, 1]. max_grad_norm: the norm to which the gradient, as one vector over all trained weights, is clipped.
     """
 
     updates: int
@@ -151,12 +151,15 @@ class Update:
         return Added(part, {name: loss.value.detach() for name, loss in losses.items()}, list(map(detached, metrics)))
 
     def needs(self, step: int) -> frozenset[str]:
-        """Return the names of the signals that an update of a step computes: the objective's and the diagnostics'."""
+        """Return the names of the signals that an update of `step` computes: those of objective and diagnostics."""
         more = self.diagnostics.needs(self.objective.needs, self.schedule.updates, step)
         return self.objective.needs | (more & self.objective.passes.offers)
 
     def measure(self, part: Experience, signals: Mapping[str, Any], index: int, step: int) -> list[Metrics]:
-        """Return the metrics of a micro-batch other than its losses: entropy, gap to the sampler, attention."""
+        """Return the metrics of a micro-batch without its losses: entropy, gap to the engine's log-probs, attention.
+
+        signals: {name: signal} of the micro-batch; index: number of the update, from 0; step: number of the step.
+        """
         gap = engine_gap(part, signals["log_probs"]) if index == 0 and "log_probs" in signals else {}
         attention = self.diagnostics.attention(part, signals["attention"], index, self.schedule.updates, step)
         return [entropy_metrics(signals, part.rollout.trainable), gap, *attention]
@@ -170,7 +173,7 @@ class Update:
         progress: Progress,
         backend: Backend,
     ) -> Updated:
-        """Step the optimizer unless the guard refuses. norm: of the gradient of all weights, before it was clipped.
+        """Step the optimizer unless the guard refuses. norm: norm of the gradient before it was clipped.
 
         UserError where the guard has skipped too many updates, or the step made weights that are not finite.
         """
@@ -190,7 +193,7 @@ class Update:
 
 
 def trained(policy: MLLM) -> list[nn.Parameter]:
-    """Return the parameters that are trained, as they are now: ask again after each pass.
+    """Return the trained parameters as they are now; call it again after each pass.
 
     FSDP2 swaps the parameters: they are whole after a forward pass; after a backward pass they are this rank's shards,
     which hold the gradients.

@@ -34,7 +34,7 @@ PUT_BACK = StateDictOptions(strict=False)
 def collect(models: Models, optimizer: torch.optim.Optimizer, options: StateDictOptions = WHOLE) -> dict[str, Any]:
     """Return {"weights": {network: trained weights by name}, "optimizer": state}; every rank must call it.
 
-    options: gathered whole on rank 0 (WHOLE), or this rank's part (OWN_PART), on the CPU.
+    options: WHOLE to gather whole weights on rank 0, or OWN_PART for this rank's part; both on the CPU.
     """
     trained = {name for name, _ in models.policy.trained_parameters()}
     weights = {
@@ -82,7 +82,7 @@ def write_sharded(
 
 
 def restore(models: Models, optimizer: torch.optim.Optimizer, folder: Path) -> None:
-    """Put back the weights and the optimizer state of a checkpoint, whatever the number of ranks that wrote it.
+    """Load the weights and the optimizer state of a checkpoint, whatever the number of ranks that wrote it.
 
     Every rank must call it. UserError where the checkpoint cannot be read, or is not of the weights that this run
     trains.

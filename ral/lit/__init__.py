@@ -1,1 +1,1 @@
-"""Lightning shells: they move data between the pure parts and own nothing but the order of a step."""
+"""Wrappers for Lightning: the module, the data, callbacks, loggers, and the strategy of sharded weights."""

@@ -31,7 +31,7 @@ def exported_of(folder: Path) -> Path:
 
 
 def best_of(folder: Path) -> Path:
-    """Return the checkpoint folder that best.json names; the path of best.json itself where there is none."""
+    """Return the checkpoint folder that best.json names; the path of best.json where there is no such file."""
     named = folder / "checkpoints" / "best.json"
     return named.parent / f"step_{json.loads(named.read_text())['step']:06d}" if named.is_file() else named
 
@@ -45,7 +45,9 @@ KINDS: dict[str, tuple[str, Callable[[Path], Path]]] = {
 
 
 def checked(names: Iterable[str]) -> tuple[str, ...]:
-    """Return names of artifacts as a tuple. UserError for a name that is not in KINDS, and for a mere text."""
+    """Return names of artifacts as a tuple. UserError for a name that is not in KINDS, and for a text in place of a
+    list.
+    """
     choice = f"write a list of {', '.join(KINDS)}, such as logger.wandb.artifacts=[report,hf]"
     if isinstance(names, str):
         raise UserError(f"logger.wandb.artifacts={names}: {choice}")
@@ -92,7 +94,7 @@ def unstage(wandb_folder: Path) -> None:
 
 
 def keep_beside(folder: Path) -> None:
-    """Set WANDB_DATA_DIR to `folder`/wandb, where wandb stages tables; one that the user has set stays."""
+    """Set WANDB_DATA_DIR, where wandb stages tables, to `folder`/wandb; a value that the user has set stays."""
     if os.environ.get("WANDB_DATA_DIR") == os.environ.get(OWN_DATA):
         os.environ["WANDB_DATA_DIR"] = os.environ[OWN_DATA] = str(folder / "wandb")
 

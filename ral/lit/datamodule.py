@@ -21,7 +21,7 @@ from ral.learner.ranks import gather
 from ral.types import Example, PromptBatch, UserError
 
 VALIDATION = "validation"
-"""The split that is evaluated on."""
+"""The split whose prompts are held out for evaluation."""
 
 
 class Abandoned(Exception):
@@ -32,7 +32,7 @@ class Abandoned(Exception):
 class Steps:
     """Steps of a training run: steps first to last - 1, with prompts of `split` in an order drawn from `seed`.
 
-    prompts_per_step: over all ranks.
+    prompts_per_step: number of prompts over all ranks.
     """
 
     split: str
@@ -46,7 +46,7 @@ class Steps:
 class Evaluation:
     """Held-out prompts: the first `prompts` of the validation split, `batch` at a time on each rank.
 
-    asked: whether the user set the number, so that having fewer is worth a warning.
+    asked: whether the user set the number of prompts, so that fewer are worth a warning.
     """
 
     prompts: int
@@ -57,9 +57,9 @@ class Evaluation:
 class PromptData(L.LightningDataModule):
     """Prompts of a dataset for training steps and for evaluation.
 
-    source(split=...) -> examples. reader: of images and videos. collate: makes batches; evaluation uses it without
-    targets. ledger: counter of bad entries. num_workers: worker processes, 0 for none; read_ahead: most batches that
-    each of them reads ahead.
+    source: function (split=...) -> examples. reader: reads images and videos. collate: makes batches; evaluations make
+    them without targets. ledger: counter of bad entries. num_workers: number of worker processes, 0 to read in this
+    process; read_ahead: most batches that each worker reads ahead. `load` opens the splits.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class PromptData(L.LightningDataModule):
         self.told: set[str] = set()
 
     def load(self) -> None:
-        """Open the two splits. UserError where one is empty."""
+        """Open the two splits. UserError where one is empty or cannot be read."""
         self.train = self.source(split=self.steps.split)
         self.validation = self.source(split=VALIDATION)
         for split, examples in self.splits():
@@ -91,7 +91,7 @@ class PromptData(L.LightningDataModule):
                 raise UserError(f"dataset: its {split} split is empty: name another dataset.path or a larger limit")
 
     def splits(self) -> list[tuple[str, Sequence[Example]]]:
-        """Return the two splits by name."""
+        """Return (name, examples) of the two splits: that of training, and the held-out one."""
         return [(self.steps.split, self.train), (VALIDATION, self.validation)]
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -131,8 +131,8 @@ class PromptData(L.LightningDataModule):
         """Yield this rank's batches of held-out prompts, the same number on every rank: (prompts, whether they count).
 
         Passes over sharded weights need all ranks, so that a rank without a further batch repeats one that does not
-        count. signalled(): number of a signal to this rank, else None; where a rank has one, Abandoned is raised on
-        all. UserError where too many entries are bad.
+        count. signalled: function that returns the number of a signal to this rank, else None; where a rank has one,
+        Abandoned is raised on all. UserError where too many entries are bad, none is usable, or a worker failed.
         """
         found: list[Batch] = []
         batches, filler = self._usable(found), None
@@ -153,14 +153,14 @@ class PromptData(L.LightningDataModule):
         self.tell(short(self.evaluation.prompts if self.evaluation.asked else there, there, there - lost))
 
     def tell(self, line: str | None) -> None:
-        """Print a warning on rank 0, each line once in a run; None for nothing."""
+        """Print a warning on rank 0, each line once in a run; do nothing where `line` is None."""
         assert self.trainer is not None
         if line is not None and line not in self.told and self.trainer.is_global_zero:
             self.told.add(line)
             print(f"warning: {line}", file=sys.stderr, flush=True)
 
     def _usable(self, found: list[Batch]) -> Iterator[PromptBatch]:
-        """Yield this rank's batches that hold prompts; add all of them, without these, to `found`."""
+        """Yield the prompts of this rank's batches that hold any; add all batches, without prompts, to `found`."""
         for batch in self.val_dataloader():
             found.append(replace(batch, prompts=None))
             if batch.prompts is not None:
@@ -193,7 +193,7 @@ class PromptData(L.LightningDataModule):
 def short(asked: int, there: int, usable: int) -> str | None:
     """Return a warning where fewer held-out prompts are evaluated than were asked for; None where all are.
 
-    there: how many of the asked ones the split holds; usable: how many of these could be read.
+    asked: number asked for; there: how many of these the split holds; usable: how many of these could be read.
     """
     if usable == asked:
         return None

@@ -65,7 +65,7 @@ class JsonLines(Logger):
 
     @property
     def version(self) -> str:
-        """Return "": a folder has one file of metrics."""
+        """Return the empty string: a folder has one file of metrics."""
         return ""
 
     @rank_zero_only
@@ -74,7 +74,7 @@ class JsonLines(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Write the values of a step, together with those written of this step before."""
+        """Write the values of a step, beside values of the same step that are written already."""
         if not self.started:
             self._start(self.first_step)
         same = self.last.get("step") == step
@@ -99,7 +99,7 @@ def has_key() -> bool:
 
 
 ID_FILE = "id.txt"
-"""File below a run's wandb/ with the id of its W&B run, so that a resumed run goes on in the same one."""
+"""File below a run's wandb/ with the id of its W&B run, so that a resumed run continues the same one."""
 SWEEP = "multirun.yaml"
 """File in the folder of a sweep (ral.config.sweeps writes it); the runs below this folder are one W&B group."""
 FORMER_NAMES = {"dryrun": "offline", "run": "online"}
@@ -121,7 +121,7 @@ COLUMNS = ("step", "uid", "question", "gold", "response", "answer", "accuracy", 
 
 
 def run_id(folder: Path, first_step: int) -> str:
-    """Return the id of the folder's W&B run: of a resumed run (first_step > 0) the stored one, else a new one."""
+    """Return the id of the folder's W&B run: the stored one for a resumed run (first_step > 0), else a new one."""
     file = folder / "wandb" / ID_FILE
     if first_step and file.is_file():
         return file.read_text().strip()
@@ -147,7 +147,7 @@ class Wandb(WandbLogger):
 
     @rank_zero_only
     def log_records(self, records: Sequence[Mapping[str, Any]], step: int, read: Read) -> None:
-        """Log the first SHOWN records of an evaluation (docs/outputs.md). read(medium): pixels, for attention maps."""
+        """Log the first SHOWN records of an evaluation (docs/outputs.md). read: gives a medium's pixels, for maps."""
         with told("the table of completions is left out"):
             self._log_records(records, step, read)
 
@@ -157,7 +157,7 @@ class Wandb(WandbLogger):
 
     @rank_zero_only
     def log_hyperparams(self, params: Mapping[str, Any], *args: Any, **kwargs: Any) -> None:
-        """Send the run's configuration, which W&B filters and groups runs by; define summaries of metrics."""
+        """Send the run's configuration, by which W&B filters and groups runs; define summaries of metrics."""
         with told("config.yaml has the configuration"):
             super().log_hyperparams(dict(params))
             for name, summary in SUMMARIES.items():
@@ -171,7 +171,7 @@ class Wandb(WandbLogger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """End the W&B run, so that the next of a sweep gets its own; a successful one with artifacts ends in `send`."""
+        """End the W&B run, so that a sweep's next one gets its own; a successful one with artifacts ends in `send`."""
         with told(UNTOLD):
             super().finalize(status)
         if status != "success" or not self.artifacts:
@@ -201,7 +201,7 @@ class Wandb(WandbLogger):
 
 @contextmanager
 def told(consequence: str) -> Iterator[None]:
-    """Turn any Exception within the block into a warning that ends with `consequence`, so that training goes on."""
+    """Turn any Exception within the block into a warning that ends with `consequence`; training continues."""
     try:
         yield
     except Exception as error:
@@ -213,9 +213,9 @@ def told(consequence: str) -> Iterator[None]:
 
 
 def looks(record: Mapping[str, Any], read: Read) -> Any:
-    """Return a W&B image of a record's first medium with the response's attention; of a video, the frame with most.
+    """Return a W&B image of a record's first medium under the response's attention; of a video, of the frame with most.
 
-    None where the record has no attention, and for a file that can no longer be read.
+    read: gives a medium's pixels. None where the record has no attention, and where the file can no longer be read.
     """
     import wandb
 
@@ -244,13 +244,13 @@ def wandb_logger(
     artifacts: Sequence[str] = (),
     **facts: Any,
 ) -> Wandb:
-    """Return a W&B logger below `folder`. mode auto: online with a key, else offline; WANDB_MODE takes precedence.
+    """Return a W&B logger below the run's `folder`. first_step: steps made before, above 0 for a resumed run.
 
+    mode: auto, online or offline; auto is online with a key, else offline; the variable WANDB_MODE takes precedence.
     artifacts: names of those to upload at the end: report, hf, best. facts: entity, tags, job_type and notes, as
-    `wandb.init` takes them. ValueError for another mode, UserError for another artifact.
-
-    The runs of a sweep are a group named after its folder; a resumed run goes on in the W&B run it began. Where the
-    server cannot be reached the run is kept offline, with a warning.
+    `wandb.init` takes them. ValueError for another mode, UserError for another artifact. The runs of a sweep are a
+    group named after its folder; a resumed run continues its W&B run. Where the server cannot be reached the run is
+    kept offline, with a warning.
     """
     import wandb
 

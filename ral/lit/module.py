@@ -61,7 +61,9 @@ class LightningBackend:
 
 
 def check_same_passes(sizes: Sequence[PassSize]) -> None:
-    """Raise UserError unless the sizes of all ranks are equal: every rank takes part in a pass of sharded networks."""
+    """Raise UserError unless the sizes of all ranks' passes are equal: in a pass of sharded networks every rank takes
+    part.
+    """
     if len(set(sizes)) > 1:
         first, other = sorted(set(sizes), key=lambda size: (size.prompts, size.responses or 0))[:2]
         raise UserError(
@@ -73,10 +75,11 @@ def check_same_passes(sizes: Sequence[PassSize]) -> None:
 class PolicyModule(L.LightningModule):
     """Lightning module that trains the policy of `step`.
 
-    optimizer(parameters) -> Optimizer. state: training state, of which `progress` is written here. checkpoint: folder
-    from whose weights and optimizer state the training goes on, None for a new run. shard(network, mesh): shards a
-    network in place; None: networks stay whole. latest: metrics of the last step. stepping: whether a step is under
-    way, so that weights may be between two updates.
+    task: evaluates and exports the policy. optimizer: function of parameters that makes the optimizer. state: training
+    state, of which this module writes `progress`. checkpoint: folder with the weights and optimizer state from which
+    training resumes; None for a new run. shard: function (network, mesh) that shards a network in place; None where
+    networks stay whole. latest: metrics of the last step. stepping: whether a step is under way, so that weights may be
+    between two updates.
     """
 
     def __init__(
@@ -98,7 +101,10 @@ class PolicyModule(L.LightningModule):
         self.stepping, self.waiting_since, self.waited = False, 0.0, 0.0
 
     def training_step(self, prompts: PromptBatch, index: int) -> None:
-        """Make one step and log the metrics, means over all ranks. UserError where a diagnostic is out of bounds."""
+        """Make one step and log the metrics, means over all ranks.
+
+        UserError where sampled and trained log-probs differ too much, and as the step raises it.
+        """
         self.stepping = True
         stepped = self.step(prompts, self.state.progress, LightningBackend(self))
         self.state.progress, self.stepping = stepped.progress, False
@@ -114,7 +120,7 @@ class PolicyModule(L.LightningModule):
         self.step.update.diagnostics.check(means)
 
     def evaluate(self, prompts: PromptBatch) -> list[dict[str, Any]]:
-        """Return a record of each held-out prompt; all ranks call it together."""
+        """Return a record of each held-out prompt; all ranks call it at the same time."""
         return self.task.evaluate(self.policy, prompts)
 
     def export(self, state: dict[str, Tensor], run: Path) -> None:
@@ -127,7 +133,9 @@ class PolicyModule(L.LightningModule):
             logger.log_metrics(dict(values), step=self.state.progress.step)
 
     def configure_model(self) -> None:
-        """Shard the networks where the hardware asks for it, and read this rank's part of their weights."""
+        """Shard the networks where `shard` is set, and read this rank's part of their weights. UserError, on all
+        ranks, where they cannot be read or are unfit.
+        """
         if self.shard is None:
             return
         networks = {"policy": self.policy, **self.models.with_weights()}
@@ -143,9 +151,9 @@ class PolicyModule(L.LightningModule):
         return self.make_optimizer([p for _, p in self.policy.trained_parameters()])
 
     def on_fit_start(self) -> None:
-        """Put back the checkpoint's weights and optimizer state, if any, and give the engine the first weights.
+        """Load the checkpoint's weights and optimizer state, if there is one, and give the engine the first weights.
 
-        UserError where ranks of sharded networks have different sizes of passes.
+        UserError where ranks of sharded networks have different sizes of passes, or the checkpoint does not fit.
         """
         if self.shard is not None:
             check_same_passes(gather(self.step.size))

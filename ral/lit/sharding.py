@@ -9,9 +9,9 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 class Sharded(ModelParallelStrategy):
     """Strategy that shards over all processes, one shard each: `devices` processes on each of `num_nodes` machines.
 
-    offload: shards of weights, gradients and optimizer state rest in main memory, a layer is on the device while used;
-    `shard_layers` needs the same value. sum_once: gradients are summed over ranks once an update, for which each rank
-    holds a whole gradient; False: once a micro-batch, with the same result.
+    offload: True keeps shards of weights, gradients and optimizer state in main memory; a layer is on the device while
+    it is used. `shard_layers` needs the same value. sum_once: True sums gradients over ranks once an update, for which
+    each rank holds a whole gradient; False once a micro-batch, with the same result.
     """
 
     def __init__(self, devices: int, num_nodes: int, offload: bool = False, sum_once: bool = True) -> None:
@@ -21,7 +21,7 @@ class Sharded(ModelParallelStrategy):
         self.offload, self.sum_once = offload, sum_once
 
     def model_to_device(self) -> None:
-        """Move the module to the device; with offload its buffers alone."""
+        """Move the module to the device; with `offload` its buffers alone."""
         if not self.offload:
             super().model_to_device()
             return

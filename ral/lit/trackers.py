@@ -1,6 +1,6 @@
 """Loggers to TensorBoard, CSV, MLflow and Trackio, each chosen by a yaml of conf/logger.
 
-Arguments of each: the run's folder and name; first_step: steps made before, above 0 for a resumed run.
+Arguments of each: folder and run_name: those of the run; first_step: steps made before, above 0 for a resumed run.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from ral.types import UserError
 
 OWN = 6
-"""Random characters at the end of a run's name in Trackio, which make it unique."""
+"""Number of random characters at the end of a run's name in Trackio, which make the name unique."""
 LONGEST_CAUSE = 80
 """Characters of a cause that a message shows."""
 
 
 def installed(make: Callable[[], Any], choice: str) -> Any:
-    """Return make(). UserError where it fails to import: the package of logger=`choice` is not installed."""
+    """Return the result of make(). UserError where its import fails: the package of logger=`choice` is missing."""
     try:
         return make()
     except ImportError as error:
@@ -46,9 +46,10 @@ def csv(folder: Path, run_name: str, first_step: int = 0) -> Logger:
 def mlflow(
     folder: Path, run_name: str, first_step: int = 0, *, experiment: str = "ral", tracking_uri: str | None = None
 ) -> Logger:
-    """Return a logger to the MLflow server `tracking_uri`, or to <folder>/mlruns for None.
+    """Return a logger to the MLflow server at `tracking_uri`; None for a database in <folder>/mlruns.
 
-    A resumed run goes on in its MLflow run. UserError where mlflow is missing.
+    experiment: name of the MLflow experiment. A resumed run continues its MLflow run. UserError where mlflow, or a
+    package that a database needs, is missing.
     """
     own = (folder / "mlruns").resolve()
     note = own / "run_id.txt"
@@ -71,7 +72,10 @@ def mlflow(
 
 
 class MLflow(MLFlowLogger):
-    """Logger to MLflow that writes the id of its run to the file `note`; settings[run_id]: of a run that is resumed."""
+    """Logger to MLflow that writes the id of its run to the file `note`.
+
+    settings: keywords of MLFlowLogger; run_id is the id of the run that is resumed, None for a new run.
+    """
 
     def __init__(self, note: Path, **settings: Any) -> None:
         super().__init__(**settings)
@@ -79,7 +83,7 @@ class MLflow(MLFlowLogger):
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Send the configuration; a resumed run keeps the one it began with, as MLflow demands."""
+        """Send the configuration; a resumed run keeps its first configuration, as MLflow demands."""
         if self.goes_on:
             self.experiment.update_run(self.run_id, status="RUNNING")
             return
@@ -91,7 +95,7 @@ class Trackio(Logger):
     """Logger to Trackio, which has the functions of wandb: `init`, called at the first value, `log` and `finish`.
 
     Trackio finds a resumed run by its name alone. So each name is unique, and the file `note` keeps it. package: the
-    module trackio.
+    module trackio. first_step: steps made before, above 0 for a resumed run.
     """
 
     def __init__(self, project: str, run_name: str, package: Any, note: Path, first_step: int = 0) -> None:
@@ -104,7 +108,7 @@ class Trackio(Logger):
 
     @property
     def name(self) -> str:
-        """Return the project."""
+        """Return the project in Trackio."""
         return self.project
 
     @property
@@ -130,7 +134,7 @@ class Trackio(Logger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """End Trackio's run, once."""
+        """End Trackio's run, if it has begun."""
         if self.begun:
             self.package.finish()
             self.begun = False
@@ -139,7 +143,7 @@ class Trackio(Logger):
 def trackio(folder: Path, run_name: str, first_step: int = 0, *, project: str = "ral") -> Logger:
     """Return a logger to Trackio, which keeps all runs of this machine in one folder (TRACKIO_DIR).
 
-    UserError where trackio is missing.
+    project: name of the project in Trackio. UserError where trackio is missing.
     """
     package = installed(_trackio, "trackio")
     return Trackio(project, run_name, package, folder / "trackio" / "name.txt", first_step)

@@ -24,9 +24,9 @@ def products_dtype(device: torch.device) -> torch.dtype | None:
 def cast_once(modules: Iterable[nn.Module], dtype: torch.dtype | None) -> Iterator[None]:
     """Let linear layers in these modules read copies of their weights in `dtype` inside the block.
 
-    dtype: of the arithmetic (`products_dtype`); None changes nothing. Weights without more bits than `dtype` are read
-    as they are. Copies are read by passes under autocast without gradient, other passes read the weights. The weights
-    must not change meanwhile. The copies are freed at the end of the block.
+    dtype: dtype of the arithmetic (`products_dtype`); None changes nothing. Weights without more bits than `dtype` are
+    read as they are. Passes under autocast without gradient read the copies, other passes the weights, which must not
+    change inside the block. The copies are freed at its end.
     """
     layers = [] if dtype is None else [m for part in modules for m in wider(part, dtype)]
     try:
@@ -41,14 +41,16 @@ def cast_once(modules: Iterable[nn.Module], dtype: torch.dtype | None) -> Iterat
 
 
 def wider(module: nn.Module, dtype: torch.dtype) -> list[nn.Linear]:
-    """List the nn.Linear layers whose weight is whole on this rank (unsharded) and has more bits than `dtype`."""
+    """Return the nn.Linear layers whose weight is whole on this rank (unsharded) and has more bits than `dtype`."""
     layers = [m for m in module.modules() if isinstance(m, nn.Linear) and type(m).forward is nn.Linear.forward]
     whole = [m for m in layers if "forward" not in vars(m) and type(m.weight) in (Tensor, nn.Parameter)]
     return [m for m in whole if m.weight.is_floating_point() and m.weight.itemsize > dtype.itemsize]
 
 
 def product(rows: Tensor, *, layer: nn.Linear, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Compute rows [.. D_in] @ weight.T + bias by the copies; under gradient, or without autocast, by the layer."""
+    """Compute rows [.. D_in] @ weight.T + bias, [.. D_out], by the copies `weight` and `bias`; under gradient, or
+    without autocast, by those of the layer.
+    """
     if torch.is_grad_enabled() or not torch.is_autocast_enabled(rows.device.type):
         return nn.functional.linear(rows, layer.weight, layer.bias)
     return nn.functional.linear(rows, weight, bias)

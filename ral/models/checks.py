@@ -16,7 +16,7 @@ def same_tokens(
 ) -> None:
     """Raise UserError unless two models have the same vocabulary and the same visual tokens of an image or video.
 
-    roles: names of the two in the message. use: the feature that needs it, for the message.
+    roles: what messages call `ours` and `theirs`. use: the feature that needs equal tokens, as messages name it.
     """
     both = f"{roles[1]} {theirs.name} and {roles[0]} {ours.name}"
     if ours.tokenizer.get_vocab() != theirs.tokenizer.get_vocab():
@@ -51,6 +51,8 @@ def check_spec(spec: AttentionSpec, models: Sequence[FrozenModel]) -> None:
                     f"algo.attention_policy.layers names layer {layer} of {model.processor.name}, which is "
                     f"{kinds[layer]}, not softmax attention over all earlier tokens; {write}"
                 )
+        if not spec.heads:
+            raise UserError(f"algo.attention_policy.heads names none: write all, or some of 0 to {heads - 1}")
         if not isinstance(spec.heads, str) and max(spec.heads) >= heads:
             raise UserError(
                 f"algo.attention_policy.heads names head {max(spec.heads)}, but the model has {heads}: "
@@ -59,7 +61,7 @@ def check_spec(spec: AttentionSpec, models: Sequence[FrozenModel]) -> None:
 
 
 def those_counted(model: FrozenModel) -> str:
-    """Return, in words, the decoder layers that `attention_policy.layers` counts; "" where it counts all of them."""
+    """Return, in words, the decoder layers that `attention_policy.layers` counts; "" where these are all layers."""
     there, every = attention_layers(model.network.config), len(layer_types(model.network.config))
     if len(there) == every:
         return ""

@@ -1,4 +1,4 @@
-"""Fields of config.json: a check for impossible values, and the fields that decide shapes of weights, for messages."""
+"""Fields of config.json: a check for impossible values, and words on the fields that decide shapes of weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HEADS = ("num_heads", "num_attention_heads")
 PLACES = {"fullatt_block_indexes": "depth", "deepstack_visual_indexes": "depth"}
 """Fields that name blocks by their number from 0 -> the field with the number of blocks."""
 OF_A_LAYER = 4
-"""Least number of weights in a decoder layer; fewer missing weights are no missing layer."""
+"""Least number of weights in a decoder layer: where fewer are missing, no whole layer is."""
 ACTIVATIONS = ("hidden_act", "hidden_activation")
 DECIDED = (
     (r"(?:visual|vision)\w*\..*patch_embed", ("patch_size", "temporal_patch_size", "in_channels", "hidden_size")),
@@ -36,7 +36,10 @@ DECIDED = (
 
 
 def parts(config: Any) -> Iterator[tuple[str, Any]]:
-    """Yield (prefix of its keys, such as "text_config." or "", configuration) of language model and vision tower."""
+    """Yield the configuration of the language model and that of the vision tower, each after the prefix of its keys.
+
+    A prefix is such as "text_config."; "" where the keys stand at the top. Yield nothing for other objects.
+    """
     if not hasattr(config, "get_text_config"):
         return
     text = config.get_text_config()
@@ -46,7 +49,10 @@ def parts(config: Any) -> Iterator[tuple[str, Any]]:
 
 
 def check_fields(pretrained: str, config: Any) -> None:
-    """Raise UserError for the first field of config.json with an impossible value, saying what it has to be."""
+    """Raise UserError for the first field of config.json with an impossible value, saying which values are possible.
+
+    pretrained: folder or hub id, which messages name.
+    """
     for prefix, part in parts(config):
         if problem := _problem(part):
             name, what = problem
@@ -77,7 +83,10 @@ def _problem(part: Any) -> tuple[str, str] | None:
 
 
 def _missing_block(part: Any) -> tuple[str, str] | None:
-    """Return a field that names blocks which a network has not, and why; None for none, or for the class's default."""
+    """Return a field that names blocks which the network lacks, and why; None where no field does.
+
+    The default of the configuration's class counts as no field.
+    """
     for name, size in PLACES.items():
         named, most = getattr(part, name, None), getattr(part, size, None)
         if not isinstance(named, list | tuple) or not isinstance(most, int):
@@ -90,7 +99,7 @@ def _missing_block(part: Any) -> tuple[str, str] | None:
 
 
 def deciding(name: str, config: Any) -> str:
-    """Return, as "key=value, ...", the fields of config.json that decide the shape of weight `name`; "" for none."""
+    """Return, as "key=value, ...", the fields of config.json that decide the shape of weight `name`; "" if unknown."""
     wanted = next((fields for pattern, fields in DECIDED if re.search(pattern, name)), ())
     visual = re.search(r"(?:visual|vision)\w*\.", name) is not None
     for prefix, part in parts(config):
@@ -101,7 +110,10 @@ def deciding(name: str, config: Any) -> str:
 
 
 def depth(names: Iterable[str], config: Any) -> str:
-    """Return, as "key=value", the field with the number of layers if `names` are weights of whole layers; else ""."""
+    """Return, as "key=value", the field with the number of layers if `names` are weights of whole layers; else "".
+
+    config: the network's.
+    """
     found = list(names)
     if len(found) < OF_A_LAYER or not all(re.search(r"\.(?:layers|blocks|layer)\.\d+\.", name) for name in found):
         return ""

@@ -20,8 +20,9 @@ def run_decoder(
 ) -> Tensor:
     """Run the decoder stack under a layout, embeddings [B S D] -> states [B S D].
 
-    positions [A B S], A axes; deepstack [J B P D]: features added after the first J layers, P <= S; None for none.
-    Networks with linear-attention layers take two passes, over prompts and over responses.
+    positions [A B S], A axes. deepstack [J B P D]: features added to the first P states after the first J layers,
+    P <= S; None where the model has none. Networks with linear-attention layers take two passes, over prompts and over
+    responses.
     """
     if isinstance(past := layout.past, LinearStates):
         assert deepstack is None or not len(deepstack), "no family has both deepstack and linear attention"
@@ -43,7 +44,8 @@ def states_kept(linear: bool) -> LinearStates | None:
 def run_in_parts(decoder: Any, embeds: Tensor, positions: Tensor, layout: Any, past: LinearStates) -> Tensor:
     """Run the stack over prompts, then over their responses, [B S D]; in decoding, over one token of each response.
 
-    past: without initial states before prompts, with those of the prompts in decoding.
+    decoder, layout: as in `run_decoder`. past: collects the prompts' states; in decoding, hands out the states from
+    which this step continues.
     """
 
     def stack(embeds: Tensor, positions: Tensor, part: Layout, valid: Tensor | None) -> Tensor:
@@ -81,7 +83,9 @@ def open_by_token(
 
 
 def call(decoder: Any, embeds: Tensor, positions: Tensor, layout: Layout, mask: Any, **others: Any) -> Tensor:
-    """Call the network's decoder once, embeddings [M S D] -> states [M S D]. mask: in Transformers' format."""
+    """Call the network's decoder once, embeddings [M S D] -> states [M S D]. mask: attention mask as Transformers
+    takes it; others: further keywords of the decoder.
+    """
     out: Tensor = decoder(
         inputs_embeds=embeds,
         position_ids=positions.squeeze(0),

@@ -40,8 +40,9 @@ SETTINGS = "generation_config.json"
 def empty_network(pretrained: str, dtype: torch.dtype) -> tuple[PreTrainedModel, Stored]:
     """Return the network of a folder or hub id on the meta device, and its weights in their files, to be read in parts.
 
-    They are read as fp32, or as bf16 where that is `dtype` and the dtype of all of them. UserError as `load_network`,
-    for what names, shapes and headers tell; values are checked when they are read.
+    Weights are read as fp32, or as bf16 where that is `dtype` and the dtype of all stored tensors. UserError where the
+    files cannot be read or hold adapters, and where a weight is missing, left over or of another shape. The numbers are
+    checked when they are read.
     """
     check_folder(pretrained)
     folder = local(pretrained)
@@ -67,7 +68,7 @@ def empty_network(pretrained: str, dtype: torch.dtype) -> tuple[PreTrainedModel,
 
 
 def local(pretrained: str) -> Path:
-    """Return the folder of a model; downloads a hub id that is not on this machine."""
+    """Return the folder of a model; download a hub id whose files are not on this machine."""
     folder = Path(find(pretrained))
     if folder.is_dir():
         return folder
@@ -80,8 +81,8 @@ def local(pretrained: str) -> Path:
 def matched(network: PreTrainedModel, files: Mapping[str, Held]) -> tuple[dict[str, Origin], SimpleNamespace]:
     """Return the origin in the files of each weight and persistent buffer of a network, and the mismatches.
 
-    files: tensors by name. Mismatches are those of Transformers' loading info: missing_keys, unexpected_keys,
-    mismatched_keys (name, shape in the files, shape in the network).
+    files: tensors of the files by name. Mismatches are named as in Transformers' loading info: missing_keys,
+    unexpected_keys, mismatched_keys (name, shape in the files, shape in the network).
     """
     rules = get_model_conversion_mapping(network, key_mapping=renamed(files))
     ours = network.state_dict()
@@ -110,9 +111,10 @@ def matched(network: PreTrainedModel, files: Mapping[str, Held]) -> tuple[dict[s
 def new_name(
     name: str, rules: list[WeightTransform], network: PreTrainedModel, ours: Mapping[str, Any]
 ) -> tuple[str, str | None]:
-    """Return a tensor's name in the network, and the pattern of the converter that takes it (None for none).
+    """Return a tensor's name in the network, and the pattern of the converter that takes it (None without converter).
 
-    name: in the files; ours: the network's state dict. A name that the network has is not renamed to one that it lacks.
+    name: its name in the files. rules: Transformers' renamings and converters. ours: the network's state dict. A name
+    that the network has is not changed to one that it lacks.
     """
     prefix = network.base_model_prefix
     renamings = [rule for rule in rules if isinstance(rule, WeightRenaming)]
@@ -124,7 +126,7 @@ def new_name(
 
 
 def with_all_targets(origins: Mapping[str, Origin], network: PreTrainedModel) -> dict[str, Origin]:
-    """Return `origins` with an entry for every weight that a converter makes, not for the first of them alone."""
+    """Return `origins`, which have only the first weight that a converter makes, with an entry for each of them."""
     every: dict[str, Origin] = {}
     for name, origin in origins.items():
         every |= dict.fromkeys(origin.made(network, meta=True) if origin.converter else [name], origin)
@@ -134,8 +136,8 @@ def with_all_targets(origins: Mapping[str, Origin], network: PreTrainedModel) ->
 def tie(network: PreTrainedModel, stored: Stored, told: SimpleNamespace) -> None:
     """Untie weights that config.json ties where the files hold both with different numbers; keep other ties.
 
-    A weight that the files lack is taken off told.missing_keys where it is tied to one that they hold. Changes network,
-    stored and told in place.
+    told: the mismatches of `matched`. A weight that the files lack is taken off told.missing_keys where it is tied to
+    one that they hold. network, stored and told are changed in place.
     """
     for target, source in list(network.all_tied_weights_keys.items()):
         there = [name for name in (source, target) if name in stored.origins]

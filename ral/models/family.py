@@ -24,8 +24,9 @@ class PatchSettings:
     """Settings by which pixels become the input of a vision tower.
 
     patch_size: side of a patch in pixels. merge_size: side, in patches, of the square that becomes one visual token.
-    temporal_patch_size: frames in a time slot. mean, std: of red, green and blue, for pixels in [0, 1]. tile: side, in
-    pixels, of the square that every image and frame is resized to; None where they keep their shape.
+    temporal_patch_size: frames in a time slot. mean, std: mean and standard deviation of red, green and blue, of pixels
+    in [0, 1]. tile: side, in pixels, of the square to which every image and frame is resized; None where they keep
+    their shape.
     positions_per_second: positions that a second of video takes; None where positions count time slots.
     """
 
@@ -39,7 +40,7 @@ class PatchSettings:
 
     @property
     def factor(self) -> int:
-        """Return the number of pixels of which each side of an image has to be a multiple; 1 for towers of tiles."""
+        """Return the number of pixels that divides each side of an image; 1 for towers that take tiles."""
         return 1 if self.tile else self.patch_size * self.merge_size
 
 
@@ -62,8 +63,9 @@ class Placeholders:
 class Turns:
     """Control tokens by which the chat template separates turns; by default those of ChatML.
 
-    end: ends an assistant turn; sampled, it ends a response. starts: tokens that turns begin with, () where that is
-        plain text; no text of the data may hold them. text_end: ends a response, too, and pads; it may equal `end`.
+    end: ends an assistant turn; sampled, it ends a response. starts: tokens with which turns begin, () where they begin
+        with plain text; no text of the data may hold them. text_end: ends a response, too, and pads; it may equal
+        `end`.
     """
 
     end: str = "<|im_end|>"
@@ -123,15 +125,15 @@ class Family:
     """One family: its names and functions, which keep the contract below (`scripts/check_family.py` checks it).
 
     The chat template writes `placeholders.image` or `.video` once for each image or video, in their order, and ends an
-    assistant turn with `turns.end`. `pixels.expand` replaces it by one or more placeholders, each of which becomes a
+    assistant turn with `turns.end`. `pixels.expand` replaces this placeholder by one or more, each of which becomes a
     run of visual tokens; the runs of an image or video hold T * H * W tokens, (T, H, W) being its grid from
     `pixels.tensors`. For each kind `network.encode` returns as many embeddings as there are tokens of that kind, in
     their order. `network.positions` gets prompts, or responses with media of their own; a text token's position is one
     more than the greatest before it. The decoder, `network.model.language_model`, calls Transformers' attention
     interface.
 
-    model_type: of config.json. classes: Transformers' names of the processor, the image processor and the video
-    processor. recipe: of a random model. facts: for checks.
+    model_type: that of config.json. classes: Transformers' names of the processor, the image processor and the video
+    processor. recipe: how a small random model of the family is written. facts: read by the family's checks.
     """
 
     model_type: str

@@ -24,8 +24,8 @@ Found = dict[str, Numbers]
 def fill(models: Mapping[str, MLLM], device: torch.device) -> dict[str, Found]:
     """Fill networks on the meta device with their weights, sharded ones with this rank's parts, on `device`.
 
-    models: by name. Return {model: facts about the numbers that this rank read}, for models that were read from files,
-    not copied. UserError where a file cannot be read.
+    models: networks by name. Return {model: facts about the numbers that this rank read}, for models that were read
+    from files, not copied. UserError where a file cannot be read.
     """
     found: dict[str, Found] = {}
     filled: dict[Stored, dict[str, nn.Parameter]] = {}
@@ -42,7 +42,10 @@ def fill(models: Mapping[str, MLLM], device: torch.device) -> dict[str, Found]:
 
 
 def read_parts(model: MLLM, stored: Stored, device: torch.device) -> Found:
-    """Read this rank's part of every weight on the meta device and every buffer in the files; return its facts."""
+    """Read this rank's part of every weight on the meta device, and every buffer that is in the files.
+
+    Return {weight: facts about its numbers}, without the buffers.
+    """
     found = {}
     for name, weight in list(model.network.named_parameters()):
         if weight.is_meta:
@@ -68,7 +71,10 @@ def read_part(weight: Tensor, stored: Stored, name: str) -> Numbers:
 
 @torch.no_grad()
 def copy_parts(model: MLLM, theirs: dict[str, nn.Parameter], device: torch.device) -> None:
-    """Fill this rank's part of every weight from `theirs`, weights of a network with the same files and sharding."""
+    """Fill this rank's part of every weight from `theirs`, weights of a network with the same files and sharding.
+
+    Weights that are trained in neither network and have one dtype share their memory.
+    """
     for name, weight in list(model.network.named_parameters()):
         if weight.is_meta:
             first = theirs[name]
@@ -91,7 +97,7 @@ def placed(weight: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 def like(weight: Tensor, part: Tensor) -> nn.Parameter:
-    """Return a parameter sharded and trained as `weight` is, with `part` as this rank's part."""
+    """Return a parameter sharded as `weight`, and trained if `weight` is, with `part` as this rank's part."""
     if isinstance(weight, DTensor):
         shape, stride = weight.shape, weight.stride()
         part = DTensor.from_local(

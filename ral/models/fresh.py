@@ -36,8 +36,8 @@ QWEN_SPLIT = (
 def train_tokenizer(texts: Iterable[str], vocab_size: int, family: str = "qwen2_5_vl") -> PreTrainedTokenizerFast:
     """Train a byte-level BPE tokenizer as Qwen2's on `texts`, with the family's control tokens and chat template.
 
-    vocab_size: before control tokens and the tags of ral.rewards.format.TAGS, which are added as one token each.
-    family: a key of FAMILIES.
+    vocab_size: number of tokens before control tokens and the tags of ral.rewards.format.TAGS are added, one token
+    each. family: a key of FAMILIES.
     """
     raw = Tokenizer(models.BPE())
     raw.pre_tokenizer = pre_tokenizers.Sequence(
@@ -82,7 +82,10 @@ def _regex(pattern: str) -> Any:
 
 
 def fresh_config(family: str, tokenizer: PreTrainedTokenizerFast, sizes: Sizes) -> Any:
-    """Return Transformers' configuration of a small network of `family`, a key of FAMILIES."""
+    """Return Transformers' configuration of a small network of `family`, a key of FAMILIES.
+
+    tokenizer: gives the vocabulary and the ids of control tokens.
+    """
     recipe, turns = FAMILIES[family].recipe, FAMILIES[family].turns
     text = {
         "vocab_size": len(tokenizer),
@@ -144,9 +147,9 @@ def write_model(
 ) -> Path:
     """Write a model folder with random weights and a tokenizer trained on `texts`; return the folder.
 
-    sizes: None for Sizes(). vocab_size: as in train_tokenizer. pixels: least and largest area of an image, in pixels,
-    for the files of Transformers' processors. device: where the weights are drawn; billions of them take a minute on a
-    CPU and a second on a GPU.
+    family: a key of FAMILIES. sizes: None for Sizes(). seed: fixes the weights. vocab_size: as in train_tokenizer.
+    pixels: least and largest area of an image, in pixels, for the files of Transformers' processors. device: where the
+    weights are drawn; billions of them take a minute on a CPU and a second on a GPU. dtype: dtype of the weights.
     """
     sizes = sizes or Sizes()
     tokenizer = train_tokenizer(texts, vocab_size, family)

@@ -27,7 +27,7 @@ class FrozenModel(Protocol):
 
     @property
     def processor(self) -> Processor:
-        """Return the processor."""
+        """Return the model's processor."""
         ...
 
     @property
@@ -67,14 +67,14 @@ class FrozenModel(Protocol):
 class Wrapped(ABC):
     """A frozen model that runs the forward passes of `model` inside the context `around()`.
 
-    It is no nn.Module, so that its weights are not counted, moved, sharded or saved a second time.
+    A wrapper is no nn.Module, so that weights are not counted, moved, sharded or saved a second time.
     """
 
     model: MLLM
 
     @abstractmethod
     def around(self) -> AbstractContextManager[None]:
-        """Return the context that each forward pass runs in."""
+        """Return the context inside which each forward pass runs, except `head`."""
 
     @property
     def network(self) -> PreTrainedModel:
@@ -83,7 +83,7 @@ class Wrapped(ABC):
 
     @property
     def processor(self) -> Processor:
-        """Return the processor."""
+        """Return the model's processor."""
         return self.model.processor
 
     @property
@@ -124,9 +124,10 @@ class Wrapped(ABC):
 
 @dataclass(frozen=True)
 class View:
-    """A frozen model with the prompts of a batch and the parts of responses that were not sampled, as it reads them.
+    """A frozen model with the prompts of a batch, and the parts of responses that were not sampled, as this model reads
+    them.
 
-    shown: of MLLM.show; None for a rollout of sampled tokens alone.
+    prepared: result of its `prepare`. shown: result of its `show`; None for a rollout of sampled tokens alone.
     """
 
     model: FrozenModel
@@ -135,6 +136,6 @@ class View:
 
 
 def read(model: FrozenModel, prompts: PromptBatch, rollout: Rollout) -> View:
-    """Return the View of a model on prompts and their rollout; runs its vision tower."""
+    """Return the View of a model on prompts and their rollout; the model's vision tower runs."""
     prepared = model.prepare(prompts)
     return View(model, prepared, model.show(prepared, rollout))

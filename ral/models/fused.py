@@ -25,7 +25,7 @@ MODULE = "liger_kernel.ops.fused_linear_scaled_cross_entropy"
 NO_TOKEN = -100
 """Target id that Liger ignores; no token has it."""
 MARK = "fused_log_probs"
-"""Name of the attribute of a head that says to use the kernel: the dtype of its matrix products."""
+"""Attribute that marks a head for the kernel; its value is the dtype of the kernel's matrix products."""
 
 
 def library() -> Any:
@@ -38,7 +38,7 @@ def library() -> Any:
 
 
 def fuse(model: MLLM, dtype: torch.dtype = torch.bfloat16) -> None:
-    """Mark a model so that `fused` returns the kernel for it. dtype: of its matrix products.
+    """Mark a model so that `fused` returns the kernel for it. dtype: dtype of the kernel's matrix products.
 
     UserError for a head with a bias, or where Liger is not installed.
     """
@@ -59,10 +59,11 @@ def fused(model: FrozenModel) -> Scores | None:
 
 
 def scores(weight: Tensor, hidden: Tensor, ids: Tensor, temperature: float, banned: Tensor) -> tuple[Tensor, Tensor]:
-    """Return log-probs [M] with gradient and entropy [M] without, fp32, nats; of weight [V D], hidden [M D], ids [M].
+    """Return log-probs [M], with gradient, and entropies [M], without, of M tokens; fp32, nats.
 
-    banned [V]: tokens left out of the distribution; their log-prob is -inf. Equal to those of ral.ops.logprobs up to
-    rounding: matrix products, and the entropy, are in the dtype of the weight.
+    weight [V D]: the head's, V tokens, states of width D; hidden [M D]: the states that predict the tokens; ids [M].
+    banned [V] bool: tokens left out of the distribution, whose log-prob is -inf. Equal to those of ral.ops.logprobs up
+    to rounding: matrix products, and the entropy, are in the dtype of the weight.
     """
     left_out = banned.nonzero().squeeze(-1)
     given = (hidden.to(weight.dtype), weight, ids, temperature, NO_TOKEN, 1, True)

@@ -34,7 +34,7 @@ SHOWN = 3
 """Most names in a message."""
 LORA = ".lora_A."
 MOST_BESIDE = 4
-"""Weights of other parts, such as a value head, beside those of a model under a name of its own."""
+"""Most weights of other parts, such as a value head, that may stand beside a model whose names all have one prefix."""
 LARGEST = 1e8
 """Absolute value above which a weight is refused: products of such weights overflow."""
 MOST_EMPTY = 0.5
@@ -45,7 +45,8 @@ def load_network(pretrained: str, dtype: torch.dtype) -> PreTrainedModel:
     """Return the network of a folder or hub id, every weight from its files.
 
     Weights are fp32, or bf16 where that is `dtype` and the dtype of all stored tensors. UserError, one line, where the
-    files cannot be read, hold adapters, or a weight is missing, left over, of another shape, or as `check_numbers`.
+    files cannot be read or hold adapters; a weight is missing, left over, of another shape, not finite or too large; or
+    a part is mostly zeros.
     """
     check_folder(pretrained)
     folder = find(pretrained)
@@ -73,7 +74,9 @@ def first(names: Collection[str], part: str) -> str:
 
 
 def renamed(stored: Collection[str]) -> dict[str, str] | None:
-    """Return {pattern: replacement} that takes a training library's prefixes off stored names; None for none."""
+    """Return {pattern: replacement} that takes a training library's prefixes off stored names; None where they have
+    none.
+    """
     rules = {f"^{WRAPPERS}": ""} if stored and all(re.match(WRAPPERS, name) for name in stored) else {}
     if any(re.search(rf"\.{INSIDE}", name) for name in stored):
         rules[INSIDE] = ""
@@ -109,7 +112,7 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def one_line(pretrained: str) -> Iterator[None]:
-    """Turn errors of reading weights inside the block into a UserError of one line."""
+    """Turn errors of reading weights inside the block into a UserError of one line, which names the model."""
     errors = (OSError, ValueError, RuntimeError, EOFError, KeyError, UnpicklingError, SafetensorError)
     try:
         yield
@@ -121,9 +124,10 @@ def one_line(pretrained: str) -> Iterator[None]:
 def check_whole(
     pretrained: str, network: PreTrainedModel, told: Mapping[str, Any], stored: Collection[str] = ()
 ) -> None:
-    """Raise UserError unless files and network have the same weights.
+    """Raise UserError unless files and network have the same weights, of the same shapes.
 
     told: Transformers' loading info: missing_keys, unexpected_keys and mismatched_keys. stored: names in the files.
+    UserError also for a head of its own where config.json ties it to the embeddings.
     """
     missing, left = sorted(told["missing_keys"]), [k for k in sorted(told["unexpected_keys"]) if not computed(k)]
     setting = f"{KEY}={pretrained}"
@@ -178,7 +182,7 @@ def computed(name: str) -> bool:
 
 
 def listed(names: list[str]) -> str:
-    """Return the first SHOWN names, and how many more there are, for a message."""
+    """Return, as text, the first SHOWN names, and how many more there are."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
 
@@ -189,7 +193,10 @@ def some(count: int, noun: str) -> str:
 
 
 def remedy(left: list[str], stored: Collection[str], missing: Collection[str] = ()) -> str:
-    """Return advice for missing weights: another name for all of them, or other files."""
+    """Return advice for missing weights: another name for all of them, or other files.
+
+    left: names that the network does not know; stored: names in the files; missing: names that the files lack.
+    """
     heads = Counter(map(head_of, stored))
     head = max(heads, key=lambda name: heads[name], default="")
     others = sorted(name for name in stored if head_of(name) != head)
@@ -219,13 +226,13 @@ class Numbers:
     empty: bool = True
 
     def and_of(self, values: torch.Tensor) -> Numbers:
-        """Return the facts about these numbers together with further `values` of the weight."""
+        """Return the facts about the numbers seen so far and the further numbers `values` of the same weight."""
         most = greatest(values)
         whole = self.finite and math.isfinite(most)
         return Numbers(self.matrix, whole, max(self.greatest, most), self.empty and not most)
 
     def joined(self, other: Numbers) -> Numbers:
-        """Return the facts about two parts of a weight together."""
+        """Return the facts about the weight of which this and `other` are parts."""
         most = max(self.greatest, other.greatest)
         return Numbers(self.matrix, self.finite and other.finite, most, self.empty and other.empty)
 
@@ -239,8 +246,8 @@ def numbers_of(network: nn.Module) -> dict[str, Numbers]:
 def check_numbers(pretrained: str, numbers: Mapping[str, Numbers], norms: Collection[str] = ()) -> None:
     """Raise UserError for a weight that holds NaN, infinity or numbers that overflow, or a part that is mostly zeros.
 
-    A part is a tower, the decoder or the head, by its matrices; the table of words counts by itself. norms: names of
-    the weights that norms multiply by, none of which may be all zeros.
+    A part is a tower, the decoder, the head or the table of embeddings; its matrices are counted. norms: names of the
+    weights by which norms multiply, none of which may be all zeros.
     """
     if bad := [name for name, known in numbers.items() if not known.finite]:
         raise UserError(

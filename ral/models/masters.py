@@ -25,7 +25,7 @@ PRODUCTS = (nn.Linear, nn.Conv2d, nn.Conv3d)
 
 
 class InFiles(Protocol):
-    """Weights that are still in their files (ral.models.stored.Stored)."""
+    """Weights that are not read from their files yet (ral.models.stored.Stored)."""
 
     def lossless(self, name: str, dtype: torch.dtype) -> bool:
         """Tell whether converting the weight of this name to `dtype` changes none of its numbers."""
@@ -33,9 +33,11 @@ class InFiles(Protocol):
 
 
 def settle(network: nn.Module, dtype: torch.dtype, files: InFiles | None = None) -> None:
-    """Convert each weight, in place, to its `resting_dtype`: fp32 if trained, `dtype` where that loses nothing.
+    """Convert each weight, in place, to its `resting_dtype`: fp32 if trained; if frozen, `dtype` where that loses
+    nothing.
 
-    files: tells which weights on the meta device, which have no numbers yet, lose nothing; None where all are loaded.
+    files: tells for weights on the meta device, which have no numbers yet, whether they lose anything; None where all
+    weights are loaded.
     """
     owners: dict[nn.Parameter, list[nn.Module]] = {}
     names: dict[nn.Parameter, str] = {}
@@ -82,7 +84,7 @@ class HasArithmetic(Protocol):
     """A model with a context for its own forward passes."""
 
     def arithmetic(self) -> AbstractContextManager[object]:
-        """Return the context that forward passes run under."""
+        """Return the context inside which forward passes run."""
         ...
 
 

@@ -44,8 +44,8 @@ PASSES = ("prepare", "show", "states", "prefill", "decode")
 class MLLM(nn.Module):
     """A Hugging Face network with its processor; `network` keeps its own module names and state dict.
 
-    `processor.family` has what differs between families. shares: whether passes compute a prompt once for all its
-    responses. dtype: of the arithmetic; weights have the dtypes of ral.models.masters. stored: files from which weights
+    `processor.family` holds the rules of its family. shares: whether passes compute a prompt once for all its
+    responses. dtype: the arithmetic's; weights have the dtypes of ral.models.masters. stored: files from which weights
     on the meta device are read when the network is sharded (ral.models.filling); None where all are in memory.
     """
 
@@ -78,9 +78,10 @@ class MLLM(nn.Module):
         trained: bool = True,
         whole: bool = True,
     ) -> MLLM:
-        """Load a folder or hub id; keywords as in ral.models.opening.load. UserError if it is unreadable or unfit.
+        """Load the model of a folder or hub id; keywords as in ral.models.opening.load.
 
-        On MLLM itself, not on subclasses, also UserError where the network does not allow to share prompts.
+        UserError where it is unreadable or unfit. MLLM.load itself (subclasses do not) also raises UserError for a
+        network whose responses cannot share the computation of their prompt.
         """
         reason = shareable(read_config(pretrained)) if cls is MLLM else None  # a subclass may serve what this cannot
         if reason is not None:
@@ -98,9 +99,9 @@ class MLLM(nn.Module):
         return model
 
     def frozen_copy(self, *, averaged: bool = False) -> MLLM:
-        """Return a frozen copy; it shares the memory of the vision tower where that is frozen here.
+        """Return a frozen copy, which shares the memory of the vision tower where that is frozen in this model.
 
-        averaged: for an EMA of trained weights, which keeps fp32; else as frozen weights in ral.models.opening.load.
+        averaged: True for an EMA, which keeps the weights' dtypes; else they become those of frozen weights.
         """
         parts = [tensor for tower in self._towers() for tensor in (*tower.parameters(), *tower.buffers())]
         shared = {id(p): p for p in parts if not p.requires_grad}
@@ -110,7 +111,7 @@ class MLLM(nn.Module):
         return twin
 
     def arithmetic(self) -> AbstractContextManager[object]:
-        """Return the context that passes run under: matrix products in `dtype`, sums in fp32 (autocast)."""
+        """Return the context inside which passes run: matrix products in `dtype`, sums in fp32 (autocast)."""
         return arithmetic(self.device, self.dtype)
 
     def sees_like(self, other: MLLM) -> bool:
@@ -124,7 +125,7 @@ class MLLM(nn.Module):
 
     @property
     def trains_vision(self) -> bool:
-        """Tell whether the vision tower is trained; its embeddings then hold for a single update."""
+        """Tell whether the vision tower is trained; its embeddings are then valid for a single update."""
         return any(p.requires_grad for tower in self._towers() for p in tower.parameters())
 
     @property
@@ -134,7 +135,7 @@ class MLLM(nn.Module):
 
     @property
     def linear(self) -> bool:
-        """Tell whether some decoder layers have linear attention, whose states prompts hand to responses."""
+        """Tell whether some decoder layers have linear attention, whose states prompts pass on to their responses."""
         return LINEAR in layer_types(self.network.config)
 
     @property
@@ -143,7 +144,7 @@ class MLLM(nn.Module):
         return next(self.network.parameters()).device
 
     def trained_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Return (name, parameter) of the parameters that are trained, as an iterator."""
+        """Return an iterator over (name, parameter) of the trained parameters."""
         return ((name, p) for name, p in self.network.named_parameters() if p.requires_grad)
 
     def head(self, hidden: Tensor) -> Tensor:
@@ -171,9 +172,9 @@ class MLLM(nn.Module):
 
     @in_own_arithmetic
     def show(self, prepared: Prepared, rollout: Rollout) -> Shown | None:
-        """Return positions [3 N C] and visual embeddings [N C D] of continuations; runs the vision tower on each call.
+        """Return positions [3 N C] and visual embeddings [N C D] of responses with shown segments; runs vision tower.
 
-        None for a rollout without `shown`, whose responses are sampled tokens alone (Rollout.shown).
+        None for a rollout whose `shown` is None: its responses are sampled tokens alone.
         """
         if rollout.shown is None:
             return None
@@ -222,8 +223,7 @@ class MLLM(nn.Module):
     ) -> States:
         """Run one pass over [prompt | r1 | ... | rG] of each prompt; return the states that predict response tokens.
 
-        token_ids, valid [N C], N = B * G. spec: attention to capture, None for none. shown: result of `show` for this
-        rollout.
+        token_ids, valid [N C], N = B * G. spec: attention to capture; None for no capture. shown: result of `show`.
         """
         batch, (count, length) = len(prepared), token_ids.shape
         group = count // batch
@@ -246,7 +246,7 @@ class MLLM(nn.Module):
         return States(hidden, layout.captured(spec, prepared.visual, valid, shown) if spec else None)
 
     def _training_layout(self, prepared: Prepared, valid: Tensor, layers: tuple[int, ...]) -> Recorder:
-        """Return the layout of `states`. valid [N C]: response tokens that are no padding; layers: to capture."""
+        """Return the layout of `states`. valid [N C]: response tokens that are no padding; layers: those captured."""
         sizes = len(valid) // len(prepared), valid.shape[1]
         return Packed(prepared.valid, *sizes, layers, past=states_kept(self.linear), cut=prepared.cut)
 
@@ -260,7 +260,7 @@ class MLLM(nn.Module):
     def prefill(self, prepared: Prepared, group_size: int, openings: Openings | None = None) -> tuple[Tensor, Decode]:
         """Run one pass over the prompts; return states [N D] that predict each first token, and the decoding state.
 
-        openings: response prefixes, which are fed as well; the first token is then the one after them. None for none.
+        openings: response prefixes, fed as well, before the first token; None where responses begin without a prefix.
         """
         layout = Prefill(prepared.valid, past=states_kept(self.linear), cut=prepared.cut)
         out = self._decoder(self._embed(prepared), prepared.positions, layout, prepared.seen.deepstack)

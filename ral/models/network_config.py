@@ -30,7 +30,8 @@ SECTIONS = {
 def read_config(pretrained: str) -> PreTrainedConfig:
     """Return config.json of a model folder or hub id.
 
-    UserError where it cannot be read, is of no family known here, or has impossible fields.
+    UserError where the folder is not whole, or config.json cannot be read, is of no known family, or has impossible
+    fields.
     """
     check_folder(pretrained)
     check_known(pretrained)
@@ -55,7 +56,7 @@ def read_config(pretrained: str) -> PreTrainedConfig:
 
 
 def check_known(pretrained: str) -> None:
-    """Raise UserError where config.json is of a family known here that this version of Transformers lacks."""
+    """Raise UserError where config.json is of a family of FAMILIES that the installed Transformers lacks."""
     file = Path(find(pretrained)) / "config.json"
     family = json.loads(file.read_text()).get("model_type") if file.is_file() else None
     if family in FAMILIES and family not in CONFIG_MAPPING:
@@ -68,7 +69,8 @@ def check_known(pretrained: str) -> None:
 def check_rotation(pretrained: str, text: Any, default: Sequence[int] | None = None) -> None:
     """Raise UserError unless the sections of mRoPE (time, row, column) cover half of a head's dimensions.
 
-    default: the sections that the network takes where config.json has none; None for a network without sections.
+    text: the text model's configuration. default: the sections that the network takes where config.json names none;
+    None for a network without sections.
     """
     rope = getattr(text, "rope_parameters", None) or {}
     named = rope.get("mrope_section")
@@ -90,7 +92,7 @@ def check_rotation(pretrained: str, text: Any, default: Sequence[int] | None = N
 
 
 def shareable(config: Any) -> str | None:
-    """Return, in words, why responses cannot share a prompt in a network of this configuration; None where they can."""
+    """Return, in words, why responses cannot share a prompt in a network with this `config`; None where they can."""
     family = FAMILIES.get(config.model_type)
     handed = family is not None and family.network.hands_states
     for layer, kind in enumerate(layer_types(config)):
@@ -103,7 +105,7 @@ def shareable(config: Any) -> str | None:
 
 
 def without_states() -> str | None:
-    """Return, in words, that this Transformers cannot hand linear-attention states to responses; None where it can."""
+    """Return, in words, that the installed Transformers cannot hand linear-attention states to responses; else None."""
     asked = hasattr(Cache, "get_conv_state") and hasattr(Cache, "get_recurrent_state")
     if asked and hasattr(GradientCheckpointingLayer, "_can_checkpoint_with_cache"):
         return None

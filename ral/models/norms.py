@@ -1,4 +1,4 @@
-"""Norms of a network whose weight multiplies: all zeros there let nothing through."""
+"""Names of the norms of a network that multiply by their weight: where it is all zeros, their output is zero."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 FRESH = 4
-"""Dimensions of a norm that is made to see how its class begins."""
+"""Dimensions of a norm that is made to look at its initial weight."""
 
 
 def multiplying(network: nn.Module) -> frozenset[str]:
@@ -23,7 +23,7 @@ def multiplying(network: nn.Module) -> frozenset[str]:
 
 @functools.cache
 def begins_as_one(kind: type[nn.Module]) -> bool:
-    """Tell whether a class of norms has a weight of ones when it is made; those of 1 + weight begin with zeros.
+    """Tell whether norms of a class begin with a weight of ones; those that multiply by 1 + weight begin with zeros.
 
     False for a class that is not made from a number of dimensions.
     """

@@ -16,7 +16,10 @@ from ral.models.mllm import MLLM
 
 @contextmanager
 def moved(network: nn.Module, device: torch.device, staying: Set[int]) -> Iterator[None]:
-    """Hold parameters and buffers on `device` inside the block, except those whose id() is in `staying`."""
+    """Hold parameters and buffers on `device` inside the block, except those whose id() is in `staying`.
+
+    After the block they have their former tensors again; changes made on `device` are not copied back.
+    """
     tensors = [t for t in (*network.parameters(), *network.buffers()) if id(t) not in staying]
     home = [t.data for t in tensors]
     for tensor in tensors:
@@ -32,8 +35,9 @@ def moved(network: nn.Module, device: torch.device, staying: Set[int]) -> Iterat
 class Offloaded(Wrapped):
     """A frozen model whose weights are on the policy's device only while one of its forward passes runs.
 
-    Weights that it shares with the policy (a vision tower) stay where the policy has them. A copy of its head stays on
-    the device from the first use on, since distillation applies it in every update. head_weights: those copies.
+    policy: the model on whose device it computes. Weights shared with the policy (a vision tower) stay where the policy
+    has them. A copy of the head stays on the device from the first use on, since distillation applies the head in every
+    update. head_weights: these copies, by device and name.
     """
 
     policy: MLLM

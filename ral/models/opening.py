@@ -20,12 +20,13 @@ def load(
     trained: bool = True,
     whole: bool = True,
 ) -> MLLM:
-    """Load a folder or hub id; UserError if it is unreadable or unfit.
+    """Load the model of a folder or hub id. UserError where it is unreadable or unfit.
 
-    share_prompt: whether to compute each prompt once for all its responses, if the network allows (else a warning).
-    dtype: key of DTYPES, of the arithmetic. trained: False freezes every weight. freeze_vision: freezes the vision
-    tower. Frozen weights are in `dtype`, except norms and embeddings that it would round; these and all trained weights
-    are fp32. whole: False leaves weights on the meta device until they are sharded.
+    share_prompt: whether to compute each prompt once for all its responses; a network that does not allow this gets the
+    plain path, with a warning. dtype: dtype of the arithmetic, "float32" or "bfloat16". trained: False freezes every
+    weight. freeze_vision: True freezes the vision tower. Frozen weights are in `dtype`, except norms and embeddings
+    that it would round; these and all trained weights are fp32. whole: False leaves weights on the meta device until
+    they are sharded.
     """
     reason = shareable(read_config(pretrained)) if share_prompt else None
     if reason is not None:

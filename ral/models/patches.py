@@ -25,10 +25,10 @@ def normalised(frames: Tensor, settings: PatchSettings) -> Tensor:
 
 
 def patchify(pixels: Pixels, settings: PatchSettings) -> tuple[Tensor, Grid]:
-    """Cut one image or video into normalised patches, fp32 [t*h*w, 3*temporal*patch*patch]; return their grid, too.
+    """Return normalised patches of an image or video, fp32 [t*h*w, 3*temporal*patch*patch], and their grid (t, h, w).
 
-    The grid is (t, h, w), in patches. Patches that the tower merges into one visual token are adjacent. The last frame
-    is repeated until their number is a multiple of temporal_patch_size.
+    Patches that the tower merges into one visual token are adjacent. The last frame is repeated until the number of
+    frames is a multiple of temporal_patch_size.
     """
     frames = normalised(pixels.frames, settings)
     missing = -frames.shape[0] % settings.temporal_patch_size
@@ -40,7 +40,10 @@ def patchify(pixels: Pixels, settings: PatchSettings) -> tuple[Tensor, Grid]:
 
 
 def clip_times(pixels: Sequence[Pixels], settings: PatchSettings) -> dict[str, Tensor]:
-    """Return for the videos among `pixels` second_per_grid_ts, seconds in a time slot, and frame_counts; {} without."""
+    """Return tensors of the videos among `pixels`: second_per_grid_ts, seconds in a time slot, and frame_counts.
+
+    {} where there is no video.
+    """
     clips = [p for p in pixels if p.kind == "video"]
     seconds = [p.seconds_per_frame * settings.temporal_patch_size for p in clips]
     counts = [len(p.frames) for p in clips]
@@ -75,7 +78,7 @@ def one_run(pixels: Pixels, settings: PatchSettings) -> str:
 def grid_positions(model: Any, rows: Sequences, kinds: Tensor) -> Tensor:
     """Return mRoPE positions [3 M S] (time, row, column) by Transformers' rule of the network, video times included.
 
-    kinds [M S]: 0 text, IMAGE or VIDEO.
+    model: network.model. kinds [M S]: 0 for text, IMAGE or VIDEO.
     """
     rope = model.get_rope_index
     grids = {k: v for k, v in rows.media.items() if k in inspect.signature(rope).parameters}
@@ -86,7 +89,7 @@ def grid_positions(model: Any, rows: Sequences, kinds: Tensor) -> Tensor:
 def encode_grids(model: Any, media: Mapping[str, Tensor]) -> dict[int, list[Tensor]]:
     """Return {kind: [visual embeddings [M D], deepstack features [M D] of each layer that has them]}; {} without media.
 
-    kind: IMAGE or VIDEO; M: visual tokens of that kind. media: of `patch_media`.
+    kind: IMAGE or VIDEO; M: visual tokens of that kind. model: network.model. media: tensors of `patch_media`.
     """
     found: dict[int, list[Tensor]] = {}
     for kind, encode, values, grid in (
@@ -123,10 +126,10 @@ def patch_settings(config: Any, raw: Mapping[str, Any]) -> PatchSettings:
 
 
 def misfit(settings: PatchSettings, vision: Any) -> str | None:
-    """Return, as words for a message, the setting that is impossible or contradicts config.json; None if none does.
+    """Return, in words, the first setting that is impossible or contradicts config.json; None where all fit.
 
     image_mean and image_std must be three numbers each for pixels in [0, 1], image_std above 0. Sizes of patches must
-    equal those of `vision`, the vision_config, but for towers that take tiles, whose sizes come from there.
+    equal those of `vision`, the vision_config, except for towers that take tiles, whose sizes come from there.
     """
     for key, values, least in (("image_mean", settings.mean, -math.inf), ("image_std", settings.std, 0.0)):
         if len(values) != CHANNELS or not all(is_number(value) and value > least for value in values):

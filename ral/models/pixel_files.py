@@ -56,7 +56,7 @@ def broken_json(folder: str, names: Sequence[str]) -> str:
 
 
 def pixel_settings(folder: str, config: Any, family: Family) -> PatchSettings:
-    """Return the PatchSettings of a model folder or hub id.
+    """Return the PatchSettings of a model folder or hub id. config: Transformers' configuration of the model.
 
     UserError, naming the file, where settings are missing, impossible, contradict each other or are not supported here.
     """
@@ -100,7 +100,7 @@ def _three(key: str, value: Any) -> Any:
 
 
 def unkept(raw: Mapping[str, Any]) -> str:
-    """Return, in words, the first setting of a file that is not supported here, and a remedy; "" for none."""
+    """Return, in words, the first unsupported setting in `raw`, a file's content, and a remedy; "" for none."""
     for key, kept in KEPT.items():
         if (value := raw.get(key)) is not None and not _same(value, kept):
             shown, ours = json.dumps(value), "1/255" if key == "rescale_factor" else json.dumps(kept)
@@ -120,12 +120,12 @@ def _same(ours: Any, theirs: Any) -> bool:
 
 
 def _differs(ours: Mapping[str, Any], theirs: Mapping[str, Any], keys: tuple[str, ...]) -> str:
-    """Return the first of `keys` that both files have with different values; "" for none."""
+    """Return the first of `keys` that both files have with different values; "" where there is none."""
     return next((k for k in keys if k in ours and k in theirs and not _same(ours[k], theirs[k])), "")
 
 
 def _no_square(settings: PatchSettings, raw: Mapping[str, Any]) -> str:
-    """Return, in words, that tiles are no squares; "" where they are, or the tower takes no tiles."""
+    """Return, in words, that tiles are no squares; "" where they are squares, or the tower takes no tiles."""
     size = raw.get("size")
     if settings.tile is None or not isinstance(size, Mapping) or size.get("width") == size.get("height"):
         return ""

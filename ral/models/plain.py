@@ -1,7 +1,7 @@
 """The plain path: one sequence [prompt | response] for each response, under Transformers' own masks and cache.
 
-As in other trainers the prompt is computed G times. It is chosen by hardware.share_prompt=false, and for models whose
-layers cannot share prompts. Its tokens, log-probs and attention rows are those of the shared path.
+As in other trainers the prompt is computed G times. The plain path is chosen by hardware.share_prompt=false, and for
+models whose layers cannot share prompts. Its tokens, log-probs and attention rows are those of the shared path.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class PlainDecode(Decode):
 
     @property
     def mask(self) -> Tensor:
-        """Return the mask [N P + step + 1] of valid positions: the prompt's, and response tokens up to the one fed."""
+        """Return a mask [N P + step + 1] of valid positions: the prompt's, and response tokens up to the one fed."""
         return torch.cat([self.valid, self.valid.new_ones(len(self.valid), self.step + 1)], dim=1)
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Keep the prompts with indices [B'] and of each the responses with indices slots [B' G']; drop the others."""
+        """Remove all but some prompts and responses, as Decode.keep."""
         rows = (prompts[:, None] * self.group_size + slots).flatten()
         self.valid, self.position, self.group_size = self.valid[rows], self.position[rows], slots.shape[1]
         assert isinstance(self.past, Cache)

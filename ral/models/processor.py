@@ -27,7 +27,7 @@ from ral.rewards.format import TAGS
 from ral.types import Example, Grid, Media, Pixels, PromptBatch, Segment, Turn, UserError, Wording
 
 ASSISTANT = "-"
-"""Text of a stand-in for the assistant turn, where the chat template writes what follows one."""
+"""Text of a stand-in assistant turn, by which the text that the chat template writes after such a turn is found."""
 SHOWN = "a turn that is shown to the policy"
 """Name, in messages, of a text that an environment writes."""
 
@@ -37,8 +37,9 @@ class Processor:
 
     end_ids: tokens that end a response. banned [V] bool: ids that no response may contain: placeholders of media, ids
     without a token, and every other special token except end_ids and the format's own tags (ral.rewards.format.TAGS).
-    V = vocab_size, one more than the greatest id of the tokenizer. name: the folder or hub id, for messages.
-    most_positions: positions that the network has for prompt and response; None where config.json sets no bound.
+    V = vocab_size, one more than the greatest id of the tokenizer. name: the folder or hub id. most_positions: the
+    network's positions for prompt and response; None where config.json sets no bound. UserError where the tokenizer
+    lacks a token that the family's prompts need.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Processor:
 
     @classmethod
     def from_folder(cls, folder: str) -> Processor:
-        """Read the tokenizer and patch settings of a model folder or hub id. UserError names what is missing or bad."""
+        """Read tokenizer and patch settings of a model folder or hub id. UserError names a missing or bad file."""
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder)
         except Exception as error:  # of the tokenizers library too, which has no class for its errors
@@ -95,7 +96,7 @@ class Processor:
         return int(index)
 
     def render(self, example: Example, text: str) -> str:
-        """Return the prompt as text, up to where the response starts: the example's turns, then `text` as the user's.
+        """Return the prompt as text: the example's turns, `text` as the user's turn, and the start of the assistant's.
 
         BadSample where the marks of media do not fit the example's media, or the chat template refuses its turns or
         leaves out its system turn.
@@ -115,7 +116,8 @@ class Processor:
     def _token_ids(self, text: str, media: Sequence[tuple[Pixels, Grid]], source: str) -> list[int]:
         """Return a prompt's ids, each placeholder replaced by its medium's text, with one token for each visual token.
 
-        UserError where placeholders and media differ in number or order; source: begins the message.
+        UserError where placeholders and media differ in number or order. source: name of the entry, with which the
+        message begins.
         """
         names = {"image": self.family.placeholders.image, "video": self.family.placeholders.video}
         parts, found = self._placeholder.split(text), self._placeholder.findall(text)
@@ -143,7 +145,8 @@ class Processor:
     ) -> PromptBatch:
         """Collate B prompts from examples, their user texts and their decoded media (in the order of example.media).
 
-        Errors: those of `render`, and UserError where placeholders and media do not match.
+        texts: the user's turns. BadSample as in `render`; UserError where placeholders and media differ in number or
+        order.
         """
         flat = [pixels for group in media for pixels in group]
         tensors, flat_grids = self.family.pixels.tensors(flat, self.patches)
@@ -163,7 +166,7 @@ class Processor:
         )
 
     def wording(self, text: str, media: Sequence[Pixels]) -> Wording:
-        """Return a rendered prompt with its ids, one placeholder for each image or video."""
+        """Return a rendered prompt with its ids, in which each image or video is one placeholder."""
         return Wording(text, self.compact_ids(text), tuple(pixels.kind for pixels in media))
 
     def compact_ids(self, text: str) -> tuple[int, ...]:
@@ -173,7 +176,10 @@ class Processor:
     def prompt(
         self, example: Example, text: str, media: Sequence[Pixels], grids: Sequence[Grid]
     ) -> tuple[str, list[int]]:
-        """Return one prompt as text, and its token ids; grids: (T, H, W) of the visual tokens of each medium."""
+        """Return one prompt as text, and its token ids. grids: (T, H, W) of the visual tokens of each medium.
+
+        text: the user's turn. Errors: as in `batch`.
+        """
         rendered = self.render(example, text)
         return rendered, self._token_ids(rendered, list(zip(media, grids, strict=True)), example.source)
 
@@ -203,7 +209,7 @@ class Processor:
         return Segment((*before, *ids), False, media=tuple(media), compact_ids=(*before, *self.compact_ids(rest)))
 
     def positions(self, example: Example, text: str, media: Sequence[Pixels]) -> int:
-        """Count the positions that the prompt of an example takes, images and videos included."""
+        """Return the number of positions that the prompt of an example takes, images and videos included."""
         grids = [grid_of(pixels, self.patches) for pixels in media]
         _, ids = self.prompt(example, text, media, grids)
         if self.family.network.axes == 1:
@@ -220,7 +226,8 @@ class Processor:
     ) -> None:
         """Raise BadSample where prompt and response take more positions than the network has.
 
-        response: tokens. keys: the configuration key, for the message, under which the sizes of media are bounded.
+        text: the user's turn. response: tokens of the response. keys: the configuration key below which the sizes of
+        media are bounded, as messages name it.
         """
         if self.most_positions is None:
             return
@@ -242,10 +249,11 @@ class Processor:
         return torch.isin(token_ids, torch.tensor(list(self.kinds), device=token_ids.device)) & valid
 
     def intruder(self, text: str, *, response: bool = False) -> str | None:
-        """Return, in words, the first forbidden token in a text of the dataset (of media or turns); None for none.
+        """Return, in words, the first forbidden token in a text of the dataset; None where it holds none.
 
-        response: whether the text is a response, in which all other special tokens are forbidden, too. In other texts
-        the marks of media (`<image>`, `<video>`) are allowed, even where they equal a family's placeholders.
+        Forbidden are tokens of media and turns. response: True where the text is a response, in which all other special
+        tokens are forbidden, too. In other texts the marks of media (`<image>`, `<video>`) are allowed, even where they
+        equal a family's placeholders.
         """
         text = text if response else MARK.sub("", text)
         marks, turns = self.family.placeholders, self.family.turns
@@ -279,7 +287,7 @@ class Processor:
 
 
 def left_pad(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
-    """Return B lists of ids as tensors padded on the left: ids [B P] int64 and valid [B P] bool."""
+    """Return B lists of ids as tensors padded on the left with `pad`: ids [B P] int64 and valid [B P] bool."""
     length = max(len(row) for row in rows)
     ids = torch.tensor([[pad] * (length - len(row)) + list(row) for row in rows])
     valid = torch.tensor([[False] * (length - len(row)) + [True] * len(row) for row in rows])

@@ -17,9 +17,9 @@ QWEN: dict[str, Any] = {
 
 
 def qwen_parts(sizes: Sizes, vision: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of Recipe.parts that the Qwen-VL families share: mRoPE of three axes, patches merged 2 x 2.
+    """Return the keys of Recipe.parts that the Qwen-VL families share: mRoPE of three axes, patches merged 2 x 2.
 
-    vision: further keys of vision_config; they override the shared ones (patch_size 14).
+    vision: further keys of vision_config, which override the shared ones (such as patch_size 14).
     """
     half = sizes.hidden // sizes.heads // 2
     sections = [half - 2 * (half * 3 // 8), half * 3 // 8, half * 3 // 8]
@@ -30,7 +30,10 @@ def qwen_parts(sizes: Sizes, vision: dict[str, Any]) -> dict[str, Any]:
 
 
 def patch_files(sizes: Sizes, pixels: tuple[int, int], patch_size: int = 14) -> dict[str, dict[str, Any]]:
-    """Return processor files by name for towers that take patches. pixels: least and largest area of an image."""
+    """Return {name: content} of processor files for towers that take patches.
+
+    pixels: least and largest area of an image, in pixels; patch_size: in pixels.
+    """
     common = {
         "patch_size": patch_size,
         "merge_size": 2,

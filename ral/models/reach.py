@@ -20,7 +20,10 @@ Block = tuple[int, int]
 
 
 def most_positions(config: Any) -> int | None:
-    """Return a network's number of positions by config.json, as extended by its rope parameters; None if unbounded."""
+    """Return a network's number of positions by config.json, as extended by its rope parameters; None if unbounded.
+
+    config: Transformers' configuration of the network.
+    """
     text = config.get_text_config()
     most = getattr(text, "max_position_embeddings", None)
     rope = getattr(text, "rope_parameters", None) or {}
@@ -40,7 +43,10 @@ def grid_of(pixels: Pixels, settings: PatchSettings) -> Grid:
 
 
 def blocks(pixels: Pixels, grid: Grid, runs: int, settings: PatchSettings) -> Iterator[Block]:
-    """Yield the Block of each run of visual tokens of an image or video. runs: their number, 1 or one a time slot."""
+    """Yield the Block of each run of visual tokens of an image or video.
+
+    grid: (T, H, W) of its visual tokens. runs: number of runs, 1 or one for each time slot.
+    """
     slots, height, width = grid
     side = max(height, width)
     if runs > 1:

@@ -43,7 +43,7 @@ class Recipe:
     -> token, for every token that Transformers' processor of the family reads as an attribute of the tokenizer
     (`tokenizer.start_image_token`, its id as `tokenizer.start_image_token_id`); {} where it reads none. chat_template:
     with the family's own placeholders and turns. settle: changes, in place, random weights of a network that
-    Transformers draws unfit for training; None for none.
+    Transformers draws unfit for training; None where all are fit.
     """
 
     parts: Callable[[Sizes], dict[str, Any]]

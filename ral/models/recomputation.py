@@ -1,6 +1,6 @@
 """Gradient checkpointing of decoder layers, without the dropout that training mode would switch on.
 
-The hidden states that enter each layer, which it keeps for the backward pass, may wait in main memory.
+Checkpointing keeps the hidden states that enter each layer for the backward pass; these may wait in main memory.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 
 def keep_in_main_memory(network: PreTrainedModel) -> None:
-    """Let hidden states that gradient checkpointing keeps rest in main memory from now on, until the backward pass."""
+    """Set that hidden states kept by gradient checkpointing wait in main memory for the backward pass, from now on."""
     network.kept_in_main_memory = True
 
 
@@ -29,7 +29,7 @@ def where_kept(network: PreTrainedModel) -> AbstractContextManager[object]:
 
 @contextmanager
 def recomputation(network: PreTrainedModel) -> Iterator[None]:
-    """Let decoder layers checkpoint inside the block, where checkpointing is on and autograd is too; no dropout."""
+    """Let decoder layers checkpoint inside the block, where both checkpointing and autograd are on; no dropout."""
     decoder: nn.Module = network.model.language_model
     layers = [m for m in decoder.modules() if isinstance(m, GradientCheckpointingLayer)]
     for layer in layers:

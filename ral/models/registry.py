@@ -22,9 +22,10 @@ def register(family: Family) -> None:
 
 
 def register_named(path: str | None, key: str = "model.family") -> None:
-    """Import and add the family that a dotted path names, such as mine.FAMILY; None adds nothing.
+    """Import and add the family that a dotted path names, such as mine.FAMILY; do nothing where `path` is None.
 
-    key: of the configuration, for messages. UserError where the path names no family, or as `register`.
+    key: the setting that holds the path, as messages name it. UserError where the path names no family, or its
+    model_type is that of another family.
     """
     if path is not None:
         register(family_named(path, key))
@@ -44,9 +45,10 @@ def family_named(path: str, key: str) -> Family:
 
 
 def model_type_of(name: str, key: str) -> str:
-    """Return the model_type of a family: `name` itself, or that of the family a dotted path names, which it registers.
+    """Return the model_type of a family. name: the model_type of a known family, or a dotted path such as mine.FAMILY.
 
-    UserError, naming `key`, where there is no such family.
+    The family that a path names is imported and registered (`register`). UserError, naming the setting `key`, where
+    there is no such family; also where the model_type of a path's family is that of another family.
     """
     if "." in name:
         register(found := family_named(name, key))

@@ -1,8 +1,8 @@
 """Reward models: a backbone of any supported family with a head that gives one score for each response; as a reward.
 
-The head is a Linear(hidden, 1) without bias in fp32 on the state of a response's last token. It is a part of the
-network, so optimizer, sharding and checkpoints treat it like every other weight; on disk it is a file of its own in a
-plain Hugging Face folder.
+The head is a Linear(hidden, 1) without bias in fp32 on the state of a response's last token. The head is a part of the
+network, so optimizer, sharding and checkpoints treat its weight like every other; on disk the head is a file of its own
+in a plain Hugging Face folder.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ HEAD_FILE, FACTS_FILE = "reward_head.safetensors", "reward_model.json"
 def add_head(model: MLLM) -> None:
     """Add a reward head to the network, in place: the one in its folder, where there is one, else random numbers.
 
-    Random ones have standard deviation 1 / (hidden + 1), as in Stiennon et al. 2020, and are the same in every process.
-    The language-model head, which has no part in a score, is frozen unless it is tied to the embeddings.
+    Random numbers have standard deviation 1 / (hidden + 1), as in Stiennon et al. 2020, and are the same in every
+    process. The language-model head, which has no part in a score, is frozen unless it is tied to the embeddings.
     """
     network: Any = model.network
     size = int(network.config.get_text_config().hidden_size)
@@ -51,8 +51,8 @@ def response_scores(
 ) -> Tensor:
     """Return the score of each response, [N] fp32. token_ids, valid [N C], right-padded, at least one token each.
 
-    shown: tokens of responses that were not sampled; None where all were. A column of padding is added: a pass returns
-    the states that predict each token, so that the last token's state is the one that predicts the padding.
+    shown: tokens of responses that were not sampled; None where all were sampled. A column of padding is added: a pass
+    returns the states that predict each token, so that the last token's state is the one that predicts the padding.
     """
     ids = torch.nn.functional.pad(token_ids, (0, 1), value=model.processor.pad_id)
     longer = torch.nn.functional.pad(valid, (0, 1))
@@ -90,10 +90,11 @@ def read_facts(folder: Path) -> dict[str, Any]:
 class LearnedReward:
     """Part of a reward: the scores of a frozen reward model that reads prompts, media and tokens as sampled.
 
-    checkpoint: the folder hf of a run of algo=reward_model. normalise: whether a score becomes (score - mean) / std,
-    with those of the responses that the model was evaluated on. batch: number of prompts, with all their responses,
-    scored at once. dtype: as hardware.dtype. share_prompt: as in ral.models.opening.load. Each process of a run holds
-    the whole model, also where the policy is sharded. UserError where there is no usable reward model.
+    checkpoint: the folder hf of a run of algo=reward_model. normalise: True to return (score - mean) / std, with mean
+    and standard deviation over the responses on which the model was evaluated. batch: number of prompts, with all their
+    responses, scored at once. dtype, share_prompt: as in ral.models.opening.load. Each process of a run holds the whole
+    model, also where the policy is sharded. UserError for a batch below 1, a folder without usable reward model, and
+    scores that are all equal (normalise).
     """
 
     def __init__(
@@ -129,7 +130,7 @@ class LearnedReward:
 
     @torch.no_grad()
     def score_rollout(self, rollout: Rollout) -> list[float]:
-        """Return the score of each of the N responses, normalised if asked; moves the model to their device."""
+        """Return the score of each of the N responses, normalised if `normalise`; move the model to their device."""
         model, prompts = self.model.to(rollout.token_ids.device), rollout.prompts
         prepared, scores = model.prepare(prompts), []
         shown = model.show(prepared, rollout)

@@ -32,7 +32,7 @@ def save_network(network: PreTrainedModel, state: dict[str, Tensor], processor: 
 
 
 def say_dtype(path: Path) -> None:
-    """Set "dtype" to float32 in a config.json, where the key is there, so that readers load the weights as fp32."""
+    """Set "dtype" to float32 in the config.json at `path`, wherever it has the key, so that weights load as fp32."""
     config = json.loads(path.read_text(encoding="utf-8"))
     for part in (config, *(config[name] for name in ("text_config", "vision_config") if name in config)):
         if "dtype" in part:

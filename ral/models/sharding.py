@@ -20,7 +20,7 @@ from ral.models.mllm import MLLM, PASSES
 
 
 def shard_layers(model: MLLM, mesh: DeviceMesh, offload: bool = False, precision: str = "auto") -> None:
-    """Shard the model in place over `mesh`: each decoder layer by itself, all other weights together.
+    """Shard the model in place over `mesh`: each decoder layer as a unit, all other weights as one more unit.
 
     offload: whether shards stay in main memory between passes. precision: value of hardware.precision; bf16-mixed
     gathers weights in bf16, any other value in the model's dtype.
@@ -46,14 +46,15 @@ def mixed_precision(arithmetic: torch.dtype) -> MixedPrecisionPolicy:
 
 
 def reshard(model: MLLM) -> None:
-    """Free gathered weights on every rank: a pass without gradient leaves weights outside the layers gathered."""
+    """Free gathered weights on every rank: a pass without gradient leaves those outside the decoder layers gathered."""
     for part in model.modules():
         if isinstance(part, FSDPModule):
             part.reshard()
 
 
 def sum_gradients(model: MLLM, now: bool) -> None:
-    """Set whether the next backward passes sum a sharded model's gradients over ranks; else each rank keeps its own.
+    """Set whether the next backward passes sum a sharded model's gradients over ranks (`now`), or each rank keeps its
+    own.
 
     Gradients that are not summed yet are of whole weights, so that a rank needs memory as if nothing were sharded.
     """

@@ -27,7 +27,8 @@ def kinds(processor: Processor, rows: Sequences) -> Tensor:
 def see(network: PreTrainedModel, processor: Processor, rows: Sequences) -> VisualStates:
     """Run the vision tower; return embeddings fp32 [M S D] and deepstack features [J M S D], zero at text tokens.
 
-    Under autograd, rows without media still depend on the tower's weights (`see_nothing`). UserError as `check_counts`.
+    rows: M padded rows of S tokens with their media. Under autograd, rows without media still depend on the tower's
+    weights (`see_nothing`). UserError where the tower gives another number of embeddings than there are visual tokens.
     """
     weight, kind_of = network.get_input_embeddings().weight, kinds(processor, rows)
     seen = processor.family.network.encode(network.model, rows.media)
@@ -43,7 +44,10 @@ def see(network: PreTrainedModel, processor: Processor, rows: Sequences) -> Visu
 
 
 def check_counts(family: Family, tokens: Mapping[int, int], seen: Mapping[int, Sequence[Tensor]]) -> None:
-    """Raise UserError unless the tower gives as many visual embeddings of each kind as there are tokens of it."""
+    """Raise UserError unless the tower gives as many visual embeddings of each kind as there are tokens of that kind.
+
+    tokens: kind -> number of tokens; seen: kind -> result of the family's `encode`.
+    """
     for kind, count in tokens.items():
         given = len(seen[kind][0]) if kind in seen else 0
         if count != given:

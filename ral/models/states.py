@@ -15,7 +15,7 @@ from ral.ops.attention import CapturedAttention
 class Openings:
     """Response prefixes, not sampled: ids [N T] int64, right-padded; lengths [N] int64.
 
-    asked [N] bool: False for rows that only fill up a group and get no response.
+    asked [N] bool: False for places of a group that need no response.
     """
 
     ids: Tensor
@@ -35,7 +35,7 @@ class Openings:
 class States:
     """Result of a training pass: hidden [N C D], the state that predicts each response token.
 
-    attention: queries and keys of the layers that were asked for; None where none were.
+    attention: queries and keys of the layers asked for; None where no layer was.
     """
 
     hidden: Tensor
@@ -54,9 +54,9 @@ class TokenRows(NamedTuple):
 
 
 def joined_deepstack(prompt: Tensor, continuation: Tensor) -> Tensor:
-    """Join deepstack features of prompts [J B P D] and of responses [I B S D]: [max(J, I) B P+S D].
+    """Join deepstack features of prompts [J B P D] and of responses [I B S D] to [max(J, I) B P+S D].
 
-    Zero where one of them has no features for a layer.
+    The result is zero where prompts or responses have no features for a layer.
     """
     layers = max(len(prompt), len(continuation))
     parts = [torch.cat([x, x.new_zeros(layers - len(x), *x.shape[1:])]) for x in (prompt, continuation)]

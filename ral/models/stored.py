@@ -55,7 +55,12 @@ def mapped(file: Path) -> dict[str, Tensor]:
 
 
 def held(folder: Path, named: str) -> dict[str, Held]:
-    """Return the tensors in a folder's files of weights, by name. UserError as read_headers; named: begins messages."""
+    """Return {name: tensor} of all tensors in a folder's files of weights, without reading their numbers.
+
+    named: setting and folder, with which messages begin. UserError where the folder names no files of weights or two
+    sets of them, a safetensors header is broken, or a .bin file was written by PyTorch before 1.6. The files have to be
+    there: `check_folder` comes first.
+    """
     found: dict[str, Held] = {}
     for name in weight_files(folder, named):
         file = folder / name
@@ -71,7 +76,8 @@ def held(folder: Path, named: str) -> dict[str, Held]:
 class Origin:
     """Origin of a weight in the files: one tensor as it is, or several that Transformers joins or splits.
 
-    parts: (pattern of the converter, tensor), in order. converter: Transformers' rule; None for one tensor as it is.
+    parts: (pattern of the converter, tensor), in order. converter: Transformers' rule; None where the weight is one
+    tensor as it is.
     first: name of the first weight that the converter makes.
     """
 
@@ -80,7 +86,10 @@ class Origin:
     first: str = ""
 
     def made(self, network: PreTrainedModel, meta: bool = False) -> dict[str, Tensor]:
-        """Return the whole weights that the converter makes, by name; meta: on the meta device, for their shapes."""
+        """Return the whole weights that the converter makes, by name. meta: True for empty ones on the meta device.
+
+        Only where there is a converter. network: the one that the weights are for.
+        """
         converter = deepcopy(self.converter)
         assert converter is not None
         for pattern, part in self.parts:
@@ -90,7 +99,7 @@ class Origin:
         return {name: value[0] if isinstance(value, list) else value for name, value in made.items()}
 
     def shape(self, target: str, network: PreTrainedModel) -> tuple[int, ...]:
-        """Return the shape of the weight `target`."""
+        """Return the shape of the weight `target` of the network."""
         if self.converter is None:
             return self.parts[0][1].shape
         return tuple(self.made(network, meta=True)[target].shape)
@@ -98,9 +107,9 @@ class Origin:
 
 @dataclass(eq=False)
 class Stored:
-    """Weights of a network in its files. origins: by the names of the weights in the network.
+    """Weights of a network in its files. pretrained: folder or hub id. origins: by the weights' names in the network.
 
-    dtype: of values as they are read; each weight is then stored in its resting dtype (ral.models.masters).
+    dtype: dtype in which values are read; each weight is then stored in its resting dtype (ral.models.masters).
     """
 
     pretrained: str
@@ -119,8 +128,8 @@ class Stored:
     def blocks(self, name: str, shape: tuple[int, ...], offset: tuple[int, ...]) -> Iterator[tuple[int, Tensor]]:
         """Yield (index of the first row, rows) of a part of a weight, about BLOCK bytes at a time.
 
-        Rows: slices along the first axis, counted from the part's first. shape, offset: of the part in the whole
-        weight. A weight that a converter makes comes in one block.
+        Rows are slices along the first axis, counted from the part's first. shape, offset: shape of the part, and its
+        offset in the whole weight, on each axis. A weight that a converter makes comes in one block.
         """
         origin = self.origins[own_name(name)]
         inner = tuple(slice(o, o + s) for o, s in zip(offset[1:], shape[1:], strict=True))
@@ -130,7 +139,7 @@ class Stored:
             return
         tensor, rows = origin.parts[0][1], rows_of(shape)
         if not shape:
-            yield 0, tensor.read(())
+            yield 0, tensor.read(()).to(self.dtype)
             return
         for start in range(0, shape[0], rows):
             end = min(start + rows, shape[0])
@@ -145,7 +154,7 @@ class Stored:
         return all(lossless(rows, dtype) for _, rows in self.blocks(name, shape, (0,) * len(shape)))
 
     def alike(self, name: str, other: str) -> bool:
-        """Tell whether two weights of these names have the same shape and numbers."""
+        """Tell whether the weights `name` and `other` have the same shape and numbers."""
         shape, theirs = (self.origins[n].shape(n, self.network) for n in (name, other))
         if shape != theirs:
             return False
@@ -159,7 +168,7 @@ def own_name(name: str) -> str:
 
 
 def rows_of(shape: tuple[int, ...]) -> int:
-    """Return the number of rows of a part of this shape that are read at a time: BLOCK bytes of fp32, at least one."""
+    """Return how many rows of a part of this shape are read at a time: BLOCK bytes of fp32, at least one row."""
     row = 4
     for size in shape[1:]:
         row *= size

@@ -27,8 +27,9 @@ ANSWER_ONLY_SHARE = 0.2
 class Recipe:
     """One stage of supervised fine-tuning.
 
-    start: the stage whose weights it continues from; None for random weights. steps: updates, of `entries` dataset
-    entries each. learning_rate: the peak. settings: overrides of its configuration, most of them of the data.
+    start: the stage with whose weights this one begins; None for random weights. steps: number of updates, each on
+    `entries` entries of the dataset. learning_rate: its peak. settings: overrides of the configuration, mostly of the
+    data.
     """
 
     start: str | None
@@ -42,8 +43,8 @@ class Recipe:
 def searching(template: str, salient: float, listing: float) -> tuple[str, ...]:
     """Return configuration overrides for a stage's data on visual_search: the same images each time, other targets.
 
-    template: of the prompts (ral/data/templates). salient: share of targets about the most salient object instead of
-    the one asked about. listing: share of entries whose target lists everything in the image.
+    template: name of the prompts' template (ral/data/templates). salient: share of targets about the most salient
+    object instead of the one asked about. listing: share of entries whose target lists everything in the image.
     """
     return (
         f"dataset.source.sizes.sft={SFT_ENTRIES}",
@@ -58,7 +59,7 @@ def searching(template: str, salient: float, listing: float) -> tuple[str, ...]:
 def following(kinds: str, misread: float = 0.0) -> tuple[str, ...]:
     """Return configuration overrides for a stage's data on visual_path.
 
-    kinds: of paths, comma-separated, such as "arrows". misread: share of steps, in the targets, that read the
+    kinds: kinds of paths, comma-separated, such as "arrows". misread: share of steps, in the targets, that read the
     neighbouring cell.
     """
     return (
@@ -91,15 +92,15 @@ STAGES = ("base", "tiny_teacher", "tiny")
 
 
 def corpus() -> list[str]:
-    """Return prompts and targets of the default data, to train the tokenizer on."""
+    """Return prompts and targets of 4,000 examples of visual_search, to train the tokenizer on."""
     examples = source("sft", root=WORK / "data_corpus", sizes={"sft": 4000}, seed=7, list_share=0.3)
     return [text for e in examples for text in (render(e, "short"), target(e, thinking=True), "user", "assistant")]
 
 
 def initial(name: str) -> Path:
-    """Return the model folder that a stage starts from: random weights and a new tokenizer, or another stage's result.
+    """Return the model folder with which a stage starts: random weights and a new tokenizer, or another stage's result.
 
-    Of a stage that was not run here, the folder in assets.
+    The result of a shipped stage that was not run on this machine is its folder in assets.
     """
     recipe = RECIPES[name]
     if recipe.start is None:

@@ -57,7 +57,8 @@ REMEDY = "take the chat_template.jinja that the model came with"
 def check_template(processor: Processor) -> None:
     """Raise UserError unless the chat template writes one placeholder for each image or video, and the question.
 
-    Also as `check_turns` and `check_opening`.
+    UserError also where it does not end assistant turns with the family's end token, or does not open the assistant's
+    turn.
     """
     marks, named = processor.family.placeholders, f"{KEY}={processor.name}"
     for kind, token, what in (("image", marks.image, "picture"), ("video", marks.video, "clip")):
@@ -77,7 +78,7 @@ def check_template(processor: Processor) -> None:
 def check_opening(processor: Processor, named: str) -> None:
     """Raise UserError where the chat template does not open the assistant's turn, which a response continues.
 
-    named: begins the message.
+    named: setting and model, with which the message begins.
     """
     turns = [{"role": "user", "content": [{"type": "text", "text": QUESTION}]}]
     with_it, without = (
@@ -95,7 +96,8 @@ def check_opening(processor: Processor, named: str) -> None:
 def check_turns(processor: Processor, named: str) -> None:
     """Raise UserError where the chat template does not end an assistant turn with the family's end token.
 
-    named: begins the message. A template that refuses conversations of several turns passes.
+    named: setting and model, with which the message begins. A template that refuses conversations of several turns
+    passes.
     """
     answer, end = "An answer.", processor.family.turns.end
     texts = (("user", QUESTION), ("assistant", answer), ("user", QUESTION))
@@ -114,7 +116,7 @@ def check_turns(processor: Processor, named: str) -> None:
 
 
 def _cause(processor: Processor, kind: str, text: str) -> str:
-    """Return, for a message, why the template's text for an image or video may lack its placeholder."""
+    """Return, in words, why the template's `text` for an image or video may lack its placeholder."""
     marks = processor.family.placeholders
     other = marks.video if kind == "image" else marks.image
     if other in text:
@@ -123,7 +125,7 @@ def _cause(processor: Processor, kind: str, text: str) -> str:
 
 
 def black(processor: Processor) -> dict[str, Pixels]:
-    """Return the smallest black image ("picture") and video ("clip") that the vision tower takes."""
+    """Return {"picture": image, "clip": video}: the smallest black ones that the vision tower takes."""
     side = processor.patches.factor
     frames = torch.zeros(processor.patches.temporal_patch_size, side, side, 3, dtype=torch.uint8)
     return {"picture": Pixels("image", frames[:1]), "clip": Pixels("video", frames, 1.0)}
@@ -145,8 +147,8 @@ def check_media(processor: Processor) -> None:
 def check_seen(processor: Processor, look: Callable[[PromptBatch], object]) -> None:
     """Raise UserError where image and video share a placeholder and the tower's embeddings do not match the tokens.
 
-    look(prompts): runs the vision tower on a prompt with a black image and a black video, and raises the error where it
-    gives another number of embeddings than there are placeholders (ral.models.sight.see).
+    look: function of prompts that runs the vision tower, here on one prompt with a black image and a black video, and
+    raises the error where the tower gives another number of embeddings than there are placeholders (`sight.see`).
     """
     if processor.family.placeholders.image != processor.family.placeholders.video:
         return

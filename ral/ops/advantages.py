@@ -1,6 +1,6 @@
 """Advantages from rewards: each function maps rewards [B G] to advantages [B G].
 
-B is the number of prompts of the whole batch, of all ranks together; G responses to each, a group.
+B is the number of prompts of the whole batch, over all ranks; the G responses to a prompt are a group.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def group_centred_batch_normalised(rewards: Float[Tensor, "B G"], *, epsilon: fl
 
 
 def ones(rewards: Float[Tensor, "B G"]) -> Float[Tensor, "B G"]:
-    """Give every response the advantage 1: supervised targets, and distillation without a reward.
+    """Return the advantage 1 for every response: supervised targets, and distillation without a reward.
 
     RAL (arXiv 2602.04884), Eq. 5, which has no advantage.
     """

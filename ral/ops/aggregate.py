@@ -22,12 +22,17 @@ class Counts:
 
 
 def counts(mask: Bool[Tensor, "N C"]) -> Counts:
-    """Count responses with a token and tokens of one rank's batch [N C], to be summed over ranks. Not in a paper."""
+    """Return the numbers of responses with a token, and of tokens, in one rank's batch [N C]. Not in a paper.
+
+    The result is to be summed over ranks.
+    """
     return Counts(sequences=float(mask.any(1).sum()), tokens=float(mask.sum()))
 
 
 def sequence_mean(mask: Bool[Tensor, "N C"], total: Counts) -> Float[Tensor, "N C"]:
-    """Make the weights of a mean over the tokens of each response, then over responses; they sum to 1.
+    """Return the weights of a mean over the tokens of each response, then over responses; they sum to 1.
+
+    total: sizes of the whole batch, over all ranks.
 
     GRPO (arXiv 2402.03300), section 4.1.1, Eq. 3: 1/G sum_i 1/|o_i| sum_t; here also E_t of RAL (arXiv 2602.04884), Eq.
     3, whose order of means the paper does not say.
@@ -37,7 +42,9 @@ def sequence_mean(mask: Bool[Tensor, "N C"], total: Counts) -> Float[Tensor, "N 
 
 
 def token_mean(mask: Bool[Tensor, "N C"], total: Counts) -> Float[Tensor, "N C"]:
-    """Make the weights of a mean over all response tokens of the batch; they sum to 1.
+    """Return the weights of a mean over all response tokens of the batch; they sum to 1.
+
+    total: sizes of the whole batch, over all ranks.
 
     DAPO (arXiv 2503.14476), section 3.3, Eq. 12: 1 / sum_i |o_i|; there over a group, here over the batch.
     """
@@ -45,14 +52,15 @@ def token_mean(mask: Bool[Tensor, "N C"], total: Counts) -> Float[Tensor, "N C"]
 
 
 def constant_length(mask: Bool[Tensor, "N C"], total: Counts, *, length: int) -> Float[Tensor, "N C"]:
-    """Make the weights of a sum over tokens divided by a constant length, then of a mean over responses.
+    """Return the weights of a sum over tokens divided by a constant length, then of a mean over responses.
 
-    Dr. GRPO (arXiv 2503.20783), section 3.2 with listing 1 (MAX_TOKENS); no equation is numbered there. length: tokens.
-    These weights sum to the mean response length over `length`, not to 1.
+    total: sizes of the whole batch, over all ranks. length: the constant, in tokens. These weights sum to the mean
+    response length over `length`, not to 1. Dr. GRPO (arXiv 2503.20783), section 3.2 with listing 1 (MAX_TOKENS); no
+    equation is numbered there.
     """
     return mask.float() / (length * max(total.sequences, 1.0))
 
 
 def masked_sum(values: Float[Tensor, "N C"], mask: Bool[Tensor, "N C"]) -> Float[Tensor, ""]:
-    """Sum values where mask is True; elsewhere they may be anything, NaN too. Not in a paper."""
+    """Return the sum of values where mask is True; elsewhere they may be anything, NaN too. Not in a paper."""
     return torch.where(mask, values, torch.zeros_like(values)).sum()

@@ -59,7 +59,7 @@ class AttentionSpec:
         return resolve_layers(self.layers, depth)
 
     def kept(self, valid: Bool[Tensor, "B P"], visual: Bool[Tensor, "B P"]) -> Bool[Tensor, "B P"]:
-        """Mark the prompt's positions that remain in the attention rows.
+        """Return a mask of the prompt's positions that remain in the attention rows. valid: no padding.
 
         RAL (arXiv 2602.04884), Eq. 2 keeps all; "visual" is not in the paper.
         """
@@ -84,7 +84,8 @@ class CapturedAttention:
 
     prompt_valid, visual [B P]: prompt tokens that are no padding, and the visual ones among them. mask [N C], N = B *
     G: response tokens that have an attention row (sampled ones). valid [N C]: response tokens that may be attended to;
-    None where it equals mask. own_visual [N C]: visual tokens among them; None for none. scaling: factor of q k^T.
+    None where these are those of mask. own_visual [N C]: visual tokens of the responses; None where they have none.
+    scaling: factor of q k^T. spec: the choice of heads, query and keys.
     """
 
     layers: tuple[QueriesAndKeys, ...]
@@ -104,9 +105,9 @@ class CapturedAttention:
         return replace(self, spec=replace(self.spec, keys=keys))
 
     def of_head(self, head: int) -> CapturedAttention:
-        """Return the same attention of one query head alone, 0..H-1; of a capture with heads="mean" only.
+        """Return the same attention of one query head alone, from 0 to H - 1. Only for a capture with heads="mean".
 
-        RAL, Eq. 2 averages over the heads; a head of its own is an option.
+        RAL, Eq. 2 averages over the heads; a single head is an option.
         """
 
         def one(layer: QueriesAndKeys) -> QueriesAndKeys:
@@ -166,7 +167,10 @@ class CapturedAttention:
             yield slice(start, high), self._read(self._pieces(chunk, start, high), [WholeRows()] * len(self.layers))
 
     def rows(self, chunk: int | None = None) -> Float[Tensor, "L N C K"]:
-        """Return the attention rows (RAL, Eq. 2) of all response positions, fp32 or wider; zero where mask is False."""
+        """Return the attention rows (RAL, Eq. 2) of all response positions, fp32 or wider; zero where mask is False.
+
+        chunk: positions computed at once; None for as many as SCORES_AT_ONCE allows.
+        """
         return self._read(self._pieces(chunk), [WholeRows()] * len(self.layers))
 
     def compare(
@@ -174,8 +178,10 @@ class CapturedAttention:
     ) -> Float[Tensor, "N C"]:
         """Return measure(p_theta^t, anchor^t) averaged over layers, [N C], nats: D of RAL, Eq. 3.
 
-        The backward pass computes attention rows again instead of keeping them. Anchor values at keys outside Eq. 2
-        (padding, the token itself, later ones) are not read. ValueError for an anchor of another shape than [L N C K].
+        anchor: attention rows to compare with. chunk: response positions computed at once; None for as many as
+        SCORES_AT_ONCE allows. The backward pass computes attention rows again instead of keeping them. Anchor values at
+        keys outside Eq. 2 (padding, the token itself, later ones) are not read. ValueError for an anchor of another
+        shape than [L N C K].
         """
         want = (len(self.layers), *self.mask.shape, self.prompt_valid.shape[1] + self.mask.shape[1])
         if anchor.shape != want:

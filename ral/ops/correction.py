@@ -30,8 +30,8 @@ def corrected(
 
     token_truncate: min(pi_old / mu, cap), as in V-trace (Espeholt et al. 2018, arXiv 1802.01561, Eq. 1).
     sequence_mask: the product of the ratios over a response, 0 where it is above the cap (Qi et al. 2025,
-    arXiv 2510.26788, section 4). sampler_log_probs: log mu; UserError where it is None. ValueError for "off" and for
-    unknown corrections.
+    arXiv 2510.26788, section 4). old_log_probs: log pi_old. sampler_log_probs: log mu; UserError where it is None.
+    mask: tokens that count. ValueError for "off" and for unknown corrections.
     """
     if sampler_log_probs is None:
         raise UserError(

@@ -15,7 +15,7 @@ from torch import Tensor
 from ral.types import Evidence
 
 HARDEST = 0.5
-"""Share of the greatest `hardness` of a response at which a token counts as looking hardest."""
+"""Share of the greatest `hardness` of a response from which on a token counts as looking hardest."""
 
 
 def evidence_tokens(
@@ -51,10 +51,11 @@ def _between(centres: Float[Tensor, " K"], low: float, high: float) -> Bool[Tens
 
 
 def pointing(weights: Float[Tensor, " V"], inside: Bool[Tensor, " V"]) -> float:
-    """Return the score of the pointing game: 1 where the maximum of a map lies inside, else 0.
+    """Return the score of the pointing game: 1 where the maximum of a map lies inside the evidence, else 0.
 
-    Of several equal maxima the share that lies inside. Zhang et al. 2016, arXiv 1608.00507, section 4.1, by visual
-    tokens [V] and without their margin of 15 pixels.
+    weights, inside [V]: the map, and whether a visual token lies inside. With several equal maxima the score is the
+    share of them inside. Zhang et al. 2016, arXiv 1608.00507, section 4.1, by visual tokens and without their margin of
+    15 pixels.
     """
     return float(inside[weights == weights.max()].float().mean())
 
@@ -62,9 +63,9 @@ def pointing(weights: Float[Tensor, " V"], inside: Bool[Tensor, " V"]) -> float:
 def hardness(seen: Float[Tensor, "C V"]) -> Float[Tensor, " C"]:
     """Return how hard each of C response tokens looks: visual share times concentration, both in [0, 1].
 
-    seen: attention of each token on V visual tokens, out of attention that sums to 1. The visual share is its sum s;
-    the concentration is 1 - H(seen / s) / ln V, H the entropy: 1 where all of s lies on one visual token, 0 where it is
-    spread evenly. Not in a paper.
+    seen: attention of each token on V visual tokens, a part of a row that sums to 1. The visual share is s, the sum of
+    seen; the concentration is 1 - H(seen / s) / ln V, H the entropy: 1 where all of s lies on one visual token, 0 where
+    it is spread evenly. Not in a paper.
     """
     share, floor = seen.sum(-1), torch.finfo(seen.dtype).tiny
     within = seen / share.clamp_min(floor)[:, None]
@@ -74,7 +75,10 @@ def hardness(seen: Float[Tensor, "C V"]) -> Float[Tensor, " C"]:
 
 
 def hardest(hard: Float[Tensor, " C"], among: Bool[Tensor, " C"]) -> Bool[Tensor, " C"]:
-    """Mark tokens of `among` whose hardness is at least HARDEST times the greatest among them. Not in a paper."""
+    """Mark tokens of `among` whose hardness is at least HARDEST times the greatest of `among`. Not in a paper.
+
+    hard: result of `hardness`.
+    """
     if not bool(among.any()):
         return among
     return among & (hard >= HARDEST * hard[among].max())

@@ -67,7 +67,7 @@ def token_log_probs(
     pi_theta of GRPO (arXiv 2402.03300), section 4.1.1, Eq. 3, at the sampling temperature. hidden[n, c] is the state
     that predicts token c. Only tokens under the mask go through the head, `chunk` of them at once; the backward pass
     recomputes each chunk's logits, unless all are at most KEPT_LOGITS numbers. banned [V]: tokens never sampled.
-    scores: a kernel used in place of the head; None for none.
+    scores: a kernel used in place of the head; None to use the head.
     """
     flat, chosen = hidden[mask], ids[mask]
     few = len(flat) * len(banned) <= KEPT_LOGITS
@@ -86,10 +86,11 @@ def token_log_probs(
 def without_banned(
     log_probs: Float[Tensor, " M"], entropy: Float[Tensor, " M"], banned_log_probs: Float[Tensor, "M K"]
 ) -> tuple[Float[Tensor, " M"], Float[Tensor, " M"]]:
-    """Return log-probs and entropy after K banned tokens are left out of a distribution, from those before.
+    """Return log-probs and entropy of a distribution without K banned tokens, from those of the whole distribution.
 
-    banned_log_probs: log-probs of the banned tokens. With p_b their probabilities and Z = 1 - sum p_b, at least
-    LEAST_LEFT: log p' = log p - log Z, and H' = (H + sum p_b log p_b) / Z + log Z. Not in a paper.
+    log_probs, entropy: those of the whole distribution, nats. banned_log_probs: log-probs of the banned tokens. With
+    p_b their probabilities and Z = 1 - sum p_b, at least LEAST_LEFT: log p' = log p - log Z, and
+    H' = (H + sum p_b log p_b) / Z + log Z. Not in a paper.
     """
     left_out = banned_log_probs.exp()
     rest = (1 - left_out.sum(-1)).clamp_min(LEAST_LEFT)

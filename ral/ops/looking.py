@@ -30,10 +30,10 @@ def named_place(
 ) -> Loss:
     """Pull the visual attention of a token to the place that its response names: -ln of its share on that place.
 
-    This is the cross-entropy of two classes, on the place or off it. named [N C P]: the place of each token, as visual
-    tokens of the prompt. Attention rows are renormalised over the prompt's visual tokens. Responses of every advantage
-    count; tokens without a place add 0. Not in a paper: it bounds from above what a method can reach that has to find
-    the place, which here is known from the rules that made the data (docs/method.md).
+    This value is the cross-entropy of two classes, on the place or off it. named [N C P]: the place of each token, as
+    visual tokens of the prompt. Attention rows are renormalised over the prompt's visual tokens. Responses of every
+    advantage count; tokens without a place add 0. Not in a paper: it bounds from above what a method can reach that has
+    to find the place, which here is known from the rules that made the data (docs/method.md).
     """
     tokens = mask & named.any(-1)
     place = pad(named, (0, mask.shape[1])).expand(len(attention.layers), -1, -1, -1)

@@ -72,9 +72,10 @@ def token(
     1707.06347), section 3, Eq. 7; bounds of different size are DAPO's (arXiv 2503.14476), section 3.1, Eq. 10. Beyond
     MAX_LOG_RATIO r is linear in the log-ratio, which is not in a paper.
 
-    against: pi_old. old: the weights at rollout; sampler: the sampler's distribution, which differs where it put noise
-    on the attention. ratio, clip: GSPO's and CISPO's (`ral.ops.ratios`). correction: for engines that sample from
-    almost pi_old (`ral.ops.correction`); UserError where it is on and the engine gives no log-probs.
+    against: the model taken for pi_old. old: the weights at rollout; sampler: the sampler's distribution, which differs
+    where it put noise on the attention. ratio, clip: "sequence" is GSPO's, "weight" CISPO's (`ral.ops.ratios`).
+    correction: for engines that sample from almost pi_old (`ral.ops.correction`); UserError where it is on and
+    sampler_log_probs, the engine's log-probs, is None. ValueError for unknown values of these three.
     """
     log_ratio = at_level(log_probs - anchor_log_probs, mask, ratio)
     r, bounds = exp_then_straight(log_ratio, MAX_LOG_RATIO), (1 - clip_low, 1 + clip_high)
@@ -266,8 +267,8 @@ def token_distillation(
     """Pull the student's next-token distribution to the teacher's: KL(pi_theta || pi_phi) over the whole vocabulary.
 
     L_GKD of RAL (arXiv 2602.04884), Eq. 6; coef is mu. direction: reverse_kl (the paper's), forward_kl, or
-    generalised_jsd of GKD (arXiv 2306.13649), Eq. 1, with its beta (weight of the teacher), ValueError beyond (0, 1).
-    Runs in chunks of tokens that are recomputed in the backward pass; no [N, C, V] tensor exists.
+    generalised_jsd of GKD (arXiv 2306.13649), Eq. 1, with its beta (weight of the teacher); ValueError for others, and
+    for beta beyond (0, 1). Tokens are computed in chunks that the backward pass recomputes; no [N, C, V] tensor exists.
     """
     if not 0 < beta < 1:
         raise ValueError(

@@ -15,7 +15,7 @@ class Overlong:
 
     DAPO (arXiv 2503.14476), section 3.4, Eq. 13: L_max is `limit`, L_cache is `buffer` * limit. There the penalty is 1
     for rewards of -1 and 1, here 0.5 for rewards of 0 to 1, the same share of their range.
-    limit: tokens. buffer: share of the limit, above 0. penalty: points of reward.
+    limit: length limit, in tokens. buffer: share of the limit, above 0. penalty: in points of reward.
     """
 
     limit: int

@@ -95,7 +95,7 @@ def dependence(
 def pivotal(values: Float[Tensor, "N C"], mask: Bool[Tensor, "N C"], share: float) -> Bool[Tensor, "N C"]:
     """Mark the tokens of greatest dependence, ceil(share * tokens) of each response; among equals the earlier ones.
 
-    values [N C]: of `dependence`. share: in [0, 1].
+    values [N C]: result of `dependence`. share: in [0, 1].
     Token-level gradient filtering of VPPO (arXiv 2510.09285), section 3.2.
     """
     order = values.masked_fill(~mask, -math.inf).sort(dim=1, descending=True, stable=True).indices
@@ -107,9 +107,10 @@ def pivotal(values: Float[Tensor, "N C"], mask: Bool[Tensor, "N C"], share: floa
 def dependence_shape(
     values: Float[Tensor, "N C"], mask: Bool[Tensor, "N C"], group_size: int, least: float
 ) -> Float[Tensor, " N"]:
-    """Return a weight for each response that grows with its mean dependence; in a group, least `least` and mean 1.
+    """Return a weight for each response that grows with its mean dependence; in a group the weights are at least
+    `least` and have mean 1.
 
-    Trajectory-level advantage shaping of VPPO (arXiv 2510.09285), section 3.2. values: of `dependence`. The paper's
+    values: result of `dependence`. Trajectory-level advantage shaping of VPPO (arXiv 2510.09285), section 3.2, whose
     code takes minimum and maximum over a rank's batch and the mean over a micro-batch; here all are over the group, so
     that micro-batches and ranks change no update. Groups of equal dependence get 1. A response without tokens counts as
     one of dependence 0.
@@ -147,7 +148,7 @@ def perceptive_token(
 
     VPPO (arXiv 2510.09285), section 3.2: A'(tau) = alpha(tau) A(tau), alpha of `dependence_shape` with `least`; only
     the `share` of tokens that `pivotal` marks have a gradient. The other keywords are those of
-    `ral.ops.objectives.token`. UserError where `correction` is on and the engine gives no log-probs.
+    `ral.ops.objectives.token`. UserError where `correction` is on and sampler_log_probs, the engine's, is None.
     """
     values = dependence(old_log_probs, view_log_probs, mask)
     chosen, shape = pivotal(values, mask, share), dependence_shape(values, mask, group_size, least)
@@ -243,7 +244,7 @@ def look_weights(
 ) -> Float[Tensor, "N C"]:
     """Return a weight for each token: its attention's share on the evidence over the response's mean, at most `most`.
 
-    The share is out of the whole attention row, averaged over layers. Before the bound the weights of a response have
+    The share is that of the whole attention row, averaged over layers. Before the bound the weights of a response have
     mean 1. Responses with no attention on the evidence get 1 everywhere. Not in a paper.
     """
     seen = share_on(old_rows, evidence).masked_fill(~mask, 0.0)
@@ -274,7 +275,8 @@ def looking_token(
     """Return the clipped policy loss with each token's advantage weighted by its attention to the evidence.
 
     A_t = A * w_t, w_t of `look_weights` with the attention rows of the policy before any update. Not in a paper. The
-    other keywords are those of `ral.ops.objectives.token`.
+    other keywords are those of `ral.ops.objectives.token`. UserError where `correction` is on and sampler_log_probs,
+    the engine's, is None.
     """
     factor = look_weights(old_rows, evidence, mask, most)
     loss = objectives.token(

@@ -42,7 +42,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class PromptKeys:
-    """Masks of prompt tokens: those that the softmax runs over (valid), those that remain in attention rows (kept)."""
+    """Masks of prompt tokens. valid: those over which the softmax runs; kept: those that remain in attention rows."""
 
     valid: Bool[Tensor, "B P"]
     kept: Bool[Tensor, "B P"]
@@ -50,10 +50,10 @@ class PromptKeys:
 
 @dataclass(frozen=True)
 class OwnKeys:
-    """Masks of response tokens as keys: those that the softmax runs over (valid), those that may remain in rows (kept).
+    """Masks of response tokens as keys. valid: those over which the softmax runs; None for those of Pieces.mask.
 
-    valid: None for Pieces.mask. kept: None for all. earlier: whether earlier tokens of the response remain in the
-    attention row. itself: whether the softmax runs over the token's own position.
+    kept: those that may remain in attention rows; None for all. earlier: whether earlier tokens of the response remain
+    in the attention row. itself: whether the softmax runs over the token's own position.
     """
 
     valid: Bool[Tensor, "B G C"] | None
@@ -67,7 +67,8 @@ class Limits:
     """Limits of one computation of attention rows.
 
     scores: number of attention scores, over all heads, that may exist at once. chunk: response positions in a piece;
-    None for as many as `scores` allows. low, high: the response positions to compute; high None for all from low on.
+    None for as many as `scores` allows. low, high: bounds of the response positions to compute, high excluded; None for
+    no upper bound.
     """
 
     scores: int
@@ -78,9 +79,9 @@ class Limits:
 
 @dataclass(frozen=True)
 class Pieces:
-    """Masks and limits of the computation of attention rows, which it cuts into pieces.
+    """Masks and limits of a computation of attention rows; a call yields the pieces into which it is cut.
 
-    mask [B G C]: response tokens that have a row. scaling: factor of q k^T.
+    prompt, own: masks of the keys. mask [B G C]: response tokens that have a row. scaling: factor of q k^T.
     """
 
     prompt: PromptKeys
@@ -90,7 +91,10 @@ class Pieces:
     limits: Limits
 
     def __call__(self, heads: int, wanted: Sequence[Sequence[bool]] | None = None) -> Iterator[Piece]:
-        """Yield the pieces of positions low..high; wanted [B G]: only those with a response that it marks."""
+        """Yield the pieces of the positions within the limits. heads: number of query heads.
+
+        wanted [B G]: marks responses; pieces without a marked one are left out. None to yield all pieces.
+        """
         pads, lengths = self.prompt.valid.int().argmax(1).tolist(), ends(self.mask).tolist()
         limits, prompt, longest = self.limits, self.prompt.valid.shape[1], max(self.mask.shape[2], 1)
         for b, pad in enumerate(pads):
@@ -107,7 +111,8 @@ class Pieces:
                     yield Piece(b, pad, first, last, start, min(start + tokens, end))
 
     def keep(self, piece: Piece) -> Bool[Tensor, "g c k"]:
-        """Mark the keys that remain in the rows of a piece; k: prompt positions from `pad`, then own tokens to `stop`.
+        """Return a mask of the keys that remain in the rows of a piece: prompt positions from `pad`, then own tokens to
+        `stop`.
 
         RAL (arXiv 2602.04884), Eq. 2: i in [1, t - 1].
         """
@@ -162,7 +167,7 @@ class Pieces:
 
 
 def ends(mask: Bool[Tensor, "B G C"]) -> Int[Tensor, "B G"]:
-    """Return the index after the last True token of each response; 0 without any. Not in a paper."""
+    """Return the index after the last True token of each response; 0 where it has none. Not in a paper."""
     after = torch.arange(1, mask.shape[2] + 1, device=mask.device)
     return torch.cat([torch.zeros_like(mask[..., :1], dtype=after.dtype), mask * after], dim=2).amax(2)
 

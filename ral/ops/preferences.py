@@ -20,8 +20,8 @@ def bradley_terry(
 ) -> Loss:
     """Return coef times the mean over pairs of -log sigmoid(r_c - r_r) + centring * (r_c + r_r)^2, nats.
 
-    scores [N]: r_c of the chosen response at 2k, r_r of the rejected one to the same prompt at 2k + 1. weights: of
-    `ral.ops.aggregate.sequence_mean`, so that each pair weighs 1 / (pairs of the whole batch). Metrics: means over
+    scores [N]: r_c of the chosen response at 2k, r_r of the rejected one to the same prompt at 2k + 1. weights: result
+    of `ral.ops.aggregate.sequence_mean`, so that each pair weighs 1 / (pairs of the whole batch). Metrics: means over
     pairs of the accuracy (0.5 for equal scores) and of r_c - r_r. Bradley and Terry, "Rank analysis of incomplete
     block designs", 1952; as a loss: Ouyang et al. (arXiv 2203.02155), section 3.5, Eq. 1. The second term keeps scores
     around 0, which differences alone leave free: Eisenstein et al. (arXiv 2312.09244), Eq. 2.

@@ -11,7 +11,8 @@ from torch import Tensor
 RatioLevel = Literal["token", "sequence"]
 """Level of the importance ratio: one for each token, or one for each response."""
 Clip = Literal["surrogate", "weight"]
-"""Object of the clip: ratio * advantage, without gradient beyond the bounds, or the factor of a log-prob, with one."""
+"""What the clip bounds: "surrogate", ratio * advantage, which has no gradient beyond the bounds; "weight", the factor
+of a log-prob that keeps its gradient."""
 
 MAX_LOG_RATIO = 20.0
 """Log-ratio, in nats, beyond which the ratio exp(log-ratio) is linear (exp(20) = 5e8). Metrics count such tokens."""

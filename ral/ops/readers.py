@@ -58,7 +58,7 @@ class WholeRows:
 
 @dataclass(frozen=True)
 class Divergences:
-    """Reader of measure(row, anchor's row), [B G C]; of `anchor`, keys outside RAL's Eq. 2 are not read."""
+    """Reader of measure(row, anchor's row), [B G C]. anchor: attention rows; keys outside RAL's Eq. 2 are not read."""
 
     anchor: Float[Tensor, "B G C K"]
     measure: Divergence
@@ -141,7 +141,8 @@ def add(
 ) -> None:
     """Add a piece's gradients to `found`, in place: those of query, prompt keys and response keys.
 
-    grad: gradient in the attention scores. query, keys: of `Pieces.parts`.
+    found: sums so far. grad: gradient in the attention scores. query, keys: result of `Pieces.parts`. scaling: factor
+    of q k^T.
 
     The chain rule through q k^T, docs/method.md, "The gradient"; not in the paper.
     """

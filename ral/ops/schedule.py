@@ -8,7 +8,8 @@ import math
 def warmup_cosine(step: int, *, max_steps: int, warmup: int, final: float) -> float:
     """Return the factor of the peak learning rate at `step`, from 0.
 
-    It rises linearly to 1 over `warmup` steps, then falls by half a cosine to `final` at max_steps, and stays there.
+    The factor rises linearly to 1 over `warmup` steps, then falls by half a cosine to `final` at max_steps, and stays
+    there.
 
     SGDR (arXiv 1608.03983), section 3, Eq. 5, with one period; the linear rise: Goyal et al. (arXiv 1706.02677),
     section 2.2.

@@ -25,7 +25,9 @@ ANCHOR = "anchor"
 
 @dataclass(frozen=True)
 class Signal:
-    """Entry of SIGNALS. shape: axes of ral.types, such as "N C", or ""; meaning: in words; origin: what computes it."""
+    """Entry of SIGNALS. shape: axes of ral.types, such as "N C", or ""; meaning: in words; origin: what computes the
+    signal.
+    """
 
     shape: str
     meaning: str
@@ -96,7 +98,10 @@ OF_A_POLICY = frozenset(name for name, signal in SIGNALS.items() if signal.origi
 
 
 def asked(function: Callable[..., Any], bound: Iterable[str] = ()) -> tuple[str, ...]:
-    """Return the names of a function's positional parameters (those before `*`), without those in `bound`."""
+    """Return the names of a function's positional parameters (those before `*`), without those in `bound`.
+
+    ValueError for a function without a signature.
+    """
     parameters = inspect.signature(function).parameters.values()
     return tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD and p.name not in set(bound))
 
@@ -119,7 +124,7 @@ def signal_names(term: Term) -> dict[str, str]:
 
 
 def needed(terms: Iterable[Term]) -> frozenset[str]:
-    """Collect the names of all signals that the terms ask for."""
+    """Return the names of all signals that the terms ask for."""
     return frozenset(signal for term in terms for signal in signal_names(term).values())
 
 
@@ -143,7 +148,7 @@ def evaluate(term: Term, signals: Mapping[str, Any]) -> Any:
 def still_at_its_anchor(term: Term) -> Term:
     """Mark a term whose value and gradient are zero while the policy equals the model that it is compared with.
 
-    That model is the one that `against` names, or the reference where the term has no `against`.
+    This model is the one that `against` names, or the reference where the term has no `against`.
     """
     vars(term)["still_at_its_anchor"] = True
     return term
@@ -162,7 +167,7 @@ def against_one_of(*models: str) -> Callable[[Callable[..., Any]], Callable[...,
 def compares(least: int = 1, batch: int = 1) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Mark an advantage function that returns zeros for groups or batches that are too small.
 
-    least: number of responses from which on a group gets other values; batch: the same for a batch.
+    least: smallest number of responses of a group that gets other values; batch: the same for a batch.
     """
 
     def mark(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -33,7 +33,7 @@ def write_card(run: Path, into: Path, licence: str | None = None) -> Path:
     """Write the card of a run, and its figure of curves, into `into`, the model's folder; return the card's path.
 
     A card that a person has written stays as it is. licence: its name on the hub, such as "apache-2.0"; None: that of a
-    shipped base model, else none.
+    shipped base model, else none. UserError where `run` is no run's folder.
     """
     path, files = into / CARD, read_run(run)
     if path.is_file() and MARK not in path.read_text(encoding="utf-8"):
@@ -57,7 +57,10 @@ def draw(run: RunFiles) -> bytes | None:
 
 
 def render(run: RunFiles, figure: str | None, licence: str | None = None, scores: bool = False) -> str:
-    """Return the card's text. figure: file name of the curves, None without; scores: True for a reward model."""
+    """Return the card's text. figure: file name of the curves, None for no figure; scores: True for a reward model.
+
+    licence: as of `write_card`.
+    """
     pairs, _ = match(run.before, run.after)
     rows, base = table(pairs), str(run.setup.config.get("model", {}).get("pretrained", ""))
     known = licence or (SHIPPED_LICENCE if _shipped(base) else None)
@@ -103,7 +106,7 @@ def head(run: RunFiles, base: str, licence: str | None, scores: bool) -> dict[st
 def command(run: RunFiles) -> str:
     """Return the run's command, without secrets and with ~ for the home folder.
 
-    By Hydra's record of the overrides; without it, by environment.json.
+    It is Hydra's record of the overrides or, where that is missing, the command in environment.json.
     """
     file = run.folder / ".hydra" / "overrides.yaml"
     typed = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
@@ -113,8 +116,9 @@ def command(run: RunFiles) -> str:
 
 
 def facts(run: RunFiles, base: str) -> dict[str, str]:
-    """Return {label: Markdown text} of base model, data, objective, steps, seed, commit, versions and machine; unknown
-    ones left out.
+    """Return {label: Markdown text} of base model, data, objective, steps, seed, commit, versions and machine.
+
+    base: the base model. What is unknown is left out.
     """
     config, environment = run.setup.config, run.setup.environment
     dataset = config.get("dataset") or {}
@@ -147,7 +151,7 @@ def _interval(estimate: Estimate | None, write: Any) -> str:
 
 
 def _shipped(base: str) -> bool:
-    """Tell whether a folder is that of a model of this project."""
+    """Tell whether a model lies in the folder of this project's own models."""
     return Path(find(base)).resolve().is_relative_to(SHIPPED)
 
 

@@ -37,7 +37,7 @@ def processor_name() -> str:
 
 
 def gpu_names() -> str:
-    """Return the names of this machine's GPUs, joined by commas; "none" without one."""
+    """Return the names of this machine's GPUs, joined by commas; "none" where there is none."""
     return ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())) or "none"
 
 

@@ -15,7 +15,7 @@ FOLDERS = {"hf": "model.safetensors*", "adapter": "adapter_model.*"}
 
 @dataclass(frozen=True)
 class Published:
-    """Files to upload. folder: of the model; files: names below it; repo: id on the hub."""
+    """Files to upload. folder: that of the model; files: their names below it; repo: id on the hub."""
 
     folder: Path
     files: tuple[str, ...]
@@ -30,9 +30,10 @@ class Published:
 
 
 def prepare(run: Path, repo: str, licence: str | None = None) -> Published:
-    """Write the card of a run's model and list its files. UserError without a trained model, or for a wrong id.
+    """Write the card of a run's model and return the list of its files.
 
-    repo: id on the hub, owner/name. licence: see `write_card`.
+    repo: id on the hub, owner/name. licence: see `write_card`. UserError for a wrong id, and where there is no such
+    folder, no run in it, or no trained model.
     """
     if repo.count("/") != 1 or not all(repo.split("/")):
         raise UserError(f"--repo {repo}: write <user or organisation>/<name>")
@@ -47,7 +48,10 @@ def prepare(run: Path, repo: str, licence: str | None = None) -> Published:
 
 
 def upload(published: Published, private: bool) -> str:
-    """Send the files to the hub; return the address. UserError without a token, and where the hub refuses."""
+    """Send the files to the hub; return the address. UserError where there is no token, and where the hub refuses.
+
+    private: whether a new repository is private.
+    """
     from huggingface_hub import HfApi, get_token
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 

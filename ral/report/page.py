@@ -25,7 +25,7 @@ from ral.report.summary import Pair, Row, match, select, table
 from ral.report.words import FILE_NOTES, details, headline, label, progress_note, size
 from ral.types import UserError
 
-SAMPLES = 8  # answers shown
+SAMPLES = 8  # questions shown
 FILE_NAME = "report.html"
 VIEWER_NAME = "explore.html"
 MOST_FAILURES = 20  # of what is left out, lines on the page
@@ -65,10 +65,11 @@ def build(run_dir: Path, output: Path | None = None) -> Path:
 def render(
     run: RunFiles, read: ReadPixels | None = None, failures: list[str] | None = None, viewer: str | None = None
 ) -> str:
-    """Return the HTML of a run. read: reads the pixels of a medium; None: ral.data.media.
+    """Return the HTML of a run.
 
-    viewer: the address of the run's explore.html; None without it. failures: gets a sentence for each thing that is
-    damaged or could not be drawn; the page has them too.
+    read: a function from an image or video to its pixels; None: ral.data.media. viewer: the address of the run's
+    explore.html; None where there is none. failures: gets a sentence for each part that is damaged or could not be
+    drawn; the page has them too.
     """
     failures = [] if failures is None else failures
     failures += run.faults
@@ -108,7 +109,7 @@ def render(
 
 
 def _cards(pairs: Sequence[Pair], read: ReadPixels | None, failures: list[str]) -> list[Card]:
-    """Return the sampled answers, each drawn by itself."""
+    """Return the cards of the chosen questions, each drawn by itself."""
     chosen = select(pairs, SAMPLES)
     if not chosen:
         return []
@@ -134,7 +135,7 @@ def list_files(folder: Path) -> list[Listed]:
 
 
 def title_of(run: RunFiles) -> Mapping[str, str]:
-    """Return the parts of the title: name, algo, model, date; '' where unknown.
+    """Return the parts of the title: name, algo, model, date; "" where unknown.
 
     The date is the environment's, else that of config.yaml.
     """

@@ -14,8 +14,9 @@ from ral.report.records import series
 
 @dataclass(frozen=True)
 class Panel:
-    """A panel to draw: title, {metric key: name in the legend}, caption. share: True for values in [0, 1], drawn in
-    percent.
+    """A panel to draw: title, {metric key: name in the legend}, caption.
+
+    share: True for values in [0, 1], which are drawn in percent.
     """
 
     title: str

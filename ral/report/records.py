@@ -27,8 +27,9 @@ class Attention:
 
 @dataclass(frozen=True)
 class Asked:
-    """A question of an evaluation, with its gold answer. reading: how each of `media` was read; () where all are whole
-    files.
+    """A question of an evaluation, with its gold answer.
+
+    reading: settings by which each of `media` was read; () where all are whole files.
     """
 
     problem_type: str
@@ -55,7 +56,11 @@ class Scores:
 
 @dataclass(frozen=True)
 class Item:
-    """One evaluated question with the model's greedy response; answer: the text extracted from it, None without."""
+    """One evaluated question with the model's response.
+
+    answer: the text extracted from the response, None where there is none. evidence: boxes and times of the question.
+    attention: None where it has no map.
+    """
 
     uid: str
     asked: Asked

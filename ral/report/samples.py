@@ -1,4 +1,4 @@
-"""The sampled responses of the page: each question with its image or video, and attention before and after training."""
+"""Cards of chosen questions: image or video, evaluated responses and their attention before and after training."""
 
 from __future__ import annotations
 
@@ -36,8 +36,10 @@ class Strip:
 
 @dataclass(frozen=True)
 class Answer:
-    """A response as the page has it. when: before or after; sign, words: the verdict; grounding: its
-    text, '' without.
+    """A response as the page has it.
+
+    when: "before" or "after" training. answer: the text extracted from it, None where there is none. sign, words: the
+    verdict. grounding: as text, "" where it is not known.
     """
 
     when: str
@@ -50,10 +52,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Card:
-    """One sampled question with its responses. strips: () where there is no image or it cannot be read; `note` says
-    which.
+    """One chosen question with its responses.
 
-    peak: the share of attention of the overlays' strongest colour, in percent; '' without overlays.
+    strips: () where there is no image or it cannot be read, as `note` then says. peak: the share of attention of the
+    overlays' strongest colour, in percent; "" where there are no overlays.
     """
 
     item: Item
@@ -114,7 +116,7 @@ def _medium(item: Item) -> Media:
 
 
 def _strips(pair: Pair, pixels: Pixels) -> tuple[Strip, ...]:
-    """Return the picture or clip plain with its evidence, then attention before and after on one scale of heat."""
+    """Return the image or video plain with its evidence, then attention before and after on one scale of heat."""
     frames = np.asarray(pixels.frames)
     sides = [(name, side.attention) for name, side in _sides(pair) if side.attention is not None]
     first = sides[0][1] if sides else None

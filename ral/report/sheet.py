@@ -33,13 +33,13 @@ class Shown:
 
 
 def attention_of(found: Mapping[str, Any]) -> Attention:
-    """Return an attention map of an evaluation, {"grid", "weights", "seconds_per_slot"}, as the report's record."""
+    """Return `found`, a map of an evaluation {"grid", "weights", "seconds_per_slot"}, as the report's record."""
     t, h, w = found["grid"]
     return Attention((t, h, w), tuple(found["weights"]), found["seconds_per_slot"])
 
 
 def plain(attention: Attention, evidence: Sequence[Evidence], pixels: Pixels) -> Shown:
-    """Return the image, or the frames that `strip` takes, without attention: with the evidence, and times below."""
+    """Return the image, or the frames that `strip` takes, without attention, with the evidence and with times below."""
     frames, clip = np.asarray(pixels.frames), pixels.kind == "video"
     times = slots(attention, len(frames), pixels.seconds_per_frame)
     images = [

@@ -1,4 +1,4 @@
-"""Numbers of the report: paired means before and after with bootstrap intervals, rows of the table, sampled items."""
+"""Numbers of the report: paired means before and after with bootstrap intervals, rows of the table, chosen items."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BOOTSTRAP_RESAMPLES = 2000  # an interval end moves by some tenths of a point fr
 BLOCK = 200_000  # items resampled at once: bounds the memory for large evaluations
 RIGHT = 0.5  # an accuracy at least this high counts as right when answers are sorted into fixed, broken, ...
 KIND_NAMES = {"image": "pictures", "video": "clips", "text": "text alone"}
-ORDER = ("fixed", "broken", "wrong", "right")  # sampled answers are drawn in turns from these
+ORDER = ("fixed", "broken", "wrong", "right")  # questions of the page are chosen in turns from these
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ class Row:
 def match(before: Sequence[Item] | None, after: Sequence[Item] | None) -> tuple[tuple[Pair, ...], str | None]:
     """Return the pairs of items with the same uid, sorted by uid, and a note on items of one side alone, left out.
 
-    A side that is None: pairs of the other one alone. The note is None where nothing is left out.
+    before, after: None where a side is missing; then each item of the other side is a pair by itself. The note is None
+    where nothing is left out.
     """
     if before is None or after is None:
         items = sorted(before or after or (), key=lambda item: item.uid)
@@ -104,9 +105,7 @@ def bootstrap(values: np.ndarray, resamples: int = BOOTSTRAP_RESAMPLES) -> list[
 
 
 def table(pairs: Sequence[Pair]) -> list[Row]:
-    """Return the rows: all items; then each problem type; then images, videos and text, if there is more
-    than one kind.
-    """
+    """Return the rows: all items, then each problem type, then images, videos and text if there are several kinds."""
     if not pairs:
         return []
     types = _occurring(pairs, lambda item: item.asked.problem_type, PROBLEM_TYPES)
@@ -130,7 +129,7 @@ def category(pair: Pair) -> str:
 
 
 def select(pairs: Sequence[Pair], count: int = 8) -> list[Pair]:
-    """Return `count` informative pairs, chosen by rule and not at random.
+    """Return the `count` most informative pairs, or all where there are fewer, chosen by rule and not at random.
 
     Categories take turns (fixed, broken, wrong, right). Within one, the pair is taken whose problem type, then medium,
     was chosen least often; then one with an attention map; then the first uid.

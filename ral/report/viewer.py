@@ -34,7 +34,10 @@ SCRIPTS = ("explore_rows.js", "explore.js")  # one behind the other
 
 @dataclass(frozen=True)
 class Answer:
-    """A model's response to a sample. name: of the model; verdict: sign and words; None without a gold answer."""
+    """A model's response to a sample. name: that of the model; verdict: sign and words, None for no gold answer.
+
+    rows: the attention of its tokens.
+    """
 
     name: str
     text: str
@@ -54,9 +57,10 @@ class ViewedSample:
 def write_viewer(
     path: Path, samples: Sequence[ViewedSample], facts: Mapping[str, str], notes: Sequence[str] = ()
 ) -> Path:
-    """Write the page of some samples and return its path. UserError without samples, or where it cannot be written.
+    """Write the page of some samples and return its path.
 
-    facts: {label: text} at the top of the page, which make its title. notes: lines below.
+    facts: {label: text} at the top of the page, which make its title. notes: lines below. UserError where there are no
+    samples, or the page cannot be written.
     """
     if not samples:
         raise UserError(f"{path}: there is no answer to a question about a picture or a clip, so nothing to show")

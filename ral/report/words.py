@@ -50,7 +50,7 @@ def points(change: float) -> str:
 
 
 def headline(row: Row | None) -> str:
-    """Return the result of the run in one sentence; `row` is the row of all items."""
+    """Return the result of the run in one sentence. row: the row of all items, None where there was no evaluation."""
     if row is None:
         return "The model was not evaluated, so there is no accuracy to show."
     found, items = row.accuracy, _items(row.n)
@@ -65,8 +65,9 @@ def headline(row: Row | None) -> str:
 
 
 def details(row: Row | None) -> str:
-    """Return the intervals of the headline, whether the change may be chance, and the grounding; ''
-    without evaluation.
+    """Return the intervals of the headline, whether the change may be chance, and the grounding.
+
+    row: the row of all items, None where the model was not evaluated: "".
     """
     if row is None:
         return ""
@@ -99,7 +100,10 @@ def label(config: Mapping[str, Any], group: str) -> str:
 
 
 def progress_note(config: Mapping[str, Any], metrics: tuple[Mapping[str, Any], ...]) -> str | None:
-    """Return a sentence where the run stopped before its last step; None otherwise, or where that is unknown."""
+    """Return a sentence where the run stopped before its last step; None otherwise, or where that is unknown.
+
+    config: of the run, as plain values. metrics: its logged steps.
+    """
     wanted, steps = config.get("max_steps"), [row["step"] for row in metrics if isinstance(row.get("step"), int)]
     if not isinstance(wanted, int) or not steps or max(steps) >= wanted:
         return None

@@ -12,14 +12,15 @@ from typing import Literal
 
 from ral.rewards.answers import extract_answer
 from ral.rewards.choices import chosen_letter
-from ral.rewards.clauses import DATED
+from ral.rewards.clauses import DATED, without_names
 from ral.rewards.dress import quoted, undress, unwrapped
+from ral.rewards.keyed import keyed
 from ral.rewards.nothing import says_none
 from ral.rewards.number_words import lone_number
 from ral.rewards.numbers import FACTORIAL, Number, in_terms_of, parse_number, rounding
 from ral.rewards.option_texts import split_options
 from ral.rewards.published import published_accuracy
-from ral.rewards.texts import one_line, rouge, same_text, word_error_rate
+from ral.rewards.texts import one_line, rouge, same_text, word_error_rate, words_alone
 from ral.rewards.verdicts import stated_truth, stated_verdict, truth_of_gold, verdict_of_gold
 from ral.types import PROBLEM_TYPES, Example, UserError
 
@@ -33,8 +34,8 @@ def accuracy(example: Example, response: str, *, rules: Literal["fixed", "compat
     rules="fixed", by `example.problem_type`:
     - multiple choice: the option's letter, in any usual dress, or its text word for word (`choices.chosen_letter`);
     - numerical: units, percent, fractions, thousands separators, LaTeX (`numbers.parse_number`). A gold answer written
-      as an integer must be met exactly, any other within 1e-2 of the larger of the two; a conversion that the answer
-      rounds counts to the digits that it gives, three or more (`numbers.rounding`);
+      as an integer must be met exactly, any other within 1e-2 of the larger of the two; an answer in another unit may
+      be off by the rounding of its last digit, where it gives three digits or more (`numbers.rounding`);
     - OCR: 1 - word error rate, clipped to [0, 1], on normalised white space and case; quotes, Markdown and LaTeX around
       the whole text, and a full stop that gold lacks, are not part of it (`dress.unwrapped`);
     - free-form: mean F of ROUGE-1, -2, -L with stemming, over words of any script (`texts.words`). Deviation from
@@ -44,16 +45,16 @@ def accuracy(example: Example, response: str, *, rules: Literal["fixed", "compat
       (`verdicts`);
     - regression: 1 - |answer - gold| / |gold|, clipped to [0, 1], units tolerated; where gold is 0, 1 for 0, else 0.
     rules="compat": as Video-R1 published it, quirks included (`published.published_accuracy`).
-
     A response without a readable answer scores 0. Under "fixed" a gold answer that cannot be read, or an unknown
-    problem type, raises UserError naming the entry: a reward must never be silently 0.
+    problem type, raises UserError naming the entry: a reward must never be silently 0. So do any other `rules`.
     """
     if rules == "compat":
         return published_accuracy(example, response)
     if rules != "fixed":
         raise UserError(f'reward rules {rules!r} are unknown; write "fixed" or "compat"')
     judge = _judge(example)
-    answer = extract_answer(response)
+    answer = extract_answer(response) or ""
+    answer = answer if example.answer.lstrip().startswith("{") else keyed(answer)
     return judge(answer) if answer else 0.0
 
 
@@ -63,16 +64,16 @@ def check_gold(example: Example) -> None:
 
 
 def _judge(example: Example) -> Scorer:
-    """Return the function from an answer to its score, its gold answer already read."""
+    """Return the function from an answer to its score by the rules "fixed"; the gold answer is read once, here."""
     match example.problem_type:
         case "multiple choice":
             return _choice_judge(example)
         case "numerical":
             gold = _gold_number(example)
-            return lambda answer: _numerical(gold, _answered(gold, answer))
+            return lambda answer: _numerical(gold, _answered(gold, answer, example.question))
         case "regression":
             gold = _gold_number(example)
-            return lambda answer: _regression(gold, _answered(gold, answer))
+            return lambda answer: _regression(gold, _answered(gold, answer, example.question))
         case "OCR":
             text = _gold_text(example)
             return lambda answer: _read_text(text, answer)
@@ -93,17 +94,20 @@ def _choice_judge(example: Example) -> Scorer:
     return lambda answer: float(chosen_letter(answer, example.options, example.question) == gold)
 
 
-def _answered(gold: Number, answer: str) -> Number | None:
-    """Return the number of an answer; to the gold answer 0, "none" and "no apples" are 0."""
-    number = parse_number(answer)
+def _answered(gold: Number, answer: str, question: str) -> Number | None:
+    """Return the number of an answer, None where it has none; where gold is 0, "none" and "no apples" are 0.
+
+    Numbers that only name what `question` asks about ("in Q3 2021") are left out where the answer has several.
+    """
+    number = parse_number(answer) or parse_number(without_names(answer, question) or "")
     return Number(gold.value, whole=True) if number is None and not gold.value and says_none(answer) else number
 
 
 def _numerical(gold: Number, answer: Number | None) -> float:
     """Return 1.0 where the answer equals gold: exactly for a gold written as integer, else within RELATIVE_TOLERANCE.
 
-    The tolerance is relative to the larger of the two, so that "0.33" meets "1/3" as "1/3" meets "0.33". A rounded
-    conversion may lie off by `rounding` in either case.
+    The tolerance is relative to the larger of the two, so that "0.33" meets "1/3" as "1/3" meets "0.33". An answer in
+    another unit may be off by `rounding`, too. None scores 0.
     """
     if answer is None:
         return 0.0
@@ -136,17 +140,22 @@ def _free_form(gold: str, answer: str) -> float:
 
 
 def _is_count(gold: str, answer: str) -> bool:
-    """Tell whether the one number of a sentence, without a unit or bound, is a gold answer that is a lone integer."""
+    """Tell whether gold is a lone integer and the one number of the answer, without a unit or bound, equals it."""
     wanted, said = lone_number(gold), parse_number(answer)
     return wanted is not None and said == Number(wanted, whole=True, step=said.step if said else Fraction(0))
 
 
 def _read_text(gold: str, answer: str) -> float:
-    """Return 1 - word error rate, clipped to [0, 1]: of the answer as written, or of what it sets in quotes."""
+    """Return 1 - word error rate, clipped to [0, 1]: the best of the answer as written and without dress or quotes.
+
+    Where the answer breaks its lines as the sign may, marks between words do not count.
+    """
     plain = unwrapped(answer)
-    forms = {answer, plain, quoted(answer) or answer, plain.rstrip(" .。")}
+    said = quoted(answer) or answer
+    forms = {answer, plain, said, said.rstrip(" .。"), plain.rstrip(" .。")}
     golds = {one_line(gold), one_line(unwrapped(gold))}
     rates = [word_error_rate(wanted, one_line(form)) for wanted in golds for form in forms]
+    rates += [word_error_rate(words_alone(gold), words_alone(form)) for form in forms if "\n" in form.strip()]
     return min(1.0, max(0.0, 1.0 - min(rates)))
 
 

@@ -30,12 +30,13 @@ def first_answer(text: str) -> str | None:
 
 
 def answer_span(text: str) -> Span | None:
-    """Find the answer: (start, end) of what stands in the answer block behind the thought; None where there is none.
+    """Return (start, end) of the text inside a response's answer block; None where it has no such block.
 
-    A thought ends at `</think>`, also where `<think>` stands in the prompt. Behind the last end that a block follows,
-    the first block counts; what a thought quotes in answer tags is no answer. A thought that never ends counts as
-    answered where the response ends with a block. Of `<answer>` repeated before one `</answer>` the last opens the
-    block. Tags are exact: other case, width or attributes make other tags. Linear in the length of the text.
+    A thought ends at `</think>`, also where its `<think>` stands in the prompt. After the last `</think>` that an
+    answer block follows, the first block counts; where no block follows any, the first block before `<think>`. Tags
+    that a thought quotes are no answer, but a thought that never ends counts as answered where the response ends with a
+    block. Of `<answer>` repeated before one `</answer>` the last opens the block. Tags are exact: other case, width or
+    attributes make other tags. Linear in the length of the text.
     """
     if OPEN not in text or CLOSE not in text:
         return None

@@ -35,7 +35,11 @@ _OPENER = urllib.request.build_opener(_NoRedirect)
 
 
 def ask(url: str, body: Mapping[str, Any], *, key: str | None, timeout_s: float) -> str:
-    """Return the text of the first choice of a chat completion. Raises ChatError, whose message never holds the key."""
+    """Return the text of the first choice of a chat completion. Raises ChatError, whose message never holds the key.
+
+    url: address of the endpoint, http or https. body: the request, as JSON. key: sent as bearer token; None: none is
+    sent. timeout_s: seconds until the whole reply has to be read.
+    """
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
     request = urllib.request.Request(url, json.dumps(body).encode(), headers, method="POST")
     deadline = time.monotonic() + timeout_s

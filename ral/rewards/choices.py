@@ -18,6 +18,7 @@ from ral.rewards.claims import (
     SURE_LAST,
     UNSURE,
     without_claims,
+    without_subject,
 )
 from ral.rewards.compounds import article_before
 from ral.rewards.contractions import written_out
@@ -26,6 +27,7 @@ from ral.rewards.corrections import INSTEAD, corrected
 from ral.rewards.denials import AND_RULED_OUT, OTHER_RULED_OUT, RULED_OUT, taken_back
 from ral.rewards.dress import CLOSING, OPENING, shown, undress, unmarked, visible
 from ral.rewards.forms import option_of_form
+from ral.rewards.keyed import keyed
 from ral.rewards.mentions import one_in_sentence
 from ral.rewards.option_texts import normalised, split_options
 from ral.rewards.plain_said import both_or_neither, choice_alone
@@ -44,26 +46,26 @@ _TEXT_THEN_LETTER = re.compile(
 _BRACKETED = re.compile(rf"\s*[{OPENING}]([^{OPENING}{CLOSING}]+)[{CLOSING}][\s.。!]*")
 _MARKED = re.compile(rf"(?<=[{OPENING}])[A-Z](?=[{CLOSING}])")
 _REPEATED = re.compile(r"\W*(?<!\w)([A-Za-z])(?:[\s,.;:()!-]+\1)+(?!\w)\W*", re.IGNORECASE)  # "B B"
-_KEYED = re.compile(
-    r"\s*\{\s*[\"'](?:answer|option|choice|letter)[\"']\s*:\s*[\"']([^\"']*)[\"']\s*\}\s*", re.IGNORECASE
-)
 _ARTICLE = re.compile(r"(?:a|[Aa]n|[Tt]he) (?=\S)")  # "A" may be a letter
 
 
 def chosen_letter(answer: str, options: Sequence[str], question: str = "") -> str | None:
     """Return the capital letter of the option that `answer` names; None where it names none, or more than one.
 
+    options: texts with or without letters ("A. blue", "blue"); empty where unknown: then any letter alone counts.
     Read in this order, each time with one claim less in front ("It is", "I choose", 答案是): a letter alone ("B", "b.",
     "(B)", 「B」, "**B**"); the text of an option, or letter and text, word for word ("blue", "B blue", "B - blue",
     "blue (B)"); a letter with a mark and any text ("B. it is blue", "B (blue)"), with "is correct" or "because ...".
-    None where that text is another option's or another number than the option, lists more letters, rules the letter
-    out or refuses to answer. Else what the last words state ("..., so the answer is B"), and then the one option that a
-    short sentence names (`mentions.one_in_sentence`), or gives in place of another (`contrasts`). Where the options are
-    yes and no, the yes or no of any language that an answer begins with (`verdicts`). Case, width, quotes and white
-    space do not count. What names none is read again with its contractions written out ("doesn't" for an option "does
-    not"), in its options' own forms of a word ("decreases" for "Decrease", `word_forms`), and where `question` asks for
-    what is wrong, "B is wrong" as B (`asked.as_asked`).
+    None where that text is another option's or another number than the option, lists more letters, rules the letter out
+    or refuses to answer. Else what the last words state ("..., so the answer is B"), and then the one option that has a
+    short answer's value (`values`) or written form (`forms`), or that a short sentence names (`mentions`).
+    First of all count a correction (`corrections`), an option given in place of another (`contrasts`) and, where the
+    options are yes and no, a yes or no of any language (`verdicts`). Case, width, quotes and white space never count.
+    Else the answer is read again with its contractions written out ("doesn't"), in its options' own forms of a word
+    ("decreases" for "Decrease", `word_forms`), as "both" or "neither", without asides (`plain_said`), and, where
+    `question` asks for what is wrong, with "B is wrong" as B (`asked.as_asked`).
     """
+    answer = keyed(answer)
     if named := _chosen(answer, options, question):
         return named
     plain, own = written_out(answer), tuple(map(written_out, options))
@@ -82,8 +84,6 @@ def chosen_letter(answer: str, options: Sequence[str], question: str = "") -> st
 
 def _chosen(answer: str, options: Sequence[str], question: str) -> str | None:
     """Return the letter of the option that an answer names as it is written."""
-    if held := _KEYED.fullmatch(answer[: 2 * LONGEST]):
-        answer = held[1]
     texts, plain = split_options(tuple(options)), undress(answer)
     if changed_verdict(plain) and (said := option_of_verdict((plain,), texts)):
         return said[0]
@@ -133,7 +133,8 @@ def _first_form(answer: str, options: Sequence[str]) -> str | None:
     """Return the letter of the option that a short answer is written like, perhaps behind a claim such as "It is"."""
     if len(answer) > LONGEST:
         return None
-    return next(filter(None, (option_of_form(form, options) for form in without_claims(shown(answer)))), None)
+    forms = [form for claimed in without_claims(shown(answer)) for form in (claimed, without_subject(claimed)) if form]
+    return next(filter(None, (option_of_form(form, options) for form in forms)), None)
 
 
 def _read(answer: str, texts: dict[str, str]) -> str | None:

@@ -162,7 +162,7 @@ UNSURE = re.compile(
 
 
 def without_claims(text: str) -> list[str]:
-    """Return the text, then the text with one claim in front removed, then with two, and so on."""
+    """Return [the text, the text without the first claim in front, without the second, ...], up to MOST_CLAIMS."""
     forms = [text]
     for _ in range(MOST_CLAIMS):
         head = forms[-1][:LONGEST]
@@ -172,3 +172,24 @@ def without_claims(text: str) -> list[str]:
             break
         forms.append(rest)
     return forms
+
+
+_SUBJECT = re.compile(
+    r"(?:(?:so|thus|hence|therefore),? )?(?:the|its|their|this|that)(?P<words>(?: [^\W\d_]+){1,6}?)"
+    r" (?:is|are|was|equals|is equal to|is given by|will be|must be|=):? (?=[-+(\[\d\\$√π{|]|[a-z](?![a-z]))",
+    re.IGNORECASE,
+)
+_OF_ANOTHER = re.compile(
+    r"\b(?:not|no|never|other|another|opposite|inverse|reciprocal|negative|complement|wrong|incorrect|false|original"
+    r"|previous|half|twice|double|square|if|unless|less|more|than|which|who)\b",
+    re.IGNORECASE,
+)
+
+
+def without_subject(text: str) -> str | None:
+    """Return "2√3" of "The length is 2√3": what a sentence says that a thing is, where that begins as a formula does.
+
+    None for other texts, and where the thing is another one's opposite, inverse or half.
+    """
+    found = _SUBJECT.match(text.strip())
+    return text.strip()[found.end() :] if found and not _OF_ANOTHER.search(found["words"]) else None

@@ -15,7 +15,14 @@ _MONTH = (
     r"|(?:jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)(?![a-z])\.?)"
 )
 _DAY = r"\d{1,2}(?:st|nd|rd|th)?"
-_DATE = rf"(?:(?:{_MONTH} {_DAY}|{_DAY} (?:of )?{_MONTH})(?:,? {_YEAR})?|{_MONTH},? {_YEAR}|\d{{4}}-\d\d-\d\d)"
+_QUARTER = (
+    rf"(?:(?:Q|H)[1-4](?:[ ,/-]| of |')*(?:FY ?)?{_YEAR}|{_YEAR}[ -]?(?:Q|H)[1-4](?!\d)"
+    r"|(?:FY|CY) ?'?\d\d(?:\d\d)?(?!\d))"
+)
+_DATE = (
+    rf"(?:{_QUARTER}|(?:{_MONTH} {_DAY}|{_DAY} (?:of )?{_MONTH})(?:,? {_YEAR})?"
+    rf"|{_MONTH},? {_YEAR}|\d{{4}}-\d\d-\d\d)"
+)
 _CLOCK = r"\d{1,2}:[0-5]\d(?::[0-5]\d)?(?: ?[ap]\.?m\b\.?)?"
 _SPAN = r"\d+(?:\.\d+)? ?(?:s|sec|seconds?|min|minutes?|h|hours?|days?|weeks?|months?|years?)\b"
 _WHEN = (
@@ -46,6 +53,29 @@ DATED = re.compile(
 )
 """Matches a date, of which a number is only a part."""
 _REST = re.compile(r"\d")
+_PERIOD = re.compile(
+    rf"\s*\((?:in |for |as of )?(?:{_DATE}|{_YEAR})\)"
+    rf"|(?<![\d-])(?:\b(?:in|for|of|during|on|as of|by) )?(?:the )?(?<!\w)"
+    rf"(?:{_QUARTER}|(?:{_DAY} (?:of )?)?{_MONTH}(?: {_DAY},?)?,? {_YEAR})(?! ?(?:and|or|to)\b| ?[-–/])"
+    rf"|(?<=[a-z]) (?:in|during) {_YEAR}(?= (?:was|is|were|are|stood at|had|equals|amounted to|came to)\b)",
+    re.IGNORECASE,
+)
+_JOINED_BEHIND = re.compile(r" ?(?:and|or|to|not|than)\b|,? not\b", re.IGNORECASE)
+_JOINED = re.compile(r"\b(?:and|or|to|than|not|n['’]t)\s*$|[-–/]\s*$", re.IGNORECASE)
+_CHANGE = re.compile(
+    r"(?P<said>[^?？]*\d[^?？,;(]*)[,;(]\s*(?:which is |that is )?(?:an? )?"
+    r"(?:up|down|(?:an? )?(?:increase|decrease|rise|growth|drop|decline)(?: of)?)(?: by)? [\d.,]+ ?(?:%|percent)"
+    r"(?: (?:from|compared (?:to|with)|over|versus|vs\.?|on|since|year)[^?？,;]*)?\)?[\s.!]*",
+    re.IGNORECASE,
+)
+
+_NAMED = re.compile(
+    r"(?<![\w-])(?!(?:or|and|to|than|of|is|are|was|were|from|between|by|at|least|most|there|has|have|about|equals?|see"
+    r"|the|a|an|in|on|for|with|only|exactly|not|plus|minus|times|over|under|above|below)\b)[^\W\d_]{2,} #?\d+"
+    r"(?=[?.,;:)'’]|$| (?:is|are|was|were|has|have|had|do|does|did|can|in|on|at|and|or|with|from|to|of|[a-z]+)\b)",
+    re.IGNORECASE,
+)
+"""Matches a number that a question uses as a name: "runner 7"."""
 
 _OPERATOR = r"(?:plus|minus|times|multiplied by|divided by|added to)"
 _EQUALS = r"(?:equals?|is equal to|makes?|gives?|is|are|=)"
@@ -65,16 +95,50 @@ _PER = re.compile(
 
 
 def without_times(text: str) -> str | None:
-    """Return a sentence without the clauses that say when, or of how many; None where no other number is left."""
+    """Return a sentence without the clauses that say when, or of how many.
+
+    None where it has no such clause, or holds no digit beside them.
+    """
     rest = _FIRST.sub("", text, count=1) if _FIRST.match(text) else text
     rest = _HAN.sub("", _LAST.sub("", rest), count=1)
     return rest if rest != text and _REST.search(rest) else None
 
 
 def without_labels(text: str) -> str | None:
-    """Return a sentence without its numbered names, "Table 2" and "Player 10"; None where no other number is left."""
+    """Return a sentence without its numbered names, "Table 2" and "Player 10".
+
+    None where it has no such name, or holds no digit beside them.
+    """
     rest = _LABELLED.sub(" ", text)
     return rest if rest != text and _REST.search(rest) else None
+
+
+def without_periods(text: str) -> str | None:
+    """Return a sentence without its quarters, years of account, and months with a year, "Q3 2021" and "March 2020";
+    None where no other number is left.
+    """
+    rest = _PERIOD.sub(lambda found: found[0] if _JOINED.search(text[: found.start()]) else " ", text)
+    return " ".join(rest.split()) if rest != text and _REST.search(rest) else None
+
+
+def without_names(text: str, question: str) -> str | None:
+    """Return a sentence without the numbers that name things in its question, "runner 7", where it repeats them in the
+    same words; None where it repeats none, or no other number is left.
+    """
+    rest = text
+    for named in {found[0] for found in _NAMED.finditer(question)}:
+        pattern = rf"(?<![\w-]){re.escape(named)}(?![\w%/-]|[.,]\d)"
+        for found in re.finditer(pattern, text, re.IGNORECASE):
+            if _JOINED.search(text[: found.start()]) or _JOINED_BEHIND.match(text, found.end()):
+                return None
+        rest = re.sub(pattern, " ", rest, flags=re.IGNORECASE)
+    return rest if rest != text and _REST.search(rest) else None
+
+
+def without_changes(text: str) -> str | None:
+    """Return a sentence without the change that it says behind its number: "5, up 12% from 2020" is "5"."""
+    found = _CHANGE.fullmatch(text)
+    return found["said"] if found else None
 
 
 def year_of_month(text: str) -> str | None:
@@ -84,7 +148,7 @@ def year_of_month(text: str) -> str | None:
 
 
 def total_said(text: str) -> str | None:
-    """Return what a sum in figures or words is said to be: "5" of "3 plus 2 equals 5" and "1 + 2 + 2 = 3 + 2 = 5"."""
+    """Return the text of what a sum is said to be, "5" of "3 plus 2 equals 5" or "1 + 2 + 2 = 3 + 2 = 5"; else None."""
     if found := _SUMMED.fullmatch(text) or _CHAIN.fullmatch(text):
         return found["end"]
     spoken = _SPOKEN.fullmatch(text)
@@ -92,7 +156,7 @@ def total_said(text: str) -> str | None:
 
 
 def join_parts(text: str) -> str:
-    """Return a text with "2/5" for "2 out of 5" and "2 in 5"; of more than the whole ("5 out of 2") nothing is made."""
+    """Return a text with "2/5" for "2 out of 5" and "2 in 5"; "5 out of 2" stays as it is."""
     return _PER.sub(_part, text)
 
 

@@ -43,17 +43,16 @@ class Reward:
         return self.score(pairs_of(rollout), rollout.texts, rollout)
 
     def score(self, examples: Sequence[Example], texts: Sequence[str], rollout: Rollout | None = None) -> Scores:
-        """Return the scores of texts[n] as a response to examples[n]; reward [N] and every part [N] in fp32, parts
-        unweighted.
+        """Return the scores of texts[n] as a response to examples[n]: reward [N] and each part [N], unweighted, fp32.
 
-        rollout: where the responses are from, for parts that score rollouts.
-        Raises UserError, naming the part and the entry, where a part fails or returns no finite number.
+        rollout: the one the texts are from; ValueError where it is None and a part scores rollouts. Raises UserError,
+        naming the part and the entry, where a part fails or returns no finite number.
         """
         values = {n: values_of(n, part.function, examples, texts, rollout) for n, part in self.parts.items()}
         return self.weighted(values)
 
     def weighted(self, values: Mapping[str, Sequence[float]]) -> Scores:
-        """Return the scores from {part: N values}: reward [N] and parts [N], fp32."""
+        """Return the scores from {part: its N values}: reward [N] and parts [N], fp32."""
         parts = {name: torch.tensor(values[name], dtype=torch.float32) for name in self.parts}
         reward = torch.zeros(len(next(iter(parts.values()))), dtype=torch.float32)
         for name, part in self.parts.items():
@@ -76,9 +75,10 @@ def values_of(
     texts: Sequence[str],
     rollout: Rollout | None,
 ) -> list[float]:
-    """Return the values of the part `name`, one finite number a response. UserError where it fails.
+    """Return the values of the part `name`, one finite number a response. UserError where its function fails.
 
-    From one call of function.score_rollout or score_many, where there is such a method.
+    A function with score_rollout or score_many is called once, any other once a response. ValueError where it has
+    score_rollout and `rollout` is None.
     """
     whole = getattr(function, "score_rollout", None)
     if whole is not None:

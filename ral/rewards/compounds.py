@@ -64,7 +64,7 @@ _OTHER_THINGS = re.compile(
     r"|guinea (?=pigs?\b)|(?:rocking|clothes) (?=horses?\b)|jelly (?=fish\b))",
     re.IGNORECASE,
 )
-"""Matches what makes another thing of the noun behind it."""
+"""Matches the words that make another thing of the noun behind them."""
 _NEXT = re.compile(r"\s+([A-Za-z]+(?:-[A-Za-z]+)*)('s\b)?(?:\s+([a-z]+))?")
 _BE = ("is", "are", "was", "were")
 _SUBJECT = re.compile(r"(?:(?:the|this|that|an?|one)\s+)?", re.IGNORECASE)
@@ -88,10 +88,10 @@ MOST_WORDS = 3  # of a text that is one noun with what describes it
 
 
 def part_of_more(line: str, start: int, end: int) -> bool:
-    """Tell whether the words line[start:end] stand inside a longer noun that is another thing.
+    """Tell whether the words line[start:end] are part of a longer noun that is another thing.
 
-    line: a sentence without dress. "It is a dog house" and "a hot dog" hold "dog" inside more; "a brown dog", "the dog
-    sits there", "a blue ball" and "a tennis match" do not hold theirs so.
+    line: a sentence without dress (`dress.undress`). "dog" is so in "It is a dog house" and "a hot dog", but not in "a
+    brown dog" and "the dog sits there", nor "blue" in "a blue ball" and "tennis" in "a tennis match".
     """
     own, behind = line[start:end], line[end:]
     if "\u4e00" <= own[-1:] <= "\u9fff":
@@ -109,7 +109,7 @@ def part_of_more(line: str, start: int, end: int) -> bool:
 
 
 def describes(own: str) -> bool:
-    """Tell whether words are no noun that another could follow: an adjective, a number, a verb in -ing, a sentence."""
+    """Tell whether no noun could follow `own` to form one: an adjective, a number, a verb in -ing, a sentence."""
     words = own.casefold().split()
     last = words[-1]
     if len(words) > MOST_WORDS or not last.isalpha() or last in _ADJECTIVES or last in _FUNCTION:
@@ -120,8 +120,8 @@ def describes(own: str) -> bool:
 def article_before(line: str, start: int, end: int) -> bool:
     """Tell whether the "A" that a line begins with is the article of the words line[start:end] right behind it.
 
-    So before one noun of small letters ("A car") and before a maker ("A Toyota"), which is no letter and its text; not
-    before an adjective, a plural, a name, or yes and no.
+    True before one noun in small letters ("A car") and before a maker ("A Toyota"): there "A" is no letter of an
+    option. False before an adjective, a plural, any other name, and yes or no.
     """
     own = line[start:end]
     if line[:start] != "A " or describes(own) or own.casefold() in ("yes", "no", "true", "false", "none"):
@@ -130,7 +130,7 @@ def article_before(line: str, start: int, end: int) -> bool:
 
 
 def content_word(word: str) -> bool:
-    """Tell whether a word goes on with a noun: no verb, preposition or adverb, and no class that things are of."""
+    """Tell whether a word behind a noun may form a longer noun with it: no verb, preposition, adverb or class word."""
     word = word.lower()
     if word in _FUNCTION or word in _CLASS or word.endswith("ly"):
         return False

@@ -1,4 +1,4 @@
-"""Numbers that an answer explains: "5 (3 red + 2 blue)" and "3 red and 2 blue, so 5" are 5; and what is no number."""
+"""Numbers that an answer explains: "5 (3 red + 2 blue)" and "3 red and 2 blue, so 5" are 5."""
 
 from __future__ import annotations
 
@@ -51,23 +51,23 @@ NO_NUMBER = re.compile(
     r"|\d\s*[点點]\s*半|(?<![\d.,])(?:1\d|20)\d0['’]?s\b",
     re.IGNORECASE,
 )
-"""Matches what holds digits and means another number, or none: "none of the 5", 5点半 (half past), "1990s"."""
+"""Matches text whose digits are not the number meant: "none of the 5", 5点半 (half past), "1990s"."""
 
 
 def said_twice(text: str) -> tuple[str, str] | None:
-    """Return both forms of a number that a text gives in two: "2/5" and "40%" of "2/5 (40%)" and "2/5, or 40%"."""
+    """Return the two forms of a number that a text gives, "2/5" and "40%" of "2/5 (40%)"; None where it gives none."""
     found = _TWICE.fullmatch(text)
     return (found["one"], found["inner"] or found["other"]) if found else None
 
 
 def concluded_in_words(text: str) -> str | None:
-    """Return what a text concludes without digits: "five" of "two red and three blue, so five"; None for none."""
+    """Return the conclusion that a text draws without digits, "five" of "two red and three, so five"; else None."""
     found = _IN_WORDS.fullmatch(text)
     return (found["so"] or found["total"]) if found else None
 
 
 def explained(text: str) -> str | None:
-    """Return the part of an answer that is its number, where the rest says how it came about; None for no such rest.
+    """Return the part of an answer that states its number, where the rest says how it came about; else None.
 
     A conclusion at the end counts as it stands; parts behind the number only where they add up to it.
     """

@@ -25,9 +25,9 @@ _BETTER = re.compile(r"\bbetter\b", re.IGNORECASE)
 
 
 def preferred(text: str, read: Callable[[str], str | None]) -> str | None:
-    """Return the letter that a text gives in place of another; None where it sets none against another.
+    """Return the letter of the option that a text gives in place of another; None where it does not do that.
 
-    read: from a text to the letter of the option that it names.
+    read: a function from a text to the letter of the option that the text names, or None.
     """
     if len(text) > LONGEST:
         return None

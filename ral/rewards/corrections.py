@@ -92,10 +92,11 @@ def _ends_with(text: str, ruled: str) -> bool:
 
 
 def corrected(text: str) -> tuple[str, bool] | None:
-    """Return (what stands behind the last correction, whether what stands before it is over); None without one.
+    """Return (the text behind the last correction, whether the text before it is given up); None for no correction.
 
-    "5, wait, no, it is 7" is over and leaves "it is 7"; of "5, I mean it" the rest may name nothing, and 5 stands. So
-    does "I first thought A, but it is B" leave "it is B", "A is wrong, so B" B, and "rather B than A" B.
+    "5, wait, no, it is 7" gives ("it is 7", True). Of "5, I mean it" the rest names nothing and 5 is not given up:
+    False. "I first thought A, but it is B" leaves "it is B", "A is wrong, so B" leaves "B", and "rather B than A"
+    leaves "B". The text is "" where it ends with an option or number that was ruled out in front.
     """
     if aside := _SET_ASIDE.match(text):
         rest = text[aside.end() :]
@@ -109,9 +110,9 @@ def corrected(text: str) -> tuple[str, bool] | None:
 
 
 def without_alternatives(line: str, number: str) -> str:
-    """Return a text without the numbers that its own is set against: "5" of "5, not 6" and of "not 6 but 5".
+    """Return `line` without the number that it denies beside its own: "5" of "5, not 6" and of "not 6 but 5".
 
-    number: the pattern of one.
+    number: the regular expression of a number.
     """
     behind = re.search(
         r"(?<!\bis)(?<!\bare)(?<!\bwas)(?<!'s)"
@@ -129,6 +130,6 @@ def without_alternatives(line: str, number: str) -> str:
 
 
 def words_set_aside(text: str) -> list[tuple[str, str]]:
-    """Return (what is denied, the text without it) for each "not four but five", "five, not four", 不是四,是五."""
+    """Return (the denied word, the text without it) for each "not four but five", "five, not four", 不是四,是五."""
     found = [match for pattern in _WORDS if (match := pattern.search(text))]
     return [(match[1], f"{text[: match.start()]} {text[match.end() :]}".strip()) for match in found]

@@ -61,7 +61,7 @@ _CONCLUDES = re.compile(r"\b(?:so|therefore|thus|hence|total|altogether|wait|act
 
 
 def counted(text: str) -> str | None:
-    """Return a sentence with its count alone; None where it says no more than that.
+    """Return a sentence with its count alone; None where it says nothing more about the count.
 
     "N of the M people are" with a verb is the count N where N is no more than M; "N of the M people" alone may be a
     share, and "N out of M" and "N in M" are. Parts ("2 cats, 1 black and 1 white") have to add up to the count.
@@ -75,7 +75,7 @@ def counted(text: str) -> str | None:
 
 
 def _part(found: re.Match[str]) -> str:
-    """Return "4" of "4 of the 6"; of more than the whole, and of "it is one of the two", nothing is made."""
+    """Return "4" for "4 of the 6"; a part larger than its whole, and "it is one of the two", stay as they are."""
     if _value(found["part"]) == 1 and _ONE_OF.search(found.string[: found.start()]):
         return found[0]
     return found["part"] if _value(found["part"]) <= _value(found["whole"]) else found[0]

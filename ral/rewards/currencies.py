@@ -75,7 +75,7 @@ _UNITS |= {name: Unit(d, Fraction(1, 100)) for d, names in _CENTS.items() for na
 
 
 def _pattern() -> re.Pattern[str]:
-    """Find signs anywhere, words and codes as words of their own (or beside a digit); "per cent" is no coin."""
+    """Return the pattern of signs anywhere, and of words and codes alone or beside a digit; not of "per cent"."""
     names = sorted(_UNITS, key=len, reverse=True)
     signs = [re.escape(n) for n in names if not n.isascii() or not n.isalpha()]
     lower = [n for n in names if n.isascii() and n.isalpha() and n.islower()]
@@ -88,7 +88,7 @@ _FORMULA = re.compile(r"\$\$?([^$]*)\$\$?")
 
 
 def take_currency(text: str) -> tuple[str, Unit | None] | None:
-    """Return (the text without its currency, the currency); None where two contradict, as in "$5 (4 €)".
+    """Return (the text without its currency, the currency or None); None where two contradict, as in "$5 (4 €)".
 
     Dollar signs in pairs are LaTeX's; one alone, or with a backslash, is money.
     """

@@ -129,7 +129,7 @@ _AHEAD = re.compile(
 def taken_back(behind: str, *, counted: bool = False) -> bool:
     """Tell whether the text behind an answer takes it back: " is wrong", "? No", ", which is not right", 不对.
 
-    counted: a few words may name what it is of: "5 apples is wrong".
+    counted: whether a few words may name the thing counted: "5 apples is wrong".
     """
     head = behind[:LONGEST]
     return _BEHIND.match(head) is not None or (counted and _OF_A_THING.match(head) is not None)

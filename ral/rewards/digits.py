@@ -15,16 +15,16 @@ _PLAIN = re.compile(r"\d+(?:\.\d+)?|\.\d+")
 
 
 def join_groups(text: str) -> str:
-    """Return the thousands set apart by blanks or underscores put together: "1 234 567" -> "1234567"."""
+    """Return a text without the blanks or underscores between thousands: "1 234 567" -> "1234567"."""
     joined = _SPACED.sub(lambda match: match.group().replace(" ", ""), text)
     return _UNDERSCORED.sub(lambda match: match.group().replace("_", ""), joined)
 
 
 def read_digits(digits: str) -> tuple[Fraction, bool] | None:
-    """Return (value, written without decimals) of digits with separators; None for "1.2.3" and the like.
+    """Return (value, whether it has no decimals) of digits with separators; None for "1.2.3" and over LONGEST_NUMBER.
 
-    A comma or apostrophe before groups of three digits (or India's 2-2-3) parts thousands, otherwise a single comma is
-    a decimal comma: "1,234" is 1234, "3,14" is 3.14, "1.234,5" is 1234.5.
+    A comma or apostrophe before groups of three digits (or India's 2-2-3) separates thousands, otherwise a single comma
+    is a decimal comma: "1,234" is 1234, "3,14" is 3.14, "1.234,5" is 1234.5.
     """
     plain = _plain(digits)
     return (Fraction(plain), "." not in plain) if plain else None

@@ -10,6 +10,16 @@ OPENING, CLOSING = r"(\[{<【「『《〈〔〖⟨«‹", r")\]}>】」』》〉
 """Brackets of any script that a letter may stand in, for the inside of a character class."""
 
 _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe0e\ufe0f\ufeff]")
+_SPECIAL = re.compile(r"<\|[A-Za-z][\w-]{0,39}\|>")
+_ELEMENT = r"(?P<element>(?<![a-z\\])[A-Z][a-z]?|[)\]}])"
+_SUBSCRIPT = re.compile(
+    rf"{_ELEMENT}\s*(?:\$_(?:(\d{{1,3}})|\{{(\d{{1,3}})\}})\$"
+    r"|_(?:\{\s*(\d{1,3})\s*\}|(\d{1,3})(?![\w.])|(\d)))"
+)
+_MINUS = re.compile(r"(?<=[A-Za-z\d)\]}])−(?!\s*[\w(\\])")
+_CHARGE = re.compile(
+    r"(?P<element>[A-Z][a-z]?\d{0,3}|[)\]}]\d{0,3})\$?\^(?:\{\s*(\d?[+-])\s*\}|(\d?[+-])(?!\s*[\w(\\]))"
+)
 _ENCLOSED_STARTS = (0x1F150, 0x1F170, 0x1F1E6)  # negative circled, negative squared, regional: the letter as an emoji
 _ENCLOSED = {start + n: letter for start in _ENCLOSED_STARTS for n, letter in enumerate(string.ascii_uppercase)}
 _HTML = re.compile(r"</?(?:b|i|u|em|strong|code|span|p|br|s|answer|think) ?/?>", re.IGNORECASE)
@@ -25,7 +35,8 @@ _WRAPPED = re.compile(
     re.DOTALL,
 )
 _QUOTED = re.compile(
-    r"(?P<lead>[^\"“「『:]{1,60}?)(?::\s*|\b(?:reads?|says?|is|displays?|shows?|是|为|写着)\s*[:：,]?\s*(?=[\"“「『]))"
+    r"(?P<lead>[^\"“「『:]{1,60}?)"
+    r"(?::\s*|\b(?:reads?|says?|is|displays?|shows?|是|为|写着)(?:\s*[:：,]?\s*(?=[\"“「『])|\s+(?!(?:not|never|no|either|neither|probably|maybe|perhaps)\b)(?=[^\s\"“「『])))"
     r"(?P<inner>\S(?:.*\S)?)\s*",
     re.DOTALL | re.IGNORECASE,
 )
@@ -42,13 +53,29 @@ _LONE_QUOTE = re.compile(r"(?<!\w)'+|'+(?!\w)")  # but not the one of "it's"
 
 
 def shown(text: str) -> str:
-    """Return the text without characters that a reader cannot see: zero-width, soft hyphens, direction marks."""
-    return _INVISIBLE.sub("", text)
+    """Return the text without what a reader cannot see: zero-width characters, soft hyphens, direction marks, and
+    special tokens of models such as <|begin_of_box|>.
+    """
+    return _INVISIBLE.sub("", _SPECIAL.sub("", text))
 
 
 def visible(text: str) -> str:
-    """Return the text in one width (NFKC), without invisible characters and with plain letters for those of emoji."""
-    return unicodedata.normalize("NFKC", shown(text).translate(_ENCLOSED))
+    """Return the text in one width (NFKC), without invisible characters, with plain letters for those of emoji, and
+    with the formulas of substances on one line (`on_one_line`).
+    """
+    return on_one_line(unicodedata.normalize("NFKC", shown(text).translate(_ENCLOSED)))
+
+
+def on_one_line(text: str) -> str:
+    r"""Return a text with plain digits for the subscripts and charges of formulas: H2O for H_2O, H$_2$O and
+    \mathrm{H}_2O, Ca2+ for Ca^{2+}; a power such as x^2 stays.
+    """
+    text = _MINUS.sub("-", _SUBSCRIPT.sub(_joined, text))
+    return _CHARGE.sub(_joined, text)
+
+
+def _joined(found: re.Match[str]) -> str:
+    return "".join(part for part in found.groups() if part)
 
 
 def unmarked(text: str) -> str:
@@ -57,7 +84,7 @@ def unmarked(text: str) -> str:
 
 
 def unwrapped(text: str) -> str:
-    r"""Return a text without what is set around the whole of it: quotes, Markdown, \\boxed{} and \\text{}.
+    r"""Return a text without what is set around the whole of it: quotes, Markdown, \boxed{} and \text{}.
 
     What stands inside stays as it is, but for typographic apostrophes, which become plain ones.
     """
@@ -81,7 +108,7 @@ def quoted(text: str) -> str:
 
 
 def undress(text: str) -> str:
-    """Return the text of an answer without LaTeX, HTML, Markdown and quotes."""
+    """Return an answer in one width (NFKC), without LaTeX of type and spacing, HTML, Markdown, quotes and emoji."""
     text = _LATEX_LETTER.sub(r"\1", _HEADING.sub("", visible(text)))
     for _ in range(_NESTED):
         text = _LATEX.sub(r"\1", text)

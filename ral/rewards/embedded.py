@@ -35,10 +35,10 @@ class Judged(NamedTuple):
 
 
 def judged_clause(line: str, truth: Callable[[str], bool | None]) -> Judged | None:
-    """Return what "it is (not) true that ..." says; None for a line, in small letters, that judges no clause.
+    """Return the verdict of "it is (not) true that ..."; None where a line judges no clause.
 
-    truth: from a text to what it says of a statement ("the claim is false"); None where it says nothing of one. What
-    stands behind a last "but" or "so" counts, where it says that.
+    line: in small letters. truth: a function from a text to the truth that it gives a statement ("the claim is false"
+    -> False), None where it gives none. Where "but" or "so" follows the clause, the part behind the last one decides.
     """
     found = _JUDGED.match(line)
     if found is None:
@@ -55,7 +55,7 @@ def judged_clause(line: str, truth: Callable[[str], bool | None]) -> Judged | No
 
 
 def denied_at_once(rest: str) -> bool:
-    """Tell whether what follows "true" or "correct" begins with a denial: "True, no dog is visible".
+    """Tell whether `rest`, the text behind "true" or "correct", begins with a denial: "True, no dog is visible".
 
     As an answer to a question, and not to a statement, that can be read as yes and as no.
     """

@@ -59,7 +59,7 @@ def read_chain(text: str) -> Chain | None:
     """Return the sides of a chain of equations; None for any other text, and for one with nothing to compute.
 
     The first side may be a name ("Area"), any but the last an expression of letters ("2(l + w)"). Of "25 = 5 × 5" the
-    number is the end. Degrees, and the unit of the end, may stand behind the others too.
+    end is 25. Degrees, and the unit of the end, may stand behind the other sides too.
     """
     if len(text) > LONGEST or not _JOINTS.search(line := _plain(text)) or _NO_CHAIN.search(line):
         return None
@@ -78,9 +78,11 @@ def read_chain(text: str) -> Chain | None:
 
 
 def agree(computed: Sequence[Fraction], shown: Fraction, step: Fraction) -> bool:
-    """Tell whether the sides of a chain are one value, the last one written with digits down to `step`.
+    """Tell whether the sides of a chain are one value.
 
-    A decimal may be rounded or cut off; step 1 is an integer behind "≈", 0 what is written exactly.
+    computed: values of the sides in front, at least one. shown: the last side's value. step: the value of one more in
+    the last digit of `shown`, which may be rounded or cut off there: 1 for an integer behind "≈", 0 where it is written
+    exactly.
     """
     exact = computed[0]
     if any(abs(value - exact) > SAME * max(abs(value), abs(exact)) for value in computed[1:]):
@@ -91,12 +93,15 @@ def agree(computed: Sequence[Fraction], shown: Fraction, step: Fraction) -> bool
 
 
 def rounded_end(text: str) -> bool:
-    """Tell whether the last side of a chain stands behind "≈", so that an integer may be rounded too."""
+    """Tell whether the last side of a chain stands behind "≈", so that even an integer may be a rounded value."""
     return _JOINTS.findall(_plain(text))[-1:] == ["≈"]
 
 
 def evaluate(side: str) -> Fraction | None:
-    r"""Return the value of an expression of numbers, "2(4 + 2)" or "\frac{\sqrt{3}}{2}"; None for any other text."""
+    r"""Return the value of an expression of numbers, "2(4 + 2)" or "\frac{√{3}}{2}"; None for any other text.
+
+    side: as `_plain` writes it, with √ for \sqrt. Roots and π are computed in double precision.
+    """
     for _ in range(4):  # roots and fractions inside one another
         side = _ROOT.sub(lambda m: f"sqrt(({m[1] or m[2] or m[3]}))", side)
         side = _FRACTION.sub(lambda m: f"(({m[1] or m[3]})/({m[2] or m[4]}))", side)

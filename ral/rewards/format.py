@@ -15,7 +15,8 @@ def response_format(example: Example, response: str, *, thinking: bool) -> float
     thinking=True: a think block, optional white space, an answer block, with exactly one of each of the four tags.
     thinking=False (RAL-zero): one answer block alone, and no think tag anywhere.
     Nothing may stand before the first or after the last block, not even white space, as in Video-R1's published check.
-    So a response in form always has an answer (`answers.answer_span`), and one that quotes a tag in its thought is not.
+    So a response in form always has an answer (`answers.answer_span`), and one that quotes a tag in its thought is not
+    in form. example: not read.
     """
     body = _without_thought(response) if thinking else response
     return float(body is not None and _is_answer_block(body))

@@ -38,7 +38,7 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 
 
 def option_of_form(text: str, options: Sequence[str]) -> str | None:
-    """Return the letter of the one option that is written like the text; None for none, or for several.
+    """Return the letter of the one option that is written like the text (`written_form`); None for no such or several.
 
     Blanks, dashes, LaTeX or Unicode signs and, in sentences, commas make no difference. Nothing else may stand beside.
     """
@@ -49,7 +49,10 @@ def option_of_form(text: str, options: Sequence[str]) -> str | None:
 
 
 def written_form(text: str) -> str:
-    """Return what a text is compared by: one way of writing signs, without blanks."""
+    """Return the form in which two texts are compared: one case, one way of writing signs, no blanks.
+
+    A text of _LEAST_WORDS words or more keeps single blanks, and loses its commas.
+    """
     text = _RAISED.sub(lambda found: "^" + found[0].translate(_PLAIN_POWERS), text)
     text = unicodedata.normalize("NFKC", text).casefold().strip(_ENDS)
     for pattern, replacement in _FORMS:

@@ -27,7 +27,7 @@ _HAN = re.compile(rf"{_INTEGER}\s*({HAN_HALF})")
 
 
 def join_halves(text: str) -> str:
-    """Return a text with "5 1/2" for "5 and a half"; what is counted stands behind it."""
+    """Return a text with "5 1/2" for "5 and a half", and "5 1/2 hours" for "5 hours and a half"."""
     text = _ONE.sub(r"one and \2 \3 \1", text)
     text = _SAID.sub(lambda m: f"{m[1]} {_COUNTS[m[3].lower()]}/{_PARTS[m[4].lower()]}{m[2]}", text)
     return _HAN.sub(lambda m: f"{m[1]} 1/2{measure(m[2])}", _HALF.sub(r"\1 1/2\2", _WRITTEN.sub(r"\1 ", text)))

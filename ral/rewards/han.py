@@ -35,12 +35,18 @@ _TENTHS = re.compile(rf"{_LEAD}({_BODY}|\d+(?:\.\d+)?)[成割]([{_D}\d半]?)(?![
 _PART = re.compile(rf"{_LEAD}([负負]?)({_BODY}|\d+)分之({_BODY}|\d+)[。.\s]*")
 _NO_VERB = "(?![开開电電印扫掃算球架字破击擊包折败敗断斷工])"
 _DOZENS = re.compile(rf"{_LEAD}([负負]?)(半|{_BODY})打(半)?{_NO_VERB}({_NO_NUMBER}{{0,8}})")
+_PERCENT_IN_DIGITS = re.compile(r"百分之\s?(\d+(?:\.\d+)?)(?![\d.]*[%/])")
+_PART_IN_DIGITS = re.compile(r"(?<![\d.,/])([1-9]\d*)\s?分之\s?(\d+)(?![\d.,]*[\d%/])")
 _COUNTED_DOZENS = re.compile(rf"(?<![\d.,])(\d+)\s?打(半)?{_NO_VERB}")
 _TOKEN = re.compile(rf"\d[\d,]*(?:\.\d+)?|[{_D}]+|[{_S}]|[{_L}]")
 
 
 class Han(NamedTuple):
-    """A number in Chinese numerals. rest: what follows it, such as a unit. whole: not rounded by a large unit."""
+    """A number in Chinese numerals.
+
+    value: in percent where `percent` is True. whole: whether it has to be met exactly; False for halves and where a
+    large unit such as 万 may round. rest: the text behind the number, such as a unit.
+    """
 
     value: Fraction
     whole: bool
@@ -49,20 +55,27 @@ class Han(NamedTuple):
 
 
 def join_han(text: str) -> tuple[str, bool]:
-    """Return (the text with "3万5千" written 35000, whether there was one): digits before numerals of scale."""
+    """Return (the text with 35000 for "3万5千", whether it had such a number): digits before numerals of scale.
+
+    百分之33 becomes 33%, and 3分之2 becomes 2/3.
+    """
+    text = _PART_IN_DIGITS.sub(r"\2/\1", _PERCENT_IN_DIGITS.sub(r"\1%", text))
     text = _COUNTED_DOZENS.sub(lambda match: _decimal(_dozens(match[1], match[2])), text)
     return _MIXED.sub(lambda match: _decimal(_value(match[0])), text), _MIXED.search(text) is not None
 
 
 def read_han(text: str) -> Han | None:
-    """Return the number of a text that is one in Chinese numerals, perhaps with 答案是 before and a unit behind."""
+    """Return the number of a text that is nothing else but words such as 答案是 before it and a unit behind.
+
+    None for any other text.
+    """
     if found := _PERCENT.fullmatch(text):
-        return Han(_signed(found[1], _value(found[2])), True, True, "")
+        return _exact(_signed(found[1], _value(found[2])), percent=True)
     if found := _TENTHS.fullmatch(text):
-        return Han(10 * _value(found[1]) + (5 if found[2] == "半" else _value(found[2] or "0")), True, True, "")
+        return _exact(10 * _value(found[1]) + (5 if found[2] == "半" else _value(found[2] or "0")), percent=True)
     if found := _PART.fullmatch(text):
         below = _value(found[2])
-        return Han(_signed(found[1], _value(found[3]) / below), True, False, "") if below else None
+        return _exact(_signed(found[1], _value(found[3]) / below), percent=False) if below else None
     if found := _DOZENS.fullmatch(text):
         value = _dozens(found[2], found[3])
         return Han(_signed(found[1], value), value.denominator == 1, False, found[4])
@@ -75,6 +88,11 @@ def read_han(text: str) -> Han | None:
     if found[2] == "一" and found[3].startswith("半"):
         return Han(value / 2, False, False, found[3][1:])
     return Han(value, value.denominator == 1 and found[2][-1] not in _LARGE, False, found[3])
+
+
+def _exact(value: Fraction, *, percent: bool) -> Han:
+    """Return a number without a unit, to be met exactly where it is an integer."""
+    return Han(value, value.denominator == 1, percent, "")
 
 
 def _dozens(count: str, half: str | None) -> Fraction:

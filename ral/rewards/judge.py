@@ -41,7 +41,7 @@ def read_score(reply: str) -> float:
 
 @dataclass(frozen=True)
 class Requests:
-    """Manner of asking an endpoint.
+    """Timeouts, retries and concurrency of the requests to an endpoint. UserError for a value out of range.
 
     timeout_s: seconds for one request. retries: further requests after one that failed, the first after backoff_s
     seconds, then twice as long each time. max_concurrency: requests at once, in each process of the run.
@@ -64,10 +64,10 @@ class Judge:
 
     url, model: the endpoint ("http://host:8000/v1/chat/completions") and the name it knows the model by.
     api_key_variable: environment variable that holds the key; None where the endpoint wants none.
-    template: a .j2 file that sees question, options, problem_type, gold, response, and answer (in its tags, or "").
-    requests: timeouts, retries and how many at once. options: further fields of the request, such as temperature and
-    max_tokens.
-
+    template: a .j2 file that sees question, options, problem_type, gold, response, and answer (in its tags, or "");
+    None: templates/judge.j2. requests: timeouts, retries and how many at once. options: further fields of the request,
+    such as temperature and max_tokens.
+    UserError where the url is no http address, the template cannot be read, or the key is not set.
     Retried are: no connection, timeouts, statuses 408, 425, 429 and 5xx, replies without a score. After the last retry,
     and at once for any other status, UserError names the entry and the cause. The key is in no message.
     """
@@ -105,7 +105,7 @@ class Judge:
         return self.score_many([example], [response])[0]
 
     def score_many(self, examples: Sequence[Example], texts: Sequence[str]) -> list[float]:
-        """Return the scores of texts[n] as a response to examples[n]. The first failure ends all: UserError."""
+        """Return the scores of texts[n] as a response to examples[n]. The first failure ends all of them: UserError."""
         stop = threading.Event()
         with ThreadPoolExecutor(self.requests.max_concurrency) as pool:
             asked = [pool.submit(self._score, e, t, stop) for e, t in zip(examples, texts, strict=True)]

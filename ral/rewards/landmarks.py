@@ -1,4 +1,4 @@
-"""Things that a place is told by: "behind the table" and "on the way to the school" name no table and no school.
+"""Landmarks, by which a place is described: "behind the table", "on the way to the school" name no table, no school.
 
 "in", "on", "at" and "inside" tell where something is; what stands behind the others is only near it.
 """
@@ -27,8 +27,8 @@ _ADDED = re.compile(
 def only_near(ahead: str, own: str, question: str, options: Iterable[str]) -> bool:
     """Tell whether the words in front of an option's text make it a landmark: "behind the", "on the way to the".
 
-    Not where the question asks by the same relation ("What is the cat behind?"), unless about this very option, and
-    not where an option has it.
+    ahead: those words. own: the option's text. False where the question asks by the same relation ("What is the cat
+    behind?"), unless it names this very option, and where the text of an option holds the relation.
     """
     found = _AHEAD.search(ahead)
     if found is None:
@@ -43,7 +43,7 @@ def only_near(ahead: str, own: str, question: str, options: Iterable[str]) -> bo
 def without_landmark(line: str, question: str) -> str | None:
     """Return a line without the landmark behind its place: "living room" of "living room, next to the kitchen".
 
-    None for none, and where the question asks by the same relation.
+    None where there is no landmark, and where the question asks by the same relation.
     """
     found = _ADDED.fullmatch(line)
     if found is None or re.search(rf"\b{re.escape(found['relation'].casefold())}\b", question.casefold()):

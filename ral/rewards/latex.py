@@ -103,9 +103,7 @@ _BIG_POWER = re.compile(r"\^\s*(?:\{\s*)?-?\s*(?:\d{3,}|\d+\.|[^\d\s{-])|\^\s*\{
 
 
 def plain_text(text: str) -> str:
-    """Return `text` with its LaTeX and Unicode notation of numbers written in ASCII; what is not understood stays as it
-    is.
-    """
+    """Return `text` with numbers in LaTeX or Unicode notation written in ASCII. Notation that is not known stays."""
     if boxed := BOXED.search(text):
         text = boxed.group(1)
     text = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+", lambda match: "^" + match.group().translate(_SUPERSCRIPTS), text)
@@ -134,10 +132,9 @@ def is_formula(plain: str) -> bool:
 
 
 def is_argument(ahead: str, behind: str) -> bool:
-    """Tell whether a number is what something is made of, not the answer: "log(3)", "f(3)", "ln 3", "2^3", "3 squared",
-    "x + 3".
+    """Tell whether a number is only a part of an expression: "log(3)", "f(3)", "ln 3", "2^3", "3 squared", "x + 3".
 
-    ahead: what stands in front of it, its sign included; behind: what stands behind it.
+    ahead: the text in front of the number, its sign included. behind: the text behind it.
     """
     applied = _APPLIED.search(ahead.rstrip("-+ ")) is not None
     return applied or _SUM.search(ahead) is not None or _RAISED.match(behind) is not None
@@ -164,7 +161,7 @@ def _formula(text: str) -> str:
         text = boxed.group(1)
     text = unicodedata.normalize("NFKC", text).replace("π", r"\pi ").replace("−", "-")
     text = re.sub(rf"(?i){_PI}", r"\\pi ", re.sub(rf"(?i){_ROOT}|\\sqrt(?=\s*[\d(])", "√", text))
-    text = re.sub(r"√\s*(\d[\d.]*)|√\s*\(([^()]*)\)", lambda m: rf"\sqrt{{{m.group(1) or m.group(2)}}}", text)
+    text = re.sub(r"√\s*(\d+(?:\.\d+)?)|√\s*\(([^()]*)\)", lambda m: rf"\sqrt{{{m.group(1) or m.group(2)}}}", text)
     text = text.replace("√", r"\sqrt").replace("*", r" \cdot ")
     text = re.sub(
         r"\^\s*\{?\s*\\circ\s*\}?|\\[()\[\]]|\$|°|\\[,;: ]|\\text\s*\{[^{}]*\}(?:\s*\^\s*\{?\d\}?)?", " ", text

@@ -22,6 +22,7 @@ def length_bonus(
     Video-R1 (arXiv 2503.21776), section 3.3, Eq. 5, adds 0.2 for this; here the weight of the part says how much it
     counts. Two deviations: lengths are words between white space, not tokens, because a reward sees text alone; and
     each response is judged by itself, so there is no rule that at least two responses of a group must be right.
+    rules: those of `accuracy`. UserError unless 0 <= shortest <= longest.
     """
     if not 0 <= shortest <= longest:
         raise UserError(f"length_bonus: shortest={shortest} to longest={longest} is no range; write 0 <= both, ordered")
@@ -35,7 +36,7 @@ def repetition_penalty(example: Example, response: str, *, n: int = 4) -> float:
 
     Yeo et al. (arXiv 2502.03373), appendix C.2, penalise repeated n-grams; this share is not in a paper: with u
     different runs of n words among all m of them the penalty is u / m - 1; responses shorter than n words have none.
-    Case counts as written in lower case, words are what stands between white space.
+    Case does not count; words are the text between white space. example: not read. UserError for n below 1.
     """
     if n < 1:
         raise UserError(f"repetition_penalty: n={n} must be at least 1 word")

@@ -1,6 +1,6 @@
 """The one option that a short sentence names: "The color is blue", "It's the dog.", "Yes, it is.", 颜色是蓝色.
 
-Where it names two, denies or doubts anything, or compares, it names none: what it means is then a matter of reading.
+A sentence that names two, denies or doubts anything, or compares, counts as naming none: its meaning is then open.
 """
 
 from __future__ import annotations
@@ -56,11 +56,12 @@ _ADDED_AHEAD = re.compile(r"(?:\band|\bplus|[/&+、和与與])\s*(?:an?\s|the\s)
 
 
 def one_in_sentence(text: str, options: Mapping[str, str], question: str = "") -> str | None:
-    """Return the letter of the one option that a short sentence names by its text or, last, by its letter; else None.
+    """Return the letter of the one option that a short sentence names by its text or by its last letter; else None.
 
-    text: without dress. options: {letter: text in small letters}, () where unknown. Texts count as whole words, the
-    longer first ("hot dog" is no "dog"); texts of one letter, and of articles, are none that a sentence could name, and
-    neither is a landmark ("behind the table", `landmarks`), unless `question` asks by that relation.
+    text: without dress (`dress.undress`). options: {letter: text in small letters}, empty where unknown. question:
+    asked. Texts count as whole words, the longer first ("hot dog" is no "dog"). Not counted are texts of one letter,
+    articles and other words of any sentence, and landmarks ("behind the table", `landmarks`), unless `question` asks by
+    that relation.
     """
     line = _HAND.sub(r"\1", " ".join(text.split()))
     if len(line) > LONGEST or len(line.split()) > MOST_WORDS or not line:
@@ -96,7 +97,7 @@ def _last_letter(line: str, options: Mapping[str, str]) -> str | None:
 
 
 def one_text(line: str, options: Mapping[str, str], question: str = "") -> str | None:
-    """Return the letter of the one option whose text a sentence holds; it denies nothing, and holds no other letter."""
+    """Return the letter of the one option whose text a sentence holds; None where it denies, doubts or names others."""
     found = list(mentions(line, options))
     if len({letter for letter, *_ in found}) != 1 or ROUGH.search(line) or FREEZING.search(line) or is_pronoun(line):
         return None
@@ -128,8 +129,10 @@ def _is_number(own: str) -> bool:
 
 
 def mentions(line: str, options: Mapping[str, str]) -> Iterator[tuple[str, int, int]]:
-    """Yield (letter, start, end) of the options' texts in a line, the longest first; none inside another, or inside a
-    longer noun (`compounds.part_of_more`), be it a part of an option's.
+    """Yield (letter, start, end) of the options' texts in a line, the longest option first.
+
+    Not yielded: a text inside another that was found, or inside a longer noun, of the line (`compounds.part_of_more`)
+    or of an option.
     """
     taken: list[tuple[int, int]] = []
     for letter, own in sorted(options.items(), key=lambda item: -len(item[1])):

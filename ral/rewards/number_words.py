@@ -25,8 +25,13 @@ _LEAD = re.compile(
     r"|(?:no|nope),|undoubtedly,?|surely,?|of course,?"
     r"|(?:so|the|final|correct|answer|total|result|number|count|value|it|this|that|there|they|we|i|you)\b|is|are|was"
     r"|in(?: the year)?(?= (?:\w+teen|twenty)\b)"
-    r"|equals|be|see|count|counted|can see|has|have|about|around|approximately|roughly|nearly|almost|exactly|only|just"
+    r"|equals|be|see|count|counted|can (?:see|count|spot|identify|find|observe|make out)|has|have"
+    r"|about|around|approximately|roughly|nearly|almost|exactly|only|just"
     r"|a total of|in total|[,.:=]|'s)\s+|(?:answer|total)\s*[:=]\s*"
+)
+_PICTURED = re.compile(
+    r" (?:visible |shown |present |seen )?(?:in|on) (?:the|this)"
+    r" (?:image|picture|photo|video|scene|frame|clip|shot|diagram|chart|graph|figure)$"
 )
 _OTHER = frozenset(("or", "and", "to", "of", "than", "between", "point", "out", "but", "not", "by", "minus", "plus"))
 _OUT_OF = re.compile(r"(.+?) (?:out of(?: every)?|in every) (.+)", re.IGNORECASE | re.DOTALL)
@@ -49,11 +54,14 @@ class Words(NamedTuple):
 
 
 def read_words(text: str) -> Words | None:
-    """Return the one number that a short text gives in words; None where there is none, or the words go on about it."""
+    """Return the one number that a short text gives in words; else None.
+
+    None also where more than MOST_WORDS words, or another number word, stand behind the number.
+    """
     if (part := _OUT_OF.fullmatch(text.strip())) and (share := _share(part[1], part[2])):
         return share
     line = " ".join(text.lower().replace("-", " ").split()).strip(" .,;:!()\"'")
-    line = line.removesuffix(" or so")
+    line = _PICTURED.sub("", line.removesuffix(" or so"))
     if is_pronoun(line):
         return None
     while lead := _LEAD.match(line):
@@ -71,14 +79,12 @@ def read_words(text: str) -> Words | None:
 
 
 def is_pronoun(text: str) -> bool:
-    """Tell whether a text has a "one" that is anybody: "One cannot tell.", "One must look closely."; not "one can be
-    seen".
-    """
+    """Tell whether "one" means anybody: "One cannot tell.", "One must look closely."; not in "one can be seen"."""
     return _PRONOUN.search(text) is not None
 
 
 def lone_number(text: str) -> Fraction | None:
-    """Return the integer that a text is, in digits or words and with nothing beside it; else None."""
+    """Return the integer that a text is, in digits or words and with nothing beside it; None for any other text."""
     line = text.strip().rstrip(" .。!")
     if _DIGITS_ALONE.fullmatch(line):
         return Fraction(line)

@@ -16,11 +16,10 @@ from functools import lru_cache
 
 from ral.rewards.below_zero import FREEZING, below_zero
 from ral.rewards.bounds import bound
-from ral.rewards.clauses import join_parts, total_said, without_labels, without_times, year_of_month
+from ral.rewards.clauses import join_parts
 from ral.rewards.clocks import read_clock
-from ral.rewards.conclusions import NO_NUMBER, concluded_in_words, explained, said_twice
+from ral.rewards.conclusions import NO_NUMBER, said_twice
 from ral.rewards.corrections import corrected, without_alternatives, words_set_aside
-from ral.rewards.counts import counted
 from ral.rewards.currencies import take_currency
 from ral.rewards.denials import denied, taken_back
 from ral.rewards.digits import LONGEST_NUMBER, join_groups, last_place, read_digits
@@ -33,6 +32,7 @@ from ral.rewards.nothing import says_none
 from ral.rewards.number_words import read_words
 from ral.rewards.plain_said import without_asides
 from ral.rewards.quantities import join_money, join_quantities, join_rates
+from ral.rewards.readings import READINGS, REWRITINGS
 from ral.rewards.refusals import refuses
 from ral.rewards.rough import ROUGH
 from ral.rewards.scales import take_scale
@@ -71,12 +71,13 @@ FACTORIAL = re.compile(r"[\s$(\[]*\d+[\s)\]]*(?:!|！)[\s.!$！]*")
 
 @dataclass(frozen=True)
 class Number:
-    """One number. value: as written, before its unit. whole: written as an integer, so to be met exactly.
+    """One number.
 
-    unit: of measure, of money, or a share such as percent.
+    value: as written, before its unit. whole: whether it is written as an integer, so to be met exactly.
+    unit: a unit of measure, a currency, or a share such as percent; None where there is none.
     bound: ">", "<" or "±" where the text gives a bound ("more than 5", "5+") instead of the number itself.
-    step: what one more in the last digit written is worth; 0 for fractions and words, which are exact.
-    also: the same number as the text shows it rounded: 3.46 of "2√3 ≈ 3.46".
+    step: the value of one more in the last digit written; 0 for fractions and words, which are exact.
+    also: the same number as the text shows it rounded: 3.46 of "2√3 ≈ 3.46"; None where it does not.
     """
 
     value: Fraction
@@ -89,7 +90,7 @@ class Number:
 
 @lru_cache(maxsize=4096)
 def parse_number(text: str) -> Number | None:
-    """Return the one number in `text`; None where there is none, more than one, or a form that is not understood."""
+    """Return the one number in `text`; None for no number, several, unknown forms, and over LONGEST_TEXT characters."""
     if len(text) > LONGEST_TEXT:
         return None
     if later := corrected(text):
@@ -99,8 +100,9 @@ def parse_number(text: str) -> Number | None:
         return parse_number(alone)
     if chain := read_chain(text):
         return _equated(chain, rounded_end(text))
-    readings = (explained, concluded_in_words, total_said, year_of_month, without_times, without_labels, counted)
-    return _parsed(text) or next(filter(None, (_parsed(read(text) or "") for read in readings)), None) or _twice(text)
+    number = _parsed(text) or next(filter(None, (_parsed(read(text) or "") for read in READINGS)), None) or _twice(text)
+    others = (rest for rewrite in REWRITINGS if number is None and (rest := rewrite(text)))
+    return number or next(filter(None, map(parse_number, others)), None)
 
 
 def _equated(chain: Chain, rounded: bool) -> Number | None:
@@ -128,7 +130,7 @@ def _twice(text: str) -> Number | None:
 
 
 def _parsed(text: str) -> Number | None:
-    """Return the one number in a text that corrects none."""
+    """Return the one number in a text that corrects nothing; else None."""
     taken = take_currency(join_money(html.unescape(_HTML.sub(" ", shown(text)))))
     if taken is None or NO_NUMBER.search(taken[0]):
         return None
@@ -153,7 +155,7 @@ def _parsed(text: str) -> Number | None:
 
 
 def _without_unit(formula: str) -> tuple[str, Unit | None]:
-    r"""Return (the formula, its unit) of "π/2 rad" and "2\\sqrt{3} cm"; the text and None without one."""
+    r"""Return (the formula, its unit) of "π/2 rad" and "2\sqrt{3} cm"; (the text, None) where it has no unit."""
     behind = _UNIT_BEHIND.search(formula)
     if behind is None:
         return formula, None
@@ -247,9 +249,9 @@ def in_terms_of(gold: Number, answer: Number) -> list[Fraction]:
     """Return the values that `answer` may have in the units in which `gold` is written; [] where the two contradict.
 
     Known units are converted, units of different kinds and different currencies contradict; a unit on one side alone
-    counts as left out on the other. A bound ("more than 5") is met by the same bound, or by the number itself. Where
-    one of the two is a share and the other has no unit, both readings count: "50%" is met by "50" (the question asked
-    for percent) and by "0.5" (the same number); "50 kg" contradicts it.
+    counts as left out on the other, but a time of day meets only an hour of 24. A bound ("more than 5") is met by the
+    same bound, or by the number itself. Where one of the two is a share and the other has no unit, both readings count:
+    "50%" is met by "50" (the question asked for percent) and by "0.5" (the same number); "50 kg" contradicts it.
     """
     if answer.also is not None:
         exact, rounded = replace(answer, also=None), replace(answer, value=answer.also, also=None)
@@ -279,10 +281,10 @@ def _hour(gold: Number, answer: Number) -> list[Fraction]:
 
 
 def rounding(gold: Number, answer: Number) -> Fraction:
-    """Return how far, in gold's units, a right answer may lie off because it was converted and then rounded.
+    """Return how far, in gold's units, a right answer may be off because it was converted and then rounded.
 
-    Half a unit of the answer's last digit where it has FEWEST_DIGITS digits or more and the two units differ by
-    more than a power of ten (16.67 m/s for 60 km/h); else 0: a metre is 100 centimetres, with nothing to round.
+    Half a unit of the answer's last digit where the answer has FEWEST_DIGITS digits or more and the ratio of the two
+    units is no power of ten (16.67 m/s for 60 km/h); else 0: a metre is 100 centimetres, with nothing to round.
     """
     if not (gold.unit and answer.unit and answer.step) or abs(answer.value) < answer.step * 10 ** (FEWEST_DIGITS - 1):
         return Fraction(0)

@@ -13,9 +13,9 @@ from ral.rewards.dress import unmarked, visible
 
 @lru_cache(maxsize=4096)
 def split_options(options: tuple[str, ...]) -> dict[str, str]:
-    """Return {letter: normalised text} of ("A. red", "C) blue").
+    """Return {letter: normalised text} of options such as ("A. red", "C) blue").
 
-    Given letters stay, options without get A, B, C, ...
+    Given letters stay; options without letters get A, B, C, ...
     """
     found = lettered(options) or dict(zip(string.ascii_uppercase, options, strict=False))
     return {letter: normalised(text) for letter, text in found.items()}

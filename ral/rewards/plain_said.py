@@ -50,7 +50,7 @@ _ALL_OF_TWO = re.compile(
 
 
 def without_asides(text: str) -> str | None:
-    """Return a numerical answer without what is said around it; None where there is nothing of that kind."""
+    """Return a numerical answer without what is said around it; None where nothing is."""
     if found := _TO_BE_EXACT.fullmatch(text):
         return found["said"]
     if found := _TIMES.fullmatch(text):
@@ -62,10 +62,11 @@ def without_asides(text: str) -> str | None:
 
 
 def choice_alone(text: str, question: str) -> str | None:
-    """Return what a text chooses without what it only says beside it; None where there is nothing of that kind.
+    """Return the choice that a text states, without what it says beside it; None where it says nothing beside.
 
-    "I'd go with B, though D is tempting", "~~A~~ B", "All right, left", "It used to be blue, now it is red" (unless
-    `question` asks for what was), and "no" of "There is no dog in the image" where the question is whether there is.
+    Read are "I'd go with B, though D is tempting", "~~A~~ B", "All right, left", "It used to be blue, now it is red"
+    (unless `question` asks for what was), and "There is no dog in the image", which is "no" where the question is
+    whether there is one.
     """
     if len(text) > LONGEST:
         return None
@@ -82,7 +83,10 @@ def choice_alone(text: str, question: str) -> str | None:
 
 
 def both_or_neither(text: str, options: Mapping[str, str]) -> str | None:
-    """Return the letter of the one option that begins with "both" or "neither", where a text says just that."""
+    """Return the letter of the one option that begins with "both" or "neither", where a text says just that word.
+
+    None for no such option, or for several.
+    """
     found = _ALL_OF_TWO.fullmatch(text[:LONGEST].strip())
     named = [letter for letter, own in options.items() if found and own.startswith(f"{found['word'].lower()} ")]
     return named[0] if len(named) == 1 else None

@@ -119,5 +119,5 @@ def _spelled(name: str) -> str:
 
 
 def _exact(value: Fraction) -> str:
-    """Return a value as a fraction, which no reader takes for a rounded number."""
+    """Return a value written as a fraction, which is never read as a rounded number."""
     return f"{value.numerator}/{value.denominator}"

@@ -1,6 +1,6 @@
 """Refusals for want of a picture or a clip ("No image was provided", "I see no attachment"), or of certainty.
 
-They say nothing of what was asked, also where they begin with "no": none of them counts 0, or is a no.
+They answer nothing, also where they begin with "no": none of them counts as 0, or as a no.
 """
 
 from __future__ import annotations

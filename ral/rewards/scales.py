@@ -33,9 +33,10 @@ _LETTER_OF_MONEY = re.compile(r" ?(k|mm|m|b|t)(?![^\W\d_])", re.IGNORECASE)
 
 
 def take_scale(rest: str, *, money: bool) -> tuple[int, str, bool]:
-    """Return (factor, what is left, exact) of what follows a number; (1, rest, True) where no scale word does.
+    """Return (factor, rest, exact) of the text `rest` behind a number; (1, rest, True) where no scale word comes first.
 
-    A letter counts where it is joined to the digits ("5k", "2.5M"); of money also "m", "b", "t" and with a blank.
+    The returned rest is the text behind the scale words. exact: False for a scale that may round (thousand, million). A
+    letter counts where it is joined to the digits ("5k", "2.5M"); with money=True also "m", "b", "t", and with a blank.
     """
     letter = (_LETTER_OF_MONEY if money else _LETTER).match(rest)
     if letter:

@@ -13,7 +13,7 @@ PERCENT = Unit(SHARE, Fraction(1, 100))
 
 
 class Share(NamedTuple):
-    """Share of a whole as a unit. factor: by which the number is multiplied to be written in `unit`."""
+    """Share of a whole as a unit. The number times `factor` is the number in `unit`."""
 
     factor: Fraction
     unit: Unit

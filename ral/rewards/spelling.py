@@ -1,4 +1,4 @@
-"""Names of units written one way: "m s^-1", "km per hour" and "公里每小时" are m/s, km/h and 公里/小时."""
+"""Names of units in one spelling: "m s^-1", "km per hour" and "公里每小时" become m/s, km/h and 公里/小时."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ def _powered(found: re.Match[str]) -> str:
 
 
 def spelled(text: str) -> str:
-    """Return what follows a number, its degrees, powers and "per" written one way."""
+    """Return the unit in `text` (all that follows a number) in one spelling: "°C" for "degrees C", "m/s" for "m per s".
+
+    Also: "m^2" for "m ^2", "floz" for "fl. oz", "Nm" for "N·m". Marks at the ends are removed, other words stay.
+    """
     name = text.strip(" \t\n.,;:!()").replace("µ", "μ").replace("\N{OHM SIGN}", "Ω")
     name = re.sub(r"(?i)(?:degrees?|deg)\s+(?=[cf]\b|celsius|fahrenheit|centigrade)", "°", name)
     name = re.sub(r"(?<=°)\s+(?=[CFcf]\b)|\s+(?=\^)", "", name)

@@ -1,4 +1,4 @@
-"""Text of the check at the start of a run: a few responses with rewards, warnings where nothing can be learned."""
+"""Text printed at the start of a run: a few responses with rewards, and warnings where nothing can be learned."""
 
 from __future__ import annotations
 
@@ -16,17 +16,14 @@ _REPEATED = re.compile(r"(<[^<>\s]+>)(?: ?\1){3,}")
 
 
 def uniform(values: Tensor) -> bool:
-    """Tell whether all values are equal: such rewards give zero advantages, so nothing is learned.
-
-    values: any shape.
-    """
+    """Tell whether all values, of any shape, are equal: such rewards give zero advantages, so nothing is learned."""
     return bool((values == values.flatten()[:1]).all())
 
 
 def describe_start(rollout: Rollout, scores: Scores, k: int = 3, warnings: Sequence[str] | None = None) -> str:
     """Return the text for the console: k responses, spread over the prompts, with prompt, gold answer and rewards.
 
-    warnings: printed after them, one line each; None: those of `start_warnings` for this rollout.
+    warnings: printed after the responses, one line each; None: those of `start_warnings` for this rollout.
     """
     k = min(k, len(rollout.texts))
     shown = [i * len(rollout.texts) // k for i in range(k)]
@@ -38,7 +35,7 @@ def describe_start(rollout: Rollout, scores: Scores, k: int = 3, warnings: Seque
 def start_warnings(rollout: Rollout, scores: Scores) -> list[str]:
     """Return warnings of what will keep the run from learning, with likely causes; [] where rewards are usable.
 
-    Also [] where the scores have no parts. Responses and scores alone are read, not the prompts.
+    Also [] where the scores have no parts. Only the responses and scores are read, not the prompts.
     """
     warnings: list[str] = []
     if not scores.parts:
@@ -72,7 +69,7 @@ def _describe_answer(rollout: Rollout, scores: Scores, n: int) -> str:
 
 
 def _shorten(text: str) -> str:
-    """Show runs of one special token written as token x count, then cut in the middle to LONGEST_SHOWN characters."""
+    """Return a text with runs of one special token as "token x count", cut in the middle to LONGEST_SHOWN letters."""
     text = _REPEATED.sub(lambda match: f"{match[1]} x {match[0].count(match[1])}", text)
     half = LONGEST_SHOWN // 2
     return text if len(text) <= LONGEST_SHOWN else f"{text[:half]} [...] {text[-half:]}"

@@ -1,6 +1,6 @@
 """Similarity of two texts: word error rate, ROUGE, and equality after normalisation.
 
-jiwer and rouge-score are imported at their first use: together they take half a second.
+jiwer and rouge-score are imported at their first use, since the two imports take half a second.
 """
 
 from __future__ import annotations
@@ -17,38 +17,44 @@ _BETWEEN_DIGITS = re.compile(rf"(?<=\d)[^\w\s{SIGN}]+(?=\d)")
 _FULLWIDTH = {0xFF01 + n: chr(0x21 + n) for n in range(94)}  # letters, digits and marks of two columns
 _ONE_WAY = _FULLWIDTH | dict(zip(map(ord, "‐‑‒–—―−‘’‚“”„"), "-" * 7 + "'" * 3 + '"' * 3, strict=True))
 """One way of writing letters and digits, dashes and quotes."""
+_PARTING = re.compile(r"[:;,.!|•]+(?=\s|$)|(?<!\S)[-|•]+(?=\s)")
 _WORD = re.compile(rf"[{_NO_BLANKS}]|[^\s{_NO_BLANKS}]+")  # scripts that set no blanks between words: a character each
 
 
 def word_error_rate(gold: str, answer: str) -> float:
     """Return the word error rate of `answer` against `gold`: edits of words / words of gold; may exceed 1.
 
-    Video-R1 (arXiv 2503.21776), section 3.1; edits: Levenshtein, 1966. Words are compared as written. An empty gold
-    text has rate 0 against an empty answer and 1 against any other.
+    Video-R1 (arXiv 2503.21776), section 3.1; edits: Levenshtein, 1966. Words are compared as written. Against an empty
+    gold text it is the number of words in the answer.
     """
     return float(_jiwer().wer(" ".join(gold.split()), " ".join(answer.split())))
 
 
 def rouge(gold: str, answer: str, *, published: bool = False) -> float:
-    """Average the F-measures of ROUGE-1, ROUGE-2 and ROUGE-L with stemming, in [0, 1], over `words`.
+    """Return the mean of the F-measures of ROUGE-1, ROUGE-2 and ROUGE-L with stemming, in [0, 1].
 
-    Lin, "ROUGE: a package for automatic evaluation of summaries", 2004; their mean is Video-R1's (arXiv 2503.21776),
-    section 3.1. published: over rouge-score's own words, which are of a-z and 0-9 alone.
+    Lin, "ROUGE: a package for automatic evaluation of summaries", 2004; the mean is Video-R1's (arXiv 2503.21776),
+    section 3.1. Words are those of `words`; with published=True rouge-score's own, of a-z and 0-9 alone.
     """
     scores = _scorer(published).score(gold, answer)
     return float(sum(score.fmeasure for score in scores.values()) / len(scores))
 
 
 def one_line(text: str) -> str:
-    """Return the text composed, in one case and width, with single blanks and one way of writing dashes and quotes.
+    """Return the form in which OCR answers are compared: one case and width, single blanks, plain dashes and quotes.
 
-    OCR answers are compared on it.
+    Characters are composed (NFC).
     """
     return " ".join(unicodedata.normalize("NFC", text.translate(_ONE_WAY)).casefold().split())
 
 
+def words_alone(text: str) -> str:
+    """Return a text on one line without the colons, commas, full stops and dashes that part its words."""
+    return " ".join(_PARTING.sub(" ", one_line(text)).split())
+
+
 def same_text(one: str, other: str) -> bool:
-    """Tell whether two texts are one but for case, width, accents of Latin letters, white space and punctuation.
+    """Tell whether two texts are equal but for case, width, accents of Latin letters, white space and punctuation.
 
     Hyphens and apostrophes may be left out or be blanks ("ice-cream", "ice cream", "icecream"); symbols that carry
     meaning count (`signs.with_signs`). A text of nothing but punctuation equals itself alone.

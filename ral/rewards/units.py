@@ -221,7 +221,7 @@ _NO_FIRST_WORD = frozenset(("in", "t", "l", "g", "s", "h", "a", "ha", "second", 
 
 
 def find_unit(text: str) -> Unit | None:
-    """Return the unit that `text`, all that follows a number, names; None where it is none of the listed ones.
+    """Return the unit that `text`, all that follows a number, names; None where it names no listed unit.
 
     Behind the unit a few words may follow: "cm long", "km/h (approximately)".
     """
@@ -274,7 +274,10 @@ def _simple(name: str) -> Unit | None:
 
 
 def convert(value: Fraction, unit: Unit, into: Unit) -> Fraction | None:
-    """Return a value in another unit; None where the two measure different things."""
+    """Return `value`, given in `unit`, in the unit `into`; None where the two measure different things.
+
+    A clock's time keeps its value in a unit of time, and bare degrees theirs in °C and °F.
+    """
     if {unit.dimension, into.dimension} in ({CLOCK, "time"}, {CLOCK, TIME_OF_DAY}):
         return value
     common = set(unit.dimension.split("|")) & set(into.dimension.split("|"))

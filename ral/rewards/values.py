@@ -19,20 +19,21 @@ HALF_A_DAY = 12 * 60  # minutes
 _ENDS = " .。,!"
 _ONLY_NUMBER = re.compile(r"[\s$€£¥]*[-+]?\d[\d.,/\s]*(?:[%°]|[^\W\d_]{1,12})?[\s.。!]*")
 _WORD = re.compile(r"[^\W\d_]+")
+_COMMAND = re.compile(r"\\[A-Za-z]+")
 
 
 def option_of_value(text: str, options: Sequence[str]) -> str | None:
     """Return the letter of the one option that is the same number; None for no number, no such option, or several.
 
-    Where none is, a decimal of FEWEST_DIGITS digits or more names the one option that it rounds or is cut off from,
-    if that is a fraction, a root or a multiple of π: 0.33 and 0.333 name 1/3, 0.66 and 0.667 name 2/3, 0.3 names none.
-    Words count: "3 cats" is not "3 dogs", while "3" is; to a bare number "there are three cats" is the same, and what
-    doubts or sets off ("maybe 3", "other than 3") is not.
+    Where no option is, a decimal of FEWEST_DIGITS digits or more names the one option that it rounds or is cut off
+    from, if that is a fraction, a root or a multiple of π: 0.33 and 0.333 name 1/3, 0.66 and 0.667 name 2/3, 0.3 names
+    none. Words count: "3 cats" is not "3 dogs", while "3" is; to a bare number "there are three cats" is the same, and
+    an answer that doubts or sets off ("maybe 3", "other than 3") is not.
     """
     number = parse_number(text)
     if number is None or not options:
         return None
-    said, sure = set(_WORD.findall(text.casefold())), not SETS_OFF.search(text) and not UNSURE.search(text)
+    said, sure = set(_words(text)), not SETS_OFF.search(text) and not UNSURE.search(text)
     if any(_other_half(own, number) for own, _ in _values(tuple(options)).values()):
         return None
     alike = {
@@ -47,7 +48,7 @@ def option_of_value(text: str, options: Sequence[str]) -> str | None:
 
 
 def _exact(number: Number) -> bool:
-    """Tell whether a number is written as a fraction, a root or with π, so that its decimals may go on without end."""
+    """Tell whether a number is written as a fraction, a root or with π, so that its decimals may never end."""
     return not number.whole and number.step <= abs(number.value) * FORMULA_STEP
 
 
@@ -81,7 +82,7 @@ def other_number(text: str, options: Sequence[str], letter: str) -> bool:
 def values_differ_in_unit(text: str, options: Sequence[str]) -> bool:
     """Tell whether an answer without a unit may be several options that have one: "5" of "$5" and "5 €".
 
-    An option that is the answer word for word is meant.
+    False where an option is the answer word for word.
     """
     number = parse_number(text)
     if number is None or number.unit is not None or not options:
@@ -111,4 +112,9 @@ def _other_half(option: Number | None, answer: Number) -> bool:
 def _values(options: tuple[str, ...]) -> dict[str, tuple[Number | None, frozenset[str]]]:
     """Return {letter: (its number, its words)}."""
     texts = lettered(options) or dict(zip(string.ascii_uppercase, options, strict=False))
-    return {letter: (parse_number(text), frozenset(_WORD.findall(text.casefold()))) for letter, text in texts.items()}
+    return {letter: (parse_number(text), frozenset(_words(text))) for letter, text in texts.items()}
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a text in small letters, without LaTeX's commands."""
+    return _WORD.findall(_COMMAND.sub(" ", text).casefold())

@@ -1,6 +1,6 @@
 """Yes and no in some twenty languages: the verdict that an answer begins with ("Yes, it is.", 是的, "Nein, ...").
 
-What begins with yes and goes on with no, or asks, or doubts, has none.
+An answer that begins with yes and goes on with no, or asks, or doubts, has no verdict.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ _HAN_NO = re.compile(r"(?:[没沒無无否]|不(?:[是对對会會能]|存在|�
 
 
 class Verdict(NamedTuple):
-    """Yes or no of a text. yes: True, False, or None for words of both or a question. rest: text after the word."""
+    """Yes or no of a text. yes: None where the text says both, asks or doubts. rest: the text behind the word."""
 
     yes: bool | None
     rest: str
@@ -78,8 +78,8 @@ class Verdict(NamedTuple):
 def find_verdict(text: str) -> Verdict | None:
     """Return the verdict that a text without dress begins with; None where it begins with none.
 
-    A word counts up to a mark, the end, or a clause of its own ("Yes it is"): "no dogs", "no idea", 不一定 and 对不起
-    are none.
+    A word of yes or no counts only before a mark, the end of the text, or a clause of its own ("Yes it is"): "no dogs",
+    "no idea", 不一定 and 对不起 are no verdicts.
     """
     line = _asked().sub("", _plain(text), count=1)
     if _QUESTION.match(line) or _both().match(line):
@@ -103,10 +103,11 @@ def changed_verdict(text: str) -> Verdict | None:
 
 
 def stated_verdict(text: str) -> Verdict | None:
-    """Return the verdict that a text without dress gives first or last; one of None where it denies or doubts one.
+    """Return the verdict that a text without dress states first or last; None where it states and doubts none.
 
-    "Yes, it is", "The answer is yes", "I'd say no" and "There is one, so yes" give it; "not yes", "I wouldn't say yes"
-    and "I'm not sure it's yes" doubt it. None where it does neither, as in "there are two" and "yes indeed it shines".
+    "Yes, it is", "The answer is yes", "I'd say no" and "There is one, so yes" state one. Texts that deny or doubt one
+    ("not yes", "I wouldn't say yes", "I'm not sure it's yes") give Verdict(None, ""), while "there are two" and "yes
+    indeed it shines" give None.
     """
     if said := next(filter(None, map(_of_clause, without_claims(text))), None):
         return said
@@ -120,7 +121,7 @@ def stated_verdict(text: str) -> Verdict | None:
 
 
 def _said_last(text: str) -> Verdict | None:
-    """Return the verdict of a clause of nothing else that a text ends with, "..., so the answer is yes"; else None."""
+    """Return the verdict of a text's last clause where that is nothing else, "..., so the answer is yes"; else None."""
     line = _behind_question(text)
     last = next(filter(None, map(_last().search, without_claims(line))), None)
     doubted = UNSURE.search(line) or _MAYBE.search(line)
@@ -133,7 +134,7 @@ def _behind_question(text: str) -> str:
 
 
 def stated_truth(text: str) -> Verdict | None:
-    """Return what a text says first of a statement: "It is not true." is False, "isn't false" True; else None."""
+    """Return the verdict of a text on a statement: "It is not true." is False, "isn't false" True; else None."""
     line = _plain(text)
     if clause := next(filter(None, map(_of_clause, without_claims(line))), None):
         return clause
@@ -164,23 +165,24 @@ def _agrees_with_none(text: str, said: Verdict) -> bool:
 
 
 def truth_of_gold(gold: str) -> bool | None:
-    """Return the truth value of a gold answer that is nothing but "true" or "false"; None for any other."""
+    """Return the truth value of a gold answer that is "true" or "false" alone; None for any other."""
     return {"true": True, "false": False}.get(_plain(gold).strip(" .!"))
 
 
 def verdict_of_gold(gold: str) -> bool | None:
-    """Return what a gold answer says that is nothing but yes or no; None for any other.
+    """Return True for a gold answer that is yes alone, in any language, False for no; None for any other.
 
-    Words that may mean more than that (有, "true", "right") are none.
+    Words that may mean more than that (有, "true", "right") give None.
     """
     word = _plain(gold).strip(" .。!")
     return next((word in yes for yes, no in _families(LANGUAGES) if word in yes | no), None)
 
 
 def option_of_verdict(forms: Sequence[str], options: Mapping[str, str]) -> tuple[str | None] | None:
-    """Return (letter,) of the option that means the yes or no with which an answer begins; (None,) where it is torn.
+    """Return (letter,) of the option that means the yes or no with which an answer begins; (None,) where it says both.
 
-    None where the answer begins with neither, or where the options are not yes and no, with others beside them.
+    None where the answer says neither, or where the options are not one yes and one no, perhaps with others beside
+    them.
     forms: an answer as written, then without its claims. options: {letter: text in small letters}.
     """
     poles = _poles(options)

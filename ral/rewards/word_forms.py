@@ -18,13 +18,15 @@ _ORDINAL_NAMES = (
 _ORDINALS = {name: place for place, name in enumerate(_ORDINAL_NAMES.split(), start=1)}
 _ORDINAL = re.compile(rf"(?<![\w.])(?:{'|'.join(_ORDINALS)}|\d{{1,3}}(?:st|nd|rd|th))(?![\w-])", re.IGNORECASE)
 _WORD = re.compile(r"[a-z]+")
+_TWO_WORDS = re.compile(r"([a-z]{2,})([ -])([a-z]{2,})")
 
 
 def in_option_words(answer: str, options: Sequence[str]) -> str:
-    """Write an answer with its options' own forms of a word: "It decreases" as "It decrease", "2nd" as "second".
+    """Return an answer with its options' own forms of a word: "It decrease" for "It decreases", "second" for "2nd".
 
     options: texts without letters, in small letters. An ending is taken off a verb of change that an option
-    begins with, where no option has the longer word.
+    begins with, where no option has the longer word. An option of two words, "back-right", has them with a hyphen or a
+    blank between them.
     """
     known = {word for option in options for word in _WORD.findall(option)}
     for word in dict.fromkeys(found[0] for option in options if (found := _WORD.match(option))):
@@ -32,8 +34,21 @@ def in_option_words(answer: str, options: Sequence[str]) -> str:
             answer = _without_endings(answer, word, known)
     for word, verb in _inflected(options).items():
         answer = _as_written(answer, verb, word, known)
+    for option in options:
+        answer = _parted(answer, option)
     names = {_place(found[0]): found[0] for option in options for found in _ORDINAL.finditer(option)}
     return _ORDINAL.sub(lambda found: names.get(_place(found[0]), found[0]), answer)
+
+
+def _parted(text: str, option: str) -> str:
+    """Return a text that parts the two words of an option as the option does: "back-right" for "back right"."""
+    found = _TWO_WORDS.fullmatch(option)
+    if found is None:
+        return text
+    first, mark, second = found.groups()
+    return re.sub(
+        rf"(?<![\w-]){first}[ -]{second}(?![\w-]| (?:away|now)\b)", f"{first}{mark}{second}", text, flags=re.IGNORECASE
+    )
 
 
 def _inflected(options: Sequence[str]) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """Reward workers: processes that score responses while the run computes what needs no rewards.
 
-Threads would not do: most rules are Python that holds the interpreter's lock, for which each operation of a pass would
-wait. The processes are started by their command line, take no Ctrl-C, and end when the run closes their input, however
-it ended.
+Threads would not do: most rules are Python code that holds the interpreter's lock, and each operation of a forward pass
+would wait for it. The processes are started by their command line, ignore Ctrl-C, and end when their input closes,
+however the run ended.
 """
 
 from __future__ import annotations
@@ -81,9 +81,10 @@ class Worker:
 class RewardBeside:
     """A reward whose parts are scored by `count` worker processes, with the values and errors of the reward itself.
 
-    Parts that read texts are scored by the workers: those scored one by one are dealt out over all; one that is called
-    once for all responses (score_many) is scored whole by the last worker. Parts that read rollouts (score_rollout) are
-    scored in the run's own process, when the scores are asked for. A function with a state has one in each process.
+    Parts that read texts are scored by the workers: responses to be scored one by one are dealt out over all workers, a
+    part that is called once for all responses (score_many) is scored by the last one. Parts that read rollouts
+    (score_rollout) are scored in the run's own process, when the scores are asked for. A function that keeps state has
+    its own state in each process.
     """
 
     def __init__(self, reward: Reward, count: int) -> None:
@@ -101,7 +102,7 @@ class RewardBeside:
     def begin(self, rollout: Rollout) -> Callable[[], Scores]:
         """Send the responses to the workers; return a function that waits for their scores.
 
-        A UserError on the way is raised by that function.
+        A UserError on the way is raised by the returned function.
         """
         try:
             examples = pairs_of(rollout)
@@ -151,7 +152,7 @@ def check_sent(name: str, function: Callable[..., float]) -> None:
 
 
 def failed(error: UserError) -> Scores:
-    """Raise `error`: what `begin` returns in place of scores, so that all ranks learn of it when they ask for them."""
+    """Raise `error`. `begin` returns this function in place of scores, so that all ranks get the error when asking."""
     raise error
 
 

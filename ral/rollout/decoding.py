@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 COMPACT_BELOW = 0.5
-"""Share of the places of a decoding batch; finished responses leave when the others fit into that share or less."""
+"""Share of the places of a decoding batch: finished responses leave when the others fit into this share or less."""
 
 LONGEST = 4.0
-"""Greatest length of a prompt in a decoding batch over that of the shortest, which bounds the padding."""
+"""Greatest ratio of the lengths of two prompts in a decoding batch, which bounds the padding."""
 
 
 def draw(logits: Tensor, uniform: Tensor | None) -> Tensor:
@@ -34,8 +34,8 @@ def draw(logits: Tensor, uniform: Tensor | None) -> Tensor:
 class Responses:
     """N responses while they are decoded.
 
-    ids [N C] int64, padded; mask [N C]: sampled tokens; log_probs [N C] fp32, nats. asked [N]: False for rows that only
-    fill up a group and get no response. running [N]: responses that have not ended.
+    ids [N C] int64, padded; mask [N C]: sampled tokens; log_probs [N C] fp32, nats. asked [N]: False for places of a
+    group that need no response. running [N]: responses that have not ended.
     """
 
     ids: Tensor
@@ -46,7 +46,7 @@ class Responses:
 
     @classmethod
     def empty(cls, asked: Tensor, limit: int, pad_id: int) -> Responses:
-        """Return responses without any token, of at most `limit` tokens each."""
+        """Return N responses without any token yet, with room for `limit` tokens each. asked [N]: as in the class."""
         ids = torch.full((len(asked), limit), pad_id, device=asked.device)
         log_probs = torch.zeros(ids.shape, device=asked.device)
         return cls(ids, torch.zeros_like(ids, dtype=torch.bool), log_probs, asked, asked.clone())
@@ -57,9 +57,9 @@ class Responses:
         return self.asked & ~self.running
 
     def add(self, step: int, rows: Tensor, tokens: Tensor, log_probs: Tensor, ends: Tensor) -> None:
-        """Add token number `step` and its log-prob to those of the responses `rows` [n] that still run.
+        """Write token number `step` (from 0) and its log-prob into those of the responses `rows` [n] that still run.
 
-        tokens, log_probs [n]; ends: ids of end tokens, which end a response.
+        rows: indices of responses. tokens, log_probs [n]. ends: ids of end tokens, which end a response.
         """
         live = self.running[rows]
         self.ids[rows, step] = torch.where(live, tokens, self.ids[rows, step])
@@ -72,7 +72,7 @@ class Responses:
 class Slots:
     """Places of a decoding batch, B' prompts with G' responses each. grid [B' G']: indices into the N responses.
 
-    left: number of responses that still run, as of the last call of `leave`; -1 before.
+    left: number of responses that still ran at the last call of `leave`; -1 before the first call.
     """
 
     grid: Tensor
@@ -81,8 +81,8 @@ class Slots:
     def leave(self, running: Tensor) -> tuple[Tensor, Tensor] | None:
         """Remove finished responses where that frees enough places (COMPACT_BELOW).
 
-        running [N]. Return the indices of the kept prompts [B'], those with a running response, and of the kept
-        responses of each [B' G'], running ones first; None where nothing is dropped.
+        running [N]: responses that have not ended. Return the indices of the kept prompts [B'], those with a running
+        response, and of the kept responses of each [B' G'], running ones first; None where nothing is dropped.
         """
         alive = running[self.grid]
         counts: list[int] = alive.sum(1).tolist()  # the one wait for the device in a decoding step
@@ -97,7 +97,10 @@ class Slots:
 
 
 def length_buckets(lengths: Sequence[int]) -> list[list[int]]:
-    """Group the indices of prompts by length, in tokens: in a group, at most LONGEST times that of the shortest."""
+    """Group the indices of prompts by length, so that none is longer than LONGEST times the shortest of its group.
+
+    lengths: tokens of each prompt.
+    """
     buckets: list[list[int]] = []
     for n in sorted(range(len(lengths)), key=lambda n: lengths[n]):
         if not buckets or lengths[n] > LONGEST * lengths[buckets[-1][0]]:

@@ -22,9 +22,9 @@ from ral.types import Prepared, Rollout, UserError
 class Sampling:
     """Settings of sampling.
 
-    temperature: of the sampling distribution, > 0; training log-probs use the same. max_new_tokens: length limit C; a
-    response cut by it is not `finished`. greedy: whether the likeliest token is always taken. noise: on the attention
-    of response tokens, which the rollout then records (Rollout.attention_rows); None for none.
+    temperature: divisor of the logits, > 0; training log-probs use the same. max_new_tokens: length limit C; a response
+    that the limit ends is not `finished`. greedy: whether the likeliest token is always taken. noise: noise on the
+    attention of response tokens, which the rollout then records (Rollout.attention_rows); None for no noise.
     """
 
     temperature: float = 0.9
@@ -37,8 +37,9 @@ class Sampling:
 class AnswerKey:
     """Key of the responses to one prompt: an engine gives equal responses to equal keys.
 
-    version: of the weights; count: responses to the prompt; occurrence: number of prompts before this one in the batch
-    with its uid, which get other random numbers. Evaluations before and after training differ in version alone.
+    version: version of the weights; count: number of responses to the prompt; occurrence: number of prompts before this
+    one in the batch with the same uid, which get other random numbers. Evaluations before and after training differ in
+    version alone.
     """
 
     version: int
@@ -58,8 +59,9 @@ def answer_keys(prompts: Prepared, count: int, sampling: Sampling, seed: int, ve
 class Engine(Protocol):
     """Interface of a rollout engine: it samples responses with the weights of the last `update_weights`.
 
-    version: of these weights, noted in every rollout. max_lag: number of versions that a rollout's weights may be
-    behind the policy's; 0 for an engine that always samples with the newest, math.inf for responses of unknown origin.
+    version: version of these weights, noted in every rollout. max_lag: number of versions by which a rollout's weights
+    may be behind the policy's; 0 for an engine that always samples with the newest weights, math.inf for responses of
+    unknown origin.
     """
 
     version: int
@@ -71,7 +73,8 @@ class Engine(Protocol):
         Ids are exactly as sampled; log_probs [N C] fp32 are the engine's, None where it has none. The responses to a
         prompt are a function of its `AnswerKey`, not of the rest of the batch. UserError where the engine cannot sample
         as asked, such as with noise. `prompts` holds visual embeddings, `prompts.prompts` the pixels, except for
-        prompts that continue trajectories (ral.rollout.turns.continued). An engine in another process uses
+        prompts that continue trajectories (ral.rollout.turns.continued). count: G; seed: fixes the draw. An engine in
+        another process uses
         `ral.rollout.requests.requests(prompts)`: ids with one placeholder for each image or video, and its embeddings.
         """
         ...
@@ -79,13 +82,13 @@ class Engine(Protocol):
     def session(self) -> AbstractContextManager[None]:
         """Keep whole weights ready inside the block.
 
-        All ranks enter it together; inside, each may call `generate` any number of times. A call outside any block
-        opens its own, so that all ranks have to make it together.
+        All ranks enter the block at the same time; inside, each may call `generate` any number of times. A call of
+        `generate` outside any block opens its own block, so that all ranks have to make this call.
         """
         ...
 
     def update_weights(self, policy: MLLM, version: int) -> None:
-        """Take over the policy's current weights and note their version. All ranks call it together.
+        """Take over the policy's current weights and note their version. All ranks call it at the same time.
 
         The first call comes before the first `generate`, with version 0, or in a resumed run with the version of the
         checkpoint, since each process makes a new engine.
@@ -116,7 +119,9 @@ MEMBERS = ("generate", "session", "update_weights", "close", "version", "max_lag
 
 
 def open_engine(make: Callable[[MLLM], Any], policy: MLLM) -> Engine:
-    """Make an engine for a policy by `make`, of rollout.engine. UserError where it lacks a part of `Engine`."""
+    """Make an engine for a policy by `make`, the callable of rollout.engine. UserError where the engine lacks a method
+    or attribute of `Engine`.
+    """
     engine = make(policy)
     lacking = [name for name in MEMBERS if not hasattr(engine, name)]
     if lacking:
@@ -131,7 +136,7 @@ def open_engine(make: Callable[[MLLM], Any], policy: MLLM) -> Engine:
 def check_version(rollout: Rollout, version: int, max_lag: float) -> None:
     """Raise UserError where responses are of weights more than max_lag versions old, or of a later version.
 
-    version: of the policy; max_lag: the engine's. Responses without a version, given by the dataset, pass.
+    version: the policy's; max_lag: the engine's. Responses without a version, such as those of the dataset, pass.
     """
     sampled = rollout.policy_version
     if sampled is None or 0 <= version - sampled <= max_lag:

@@ -45,7 +45,7 @@ class Pairs:
 
 
 def written(processor: Processor, prompts: Prepared, texts: Sequence[str]) -> Rollout:
-    """Return the rollout of given texts as responses, equally many to each prompt, with end token; all finished."""
+    """Return the rollout of given texts as finished responses with end token, equally many to each prompt, in order."""
     device = prompts.token_ids.device
     rows = [processor.response_ids(text) for text in texts]
     length = max(len(row) for row in rows)

@@ -41,11 +41,11 @@ EXPLORING = 2
 class NativeEngine:
     """Engine (`ral.rollout.engine.Engine`) that samples from the policy itself, by its weights when a session begins.
 
-    gather_weights: context that gathers a sharded policy's weights for a session; None where they are whole. cast_once:
-    whether weights wider than the arithmetic (fp32 under bf16) are cast once a session, not at every token: the same
-    results, for the memory of the copies (2 bytes a weight) until the session ends. fixed_shapes: whether decoding
-    steps have fixed shapes, which on a GPU are captured once as a CUDA graph and replayed; "auto": on a GPU, where the
-    model allows it. UserError for other values.
+    gather_weights: makes the context that gathers a sharded policy's weights for a session; None where they are whole.
+    cast_once: whether weights wider than the arithmetic (fp32 under bf16) are cast once a session, not at every token:
+    the results are the same, and the copies take memory (2 bytes a weight) until the session ends. fixed_shapes:
+    whether decoding steps have fixed shapes, which on a GPU are captured once as a CUDA graph and replayed; "auto": on
+    a GPU, where the model allows it. UserError for other values of fixed_shapes.
     """
 
     max_lag: float = 0
@@ -66,7 +66,7 @@ class NativeEngine:
         self._told: set[str] = set()
 
     def update_weights(self, policy: MLLM, version: int) -> None:
-        """Note policy and version; the weights read are the policy's own."""
+        """Note policy and version; `generate` reads the policy's own weights."""
         self.policy, self.version = policy, version
 
     def close(self) -> None:
@@ -105,7 +105,7 @@ class NativeEngine:
         return None
 
     def _copies(self) -> AbstractContextManager[None]:
-        """Return the context in which linear layers read cast copies of their weights; it does nothing if off."""
+        """Return the context in which linear layers read cast copies of their weights, if cast_once is set."""
         with self.policy.arithmetic():
             dtype = products_dtype(self.policy.device) if self.cast_once else None
         return cast_once(read_by_decoding(self.policy), dtype)
@@ -114,7 +114,8 @@ class NativeEngine:
     def generate(self, prompts: Prepared, count: int, sampling: Sampling, seed: int) -> Rollout:
         """Return a rollout of N = B * count responses. Banned tokens (Processor.banned) are never drawn.
 
-        UserError where the network's logits are not finite, or as `fixed_shapes`.
+        UserError where the network's logits are not finite, and with fixed_shapes=true where the model cannot have
+        fixed shapes.
         """
         buckets = length_buckets(prompts.valid.sum(1).tolist())
         with self.session():
@@ -129,9 +130,10 @@ class NativeEngine:
     def continue_prefixes(
         self, prefixes: Prepared, openings: Openings, sampling: Sampling, seeds: Sequence[int]
     ) -> Rollout:
-        """Return one response to each opening; the openings of a prefix share its prefill. AssertionError for noise.
+        """Return one response to each opening; the openings of a prefix share its prefill.
 
-        As `ral.rollout.engine.ContinuesPrefixes`.
+        Parameters and result as in `ral.rollout.engine.ContinuesPrefixes`. AssertionError for sampling with noise;
+        UserError as in `generate`.
         """
         assert sampling.noise is None, "noise on attention is for whole prompts"
         group = len(openings.asked) // len(prefixes)
@@ -184,8 +186,9 @@ def decode(
     """Decode `count` responses to each prompt, in one batch that finished responses leave.
 
     uniform [N C]: random numbers in [0, 1) that draw the tokens; None for the likeliest tokens. openings: response
-    prefixes; None for none. explored: noise on the attention, which it records; None for none. capture: captures steps
-    of fixed shapes; None for ordinary steps. UserError where the first logits are not finite.
+    prefixes; None where responses begin without one. explored: noise on the attention, recorded there; None for no
+    noise. capture: captures steps of fixed shapes; None for ordinary steps. UserError where the first logits are not
+    finite.
     """
     processor, device, total = policy.processor, policy.device, count * len(prepared)
     uniform = None if uniform is None else uniform.to(device)

@@ -22,7 +22,7 @@ from ral.rollout.seeds import hash_seed
 from ral.types import Grid
 
 Record = tuple[Tensor, Tensor]
-"""Record of one decoding step: indices of N' responses, and their attention rows or noise [N' P+t]."""
+"""Record of one decoding step: indices [N'] of the responses in it, and their attention rows or noise [N' P+t]."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Noise:
     """Settings of the noise on attention logits. ValueError for values or combinations that are not possible.
 
     sigma: standard deviation, in logits, > 0. attention: attention policy of the objective; its layers and heads get
-    noise, and its rows are recorded. keys: those with noise, all, or the prompt's visual tokens. shared: whether all
-    chosen heads get the same noise. fresh: whether noise is drawn anew for each token, or once for a response. modes:
+    noise, and its rows are recorded. keys: the keys with noise, "all" or the prompt's "visual" tokens. shared: whether
+    all chosen heads get the same noise. fresh: whether noise is drawn anew for each token, or once a response. modes:
     number of cosine waves along each axis of an image or video, longest first, of which noise on visual keys is made,
     so that it is smooth and has few dimensions; None for an independent number at each key. record: the attention rows
     under the noise, or the noise itself.
@@ -88,14 +88,15 @@ class Exploration:
         self.records: dict[int, list[Record]] = {layer: [] for layer in self.layers}
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Keep the prompts with indices [B'] and of each the responses with indices slots [B' G']; drop the others."""
+        """Remove all but some prompts and responses, as `ral.models.attention.rollout_layouts.Decode.keep`."""
         self.grid = self.grid[prompts[:, None], slots]
         self.prompts = [self.prompts[n] for n in prompts.tolist()]
 
     def attend(self, layer: int, scores: Float[Tensor, "b Hkv g R K"]) -> Float[Tensor, "b Hkv g R K"]:
         """Compute fp32 attention weights, with noise, from the scores of all responses at one step, and record them.
 
-        scores: masked ones at -inf; b * g = B' * G'; K: P prompt tokens and the response tokens up to the one fed.
+        scores: -inf where masked. b * g = B' * G' responses (the plain path has b sequences with g = 1); K: P prompt
+        tokens and the response tokens up to the one fed.
         """
         heads = scores.shape[1] * scores.shape[3]
         own = scores.shape[-1] - self.valid.shape[1]
@@ -153,10 +154,10 @@ class Exploration:
         return renormalise(chosen.mean(1), keep)
 
     def rows(self, mask: Tensor) -> Float[Tensor, "L N C K"]:
-        """Return the record of responses with mask [N C], attention rows or noise; only the first call can.
+        """Return the record, attention rows or noise, of N responses and remove it: only the first call can.
 
-        Zero for tokens without a record: the last token of a response, which is never fed, or with query=previous the
-        first one, whose row belongs to the prompt.
+        mask [N C]: tokens of the responses. The result is zero for tokens without a record: the last token of a
+        response, which is never fed, or with query=previous the first one, whose row belongs to the prompt.
         """
         count, length = mask.shape
         p, late = self.valid.shape[1], self.noise.attention.query == "previous"
@@ -176,9 +177,9 @@ class Exploration:
 def smooth(values: Float[Tensor, "*rows V"], grids: Sequence[Grid], modes: int) -> Float[Tensor, "*rows V"]:
     """Return values on visual tokens projected onto the `modes` longest cosine waves of each axis of each medium.
 
-    Of standard normal numbers remain independent standard normal coefficients of orthonormal waves, so that the score
-    function keeps the form that it has for independent numbers. values [.. V]: V visual tokens of one prompt. grids:
-    (T, H, W) of each image or video.
+    values [.. V]: V visual tokens of one prompt. grids: (T, H, W) of each image or video. The projection of independent
+    standard normal numbers has independent standard normal coefficients of orthonormal waves, so that its score
+    function has the form of that of independent numbers.
     """
     parts = []
     for part, grid in zip(values.split([t * h * w for t, h, w in grids], -1), grids, strict=True):

@@ -51,9 +51,9 @@ def requests(prompts: Prepared) -> list[Request]:
 def seen_media(
     kinds: Sequence[MediaKind], grids: Sequence[Grid], seen: VisualStates, visual: Tensor
 ) -> tuple[SeenMedium, ...]:
-    """Cut the visual embeddings of one prompt, `seen` [1 P D], by its images and videos.
+    """Split the visual embeddings of one prompt, `seen` [1 P D], into those of each image and video.
 
-    kinds, grids: one for each; visual [P]: mask of visual tokens.
+    kinds, grids: one for each image or video; visual [P]: mask of visual tokens.
     """
     sizes = [math.prod(grid) for grid in grids]
     states, deepstack = seen.states[0, visual].split(sizes), seen.deepstack[:, 0, visual].split(sizes, dim=1)

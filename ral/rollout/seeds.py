@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def hash_seed(*parts: int) -> int:
-    """Make one 63-bit seed from several integers, which it hashes in turn by splitmix64."""
+    """Return one 63-bit seed made from several integers by hashing them in turn (splitmix64)."""
     state = 0
     for part in parts:
         state = (state ^ (part + 0x9E3779B97F4A7C15)) & (2**64 - 1)
@@ -22,7 +22,7 @@ def hash_seed(*parts: int) -> int:
 
 
 def occurrences(uids: Iterable[str]) -> list[int]:
-    """Count, for each prompt of a batch, the prompts before it with the same uid."""
+    """Return, for each prompt of a batch, the number of prompts before it with the same uid."""
     seen: Counter[str] = Counter()
     found = []
     for uid in uids:
@@ -32,7 +32,7 @@ def occurrences(uids: Iterable[str]) -> list[int]:
 
 
 def prompt_seeds(uids: Sequence[str], seed: int) -> list[int]:
-    """Return a seed for each prompt from `seed`, its uid and how often the uid occurred before in the batch."""
+    """Return a seed for each prompt, made from `seed`, its uid, and how often this uid occurred before in the batch."""
     return [hash_seed(seed, zlib.crc32(u.encode()), n) for u, n in zip(uids, occurrences(uids), strict=True)]
 
 

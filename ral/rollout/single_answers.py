@@ -15,9 +15,10 @@ from ral.types import Prepared, Rollout, finish_reasons
 def make_rollout(
     processor: Processor, prepared: Prepared, ids: Tensor, mask: Tensor, finished: Tensor, group_size: int
 ) -> Rollout:
-    """Make a Rollout with decoded texts from ids [N C], mask [N C] of sampled tokens and finished [N] bool.
+    """Return the Rollout of ids [N C], kept exactly as sampled, with their decoded texts.
 
-    Ids are kept exactly as sampled.
+    prepared: the prompts. mask [N C]: sampled tokens. finished [N] bool: responses that ended by an end token.
+    group_size: G.
     """
     texts = tuple(processor.decode(row[keep].tolist()) for row, keep in zip(ids.cpu(), mask.cpu(), strict=True))
     return Rollout(prepared.prompts, ids, mask, mask, texts, finish_reasons(finished), group_size)
@@ -51,7 +52,7 @@ def joined_buckets(
 
 
 def widened(part: Rollout, prompt: int, length: int) -> Tensor:
-    """Widen by padding the keys of a bucket's attention rows: [L N C K] -> [L N C prompt+length].
+    """Return a bucket's attention rows with their keys padded to those of the joint rollout, [L N C prompt+length].
 
     prompt, length: those of the joint rollout, tokens of the longest prompt and of the longest response.
     """

@@ -39,11 +39,11 @@ class Steps(Protocol):
     """Interface of the decoding of a batch, token after token."""
 
     def __call__(self, ids: Tensor, uniform: Tensor | None) -> Drawn:
-        """Feed the last tokens [n] and draw the next ones by `uniform` [n]; None for the likeliest."""
+        """Feed the last tokens [n] and draw the next ones. uniform [n]: numbers in [0, 1); None for the likeliest."""
         ...
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Keep the prompts with indices [B'] and of each the responses with indices slots [B' G']; drop the others."""
+        """Remove all but some prompts and responses, as Decode.keep."""
         ...
 
 
@@ -66,20 +66,20 @@ class OrdinarySteps:
     pick: Pick
 
     def __call__(self, ids: Tensor, uniform: Tensor | None) -> Drawn:
-        """Feed the last tokens [n] and draw the next ones."""
+        """Feed the last tokens [n] and draw the next ones, as `Steps`."""
         return self.pick(self.policy.decode(ids, self.state), uniform)
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Keep the prompts with indices [B'] and of each the responses with indices slots [B' G']; drop the others."""
+        """Remove all but some prompts and responses, as Decode.keep."""
         self.state.keep(prompts, slots)
 
 
 @dataclass
 class FixedSteps:
-    """Decoding steps of fixed shapes, captured anew where a shape changes. most: tokens that may be sampled.
+    """Decoding steps of fixed shapes, captured anew where a shape changes. most: length limit of a response, in tokens.
 
-    count: tokens fed so far. replay: the captured step; None where it has to be captured. buffers: its inputs and
-    outputs.
+    count: tokens fed so far. replay: the captured step; None where it has to be captured. buffers: inputs and outputs
+    of the captured step.
     """
 
     policy: MLLM
@@ -109,20 +109,23 @@ class FixedSteps:
         return self.buffers[0], self.buffers[1]
 
     def _step(self) -> None:
-        """Run one step from and to `buffers`; running it twice with the same tokens changes nothing more."""
+        """Run one step that reads and writes `buffers`; a second run with the same tokens gives the same result."""
         token, log_prob, ids, *uniform = self.buffers
         found = self.pick(self.policy.decode(ids, self.state), uniform[0] if uniform else None)
         token.copy_(found[0])
         log_prob.copy_(found[1])
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Keep the prompts with indices [B'] and of each the responses with indices slots [B' G']; drop the others."""
+        """Remove all but some prompts and responses, as Decode.keep; the next step is captured anew."""
         self.replay = None
         self.state.keep(prompts, slots)
 
 
 def steps_of(policy: MLLM, state: Decode, pick: Pick, capture: Capture | None, most: int) -> Steps:
-    """Return the Steps that decode at most `most` tokens from `state` on. capture: None for ordinary steps."""
+    """Return the Steps that continue from `state` with at most `most` tokens.
+
+    capture: captures steps of fixed shapes; None for ordinary steps.
+    """
     if capture is None:
         return OrdinarySteps(policy, state, pick)
     return FixedSteps(policy, FixedDecode.of(state, most), pick, capture, most)

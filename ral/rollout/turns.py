@@ -28,10 +28,10 @@ from ral.types import (
 def assemble(
     processor: Processor, prompts: PromptBatch, trajectories: Sequence[Trajectory], device: torch.device | str = "cpu"
 ) -> Rollout:
-    """Make the rollout of N trajectories, N / B to each prompt, in the order of the prompts.
+    """Return the rollout of N trajectories, N / B to each prompt, in the order of the prompts.
 
-    Its log-probs are None where a sampled segment has none; its policy version is the oldest one. ValueError where N is
-    no multiple of B, or a trajectory has no sampled token.
+    Its log-probs are None where a sampled segment has none; its policy version is the oldest of the trajectories'.
+    ValueError where there is no trajectory, N is no multiple of B, or a trajectory has no sampled token.
     """
     group, left = divmod(len(trajectories), len(prompts))
     if left or not trajectories:
@@ -71,13 +71,13 @@ def oldest(versions: Sequence[int | None]) -> int | None:
 
 
 def padded(rows: Sequence[Sequence[float]], filler: float) -> Tensor:
-    """Make one tensor [N C] of N lists, padded on the right with `filler`."""
+    """Return one tensor [N C] of N lists, padded on the right with `filler`."""
     length = max(map(len, rows))
     return torch.tensor([[*row, *[filler] * (length - len(row))] for row in rows])
 
 
 def log_probs_of(rows: Iterable[Sequence[Segment]]) -> Tensor | None:
-    """Collect the engine's log-probs [N C] of segments, 0 on tokens not sampled; None where a segment lacks them.
+    """Return the engine's log-probs [N C], 0 on tokens that were not sampled; None where a sampled segment lacks them.
 
     rows: the segments of each trajectory.
     """
@@ -106,9 +106,10 @@ def sampled_segments(rollout: Rollout) -> list[Segment]:
 
 
 def extended(prepared: Prepared, rollout: Rollout, shown: Shown) -> Prepared:
-    """Make N prompts, each a prompt with its continuation so far, for an engine to sample the next turn.
+    """Return N prompts, each a prompt followed by its response so far, for an engine to sample the next turn.
 
-    shown: of `MLLM.show`, by the same model. The prompts hold visual embeddings, no pixels of continuations.
+    rollout: the N responses so far. shown: result of `MLLM.show` of the same model. The prompts hold visual embeddings,
+    no pixels of responses.
     """
     rows = prepared.repeat(rollout.group_size)
     valid = torch.cat([rows.valid, rollout.valid], dim=1)
@@ -140,9 +141,9 @@ def extended(prepared: Prepared, rollout: Rollout, shown: Shown) -> Prepared:
 
 
 def continued(policy: MLLM, prepared: Prepared, trajectories: Sequence[Trajectory]) -> Prepared:
-    """Make N prompts, each a prompt with its trajectory so far, for an engine to sample the next turn.
+    """Return N prompts, each a prompt followed by its trajectory so far, for an engine to sample the next turn.
 
-    As `extended`, from trajectories, and with their texts and ids (Wording). Runs the vision tower.
+    Like `extended`, but from trajectories, and with their texts and ids (Wording). The vision tower runs.
     """
     so_far = assemble(policy.processor, prepared.prompts, trajectories, policy.device)
     shown = policy.show(prepared, so_far)
@@ -155,7 +156,7 @@ def continued(policy: MLLM, prepared: Prepared, trajectories: Sequence[Trajector
 
 
 def continued_wording(processor: Processor, prompt: Wording, trajectory: Trajectory) -> Wording:
-    """Return text and ids of a prompt with its trajectory so far, one placeholder for each image or video."""
+    """Return text and ids of a prompt and its trajectory so far, with one placeholder for each image or video."""
     ids = [index for s in trajectory.segments for index in (s.token_ids if s.sampled else s.compact_ids)]
     kinds = [pixels.kind for s in trajectory.segments for pixels in s.media]
     text = prompt.text + str(processor.tokenizer.decode(ids))
@@ -163,9 +164,9 @@ def continued_wording(processor: Processor, prompt: Wording, trajectory: Traject
 
 
 def collated(prepared: Prepared, rollout: Rollout) -> PromptBatch:
-    """Return the PromptBatch of prompts with continuations, without pixels; wordings are still those of the prompts.
+    """Return the PromptBatch of prompts followed by responses, without pixels; wordings are still those of the prompts.
 
-    prepared: the prompts with continuations; rollout: the continuations, for their grids.
+    prepared: the prompts followed by responses; rollout: the responses, whose grids are added.
     """
     prompts = prepared.prompts
     assert rollout.shown is not None

@@ -27,8 +27,9 @@ RESAMPLES = 10_000
 
 @dataclass(frozen=True)
 class Asked:
-    """One ablation: its axis (frames or tokens), the values on it, further settings of evaluate.py, the
-    output folder.
+    """One ablation. axis: "frames" or "tokens". values: the numbers on it. settings: further ones of evaluate.py.
+
+    output: folder of the evaluations.
     """
 
     axis: str
@@ -38,6 +39,7 @@ class Asked:
 
 
 Points = Mapping[tuple[str, int], Estimate]
+"""{(name of a checkpoint, value on the axis): its accuracy}"""
 
 
 def settings_of(axis: str, value: int) -> list[str]:
@@ -49,10 +51,9 @@ def settings_of(axis: str, value: int) -> list[str]:
 
 
 def evaluate(checkpoint: str, output: Path, settings: Sequence[str]) -> np.ndarray:
-    """Return the scores [n] of one evaluation, which is run or finished first; 0 for a question that could not be
-    asked.
+    """Return the scores [n] of one evaluation, which is run or finished first; 0 for a question that was not asked.
 
-    UserError where it fails; its own error is printed above.
+    checkpoint, output, settings: for evaluate.py. UserError where it fails; its own error is printed above.
     """
     command = [sys.executable, str(repository.EVALUATE), f"checkpoint={checkpoint}", f"output={output}", *settings]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=None, text=True)
@@ -66,7 +67,8 @@ def evaluate(checkpoint: str, output: Path, settings: Sequence[str]) -> np.ndarr
 def measure(asked: Asked, names: Mapping[str, str]) -> tuple[Points, dict[int, Estimate]]:
     """Return {(name, value): accuracy}, and {value: the second checkpoint's accuracy less the first's}.
 
-    names: {name: checkpoint}. The differences are paired by question, and {} for one checkpoint.
+    names: {name: checkpoint}. The differences are paired by question; {} for one checkpoint. UserError where an
+    evaluation fails.
     """
     points: dict[tuple[str, int], Estimate] = {}
     changes: dict[int, Estimate] = {}

@@ -10,7 +10,7 @@ BEGIN, END = "<!-- reproduce:begin -->", "<!-- reproduce:end -->"
 def replace_block(text: str, new: str, name: str) -> str:
     """Return a page's text with `new` between its two marks. UserError unless the marks are there, in this order.
 
-    name: of the page, for the message.
+    name: file name of the page, for the error.
     """
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)

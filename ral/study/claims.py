@@ -45,9 +45,10 @@ Resolution = Mapping[str, Mapping[int, Mapping[int, float]]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """A difference, named in words, its measurement (None: too few runs), and whether it decides the claim.
+    """A difference of runs, named in words.
 
-    margin: None: interval and p decide. Else the interval alone decides, and may reach this far below 0.
+    found: its measurement; None for too few runs. decides: whether it decides the claim. margin: None where interval
+    and p decide; else the interval alone decides, and may reach this far below 0.
     """
 
     name: str
@@ -68,8 +69,9 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim in words, and its comparisons. note: remarks for the reader; applies: False where the case it speaks of
-    does not occur.
+    """A claim in words, and its comparisons.
+
+    note: remarks for the reader. applies: False where the case that the claim is about does not occur.
     """
 
     letter: str
@@ -90,7 +92,7 @@ class Claim:
 
 
 def verdict(found: Compared | None) -> str:
-    """Return the verdict of one comparison by interval and corrected p."""
+    """Return the verdict of one comparison by interval and corrected p; None, for too few runs, is inconclusive."""
     if found is None or not found.corrected < ALPHA:
         return INCONCLUSIVE
     if found.mean.low > 0:
@@ -99,8 +101,9 @@ def verdict(found: Compared | None) -> str:
 
 
 def not_below(found: Compared | None, margin: float) -> str:
-    """Return the verdict of a comparison that asks for no loss, by the interval alone; margin: how far it may reach
-    below 0.
+    """Return the verdict of a comparison that asks for no loss, by the interval alone.
+
+    margin: how far the interval may reach below 0.
     """
     if found is None:
         return INCONCLUSIVE
@@ -114,8 +117,9 @@ def judge(
 ) -> list[Claim]:
     """Return all claims, Holm's correction done.
 
-    main: the table `main`. Of grpo and ral by "tokens" and "frames": reduced, the same questions at fewer of them
-    than in training; trained, runs of their own at each number.
+    main: the table `main`. base: the shipped model's run, None where it is not done. reduced: {"tokens" or "frames":
+    the accuracy of its grpo and ral runs on the same questions at fewer of them}. trained: {the same: runs that were
+    trained at each number}.
     """
     claims = [
         Claim("a", "RAL is more accurate than GRPO", (_pair(main, "ral", "grpo"),)),
@@ -147,7 +151,7 @@ def corrected(claims: Sequence[Claim]) -> list[Claim]:
 
 
 def family(claims: Sequence[Claim]) -> list[Compared | None]:
-    """Return the comparisons that Holm's correction counts."""
+    """Return the measurements that Holm's correction counts; None for those that could not be made."""
     return [c.found for claim in claims for c in claim.comparisons if c.tested]
 
 
@@ -173,12 +177,15 @@ def _from(
 
 
 def _of(metric: str) -> str:
-    """Return what is compared, where it is not accuracy."""
+    """Return the metric for a comparison's name; "" for accuracy."""
     return ", grounding" if metric == GROUNDING else ""
 
 
 def never_below(main: TableResult, base: Run | None) -> Claim:
-    """Return claim (b): in the types of question where GRPO is below the shipped model by its interval, RAL is not."""
+    """Return claim (b): in the types of question where GRPO's interval lies below the shipped model, RAL's does not.
+
+    base: the shipped model's run, None where it is not done.
+    """
     text = "RAL is not below the shipped model where GRPO is, by type of question"
     metrics = [metric for metric in by_type(main) if metric.removeprefix(TYPE) not in MEDIA]
     grpo = {metric: _of_type(main, "grpo", base, metric) for metric in metrics}
@@ -200,9 +207,10 @@ def _of_type(main: TableResult, label: str, base: Run | None, metric: str) -> Co
 
 
 def lead_grows(letter: str, axis: str, reduced: Mapping[str, Resolution], trained: Mapping[str, Along]) -> Claim:
-    """Return claims (c), (c'): runs of their own at few and many decide; fewer in evaluation alone is shown.
+    """Return claim (c) or (c'): runs trained on few and on many decide; fewer in evaluation alone is only shown.
 
-    The second is of the table `main`, at a rate where RAL's runs are nearly GRPO's, and so can show no growth.
+    The latter are runs of the table `main`, at a rate where RAL's runs are nearly GRPO's, and so can show no growth.
+    letter, axis: "c" with "tokens", or "c'" with "frames". reduced, trained: as of `judge`.
     """
     what, unit, questions = AXES[axis]
     own = trained.get(axis)
@@ -214,8 +222,9 @@ def lead_grows(letter: str, axis: str, reduced: Mapping[str, Resolution], traine
 
 
 def grows(found: Resolution, what: str, between: tuple[int, int] | None = None) -> Comparison:
-    """Return claim (c): (RAL - GRPO) at the larger of two values less that at the smaller one, by seed.
+    """Return the comparison of claims (c), (c'): (ral - grpo) at the larger of two values less that at the smaller one.
 
+    found: {row: {seed: {value: accuracy}}}; differences are by seed. what: the unit of the values, for its name.
     between: the two values, also where some have no runs; None: the smallest and the largest of all seeds.
     """
     ral, grpo = found.get("ral", {}), found.get("grpo", {})
@@ -247,7 +256,10 @@ def without_thinking(main: TableResult, base: Run | None) -> Claim:
 
 
 def to_the_evidence(main: TableResult, base: Run | None) -> Claim:
-    """Return claim (f): grounding in the chosen layer."""
+    """Return claim (f): RAL has more grounding, in the last layer, than GRPO.
+
+    base: the shipped model's run, None where it is not done.
+    """
     comparisons = (
         _pair(main, "ral", "grpo", GROUNDING),
         _from(main, "ral", base, "base", GROUNDING, decides=False),

@@ -13,9 +13,11 @@ from ral.study.plan import MAIN
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of the command line. rows: None for all; seeds: None for each table's own; processes: 0 runs nothing.
+    """Settings of the command line.
 
-    docs: whether pages of docs/ are written; resolution: whether kept weights are evaluated at other resolutions.
+    tables, rows: labels; rows None for all. seeds: None for each table's own. processes: runs at once; 0 runs nothing.
+    output: folder of the runs and results. docs: whether pages of docs/ are written. resolution: whether kept weights
+    are evaluated at other resolutions.
     """
 
     tables: tuple[str, ...] = (MAIN,)
@@ -28,7 +30,7 @@ class Settings:
 
 
 def number(key: str, text: str) -> int:
-    """Read a whole number from 0 on. UserError for anything else."""
+    """Read a whole number from 0 on. UserError, naming `key`, for anything else."""
     if not text.isdecimal():
         raise UserError(f"{key}={text}: write a whole number from 0 on")
     return int(text)
@@ -49,7 +51,7 @@ def seed_list(text: str) -> tuple[int, ...]:
 
 
 def flag(key: str, text: str) -> bool:
-    """Read true or false. UserError for anything else."""
+    """Read true or false. UserError, naming `key`, for anything else."""
     if text not in ("true", "false"):
         raise UserError(f"{key}={text}: write {key}=true or {key}=false")
     return text == "true"

@@ -49,9 +49,7 @@ def stem(metric: str) -> str:
 
 
 def cut(found: Interval | None, low: float, high: float) -> Interval | None:
-    """Return an interval limited to [low, high], the possible values, which Student's t does not know.
-    None stays None.
-    """
+    """Return an interval limited to [low, high], the values that are possible; None for None."""
     if found is None or math.isnan(found.low):
         return found
     return replace(found, low=max(found.low, low), high=min(found.high, high))

@@ -24,9 +24,10 @@ PARTS = 2
 
 @dataclass(frozen=True)
 class Run:
-    """One finished run: its folder, its overrides without the seed's, the seed, and {step: value} of the metric.
+    """One finished run.
 
-    name: of its row: the overrides that not all runs have.
+    own: its overrides without the seed's. values: {step: value of the metric}. name: that of its row, which is the
+    overrides that not all runs have.
     """
 
     folder: Path
@@ -43,10 +44,10 @@ class Run:
 
 @dataclass
 class Row:
-    """The runs with equal overrides but for the seed. mean: of last values; difference, p: to the baseline, over common
-    seeds.
+    """The runs with equal overrides but for the seed.
 
-    difference: None for the baseline, and without common seeds. corrected: p after Holm's correction.
+    mean: mean of their last values. difference, p: mean difference from the baseline over common seeds, and its p; None
+    and NaN for the baseline, and where there are no common seeds. corrected: p after Holm's correction.
     """
 
     name: str
@@ -77,7 +78,7 @@ def read_run(folder: Path, metric: str) -> Run | str:
 
 
 def near(metric: str, known: Collection[str]) -> str:
-    """Return '; did you mean x?' with known names that are like `metric` or begin with it; '' without any."""
+    """Return "; did you mean x?" with known names that are like `metric` or begin with it; "" where none is."""
     begun = sorted(name for name in known if name.startswith(metric))
     close = list(dict.fromkeys([*begun, *difflib.get_close_matches(metric, sorted(known))]))
     return f"; did you mean {' or '.join(close[:3])}?" if close else ""

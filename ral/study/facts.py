@@ -40,7 +40,7 @@ def thinks(run: Run) -> bool:
 
 
 def environment_of(run: Run) -> dict[str, str]:
-    """Return the content of the run's environment.json; {} without it."""
+    """Return the content of the run's environment.json; {} where it has none."""
     path = run.folder / "environment.json"
     return dict(json.loads(path.read_text())) if path.is_file() else {}
 
@@ -74,7 +74,7 @@ def commits(results: Sequence[TableResult]) -> dict[str, list[str]]:
 
 
 def records(run: Run) -> list[dict[str, Any]]:
-    """Return the records of the run's last evaluation, one a question; [] without the file."""
+    """Return the records of the run's last evaluation, one a question; [] where the file is missing."""
     return jsonl.read(run.folder / "eval" / "after.jsonl")
 
 
@@ -84,7 +84,7 @@ def question_counts(run: Run) -> dict[str, int]:
 
 
 def grounded_share(runs: Iterable[Run]) -> float | None:
-    """Return the share of questions with a grounding, over the runs whose records exist; None without records.
+    """Return the share of questions with a grounding, over the runs whose records exist; None where no record tells.
 
     An entry without evidence has no grounding.
     """

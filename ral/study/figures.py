@@ -78,7 +78,7 @@ def new(width: float, height: float) -> Figure:
 
 
 def start_of(row: RowResult, result: TableResult, base: Run | None) -> Run | None:
-    """Return the run of the shipped model with the row's prompts, with or without thinking; None without such a run.
+    """Return the run of the shipped model with the row's prompts, with or without thinking; None where it is not done.
 
     base: the run with thinking.
     """
@@ -103,9 +103,12 @@ def curve(row: RowResult, base: Run | None) -> tuple[list[int], np.ndarray]:
 
 
 def curves(result: TableResult, base: Run | None) -> Figure:
-    """Return a figure with a panel for each row: its learning curve with the 95% band, its baseline's mean dashed.
+    """Return a figure of learning curves: a panel for each row of `result`, its mean with the 95% band.
 
-    Axes end near the values of single runs, so that bands of few runs may leave the panel.
+    A dashed line is the mean of the row's baseline, which is another row of `result`. base: the shipped model's run
+    with thinking, for the values at step 0 (those of rows without thinking are the row BASE_ZERO's); None: no step 0.
+    Rows with fewer than two evaluations get no panel. Axes end near the values of single runs, so that bands of few
+    runs may leave the panel.
     """
     rows = [row for row in result.full if len(next(iter(row.runs.values())).evaluations) > 1]
     across, place = min(5, len(rows)) or 1, {row.row.label: n for n, row in enumerate(result.full)}
@@ -160,9 +163,7 @@ def finals(result: TableResult) -> Figure:
 
 
 def types(result: TableResult) -> Figure:
-    """Return a heat map of mean accuracy by problem type: numbers in percent, coloured by difference from the first
-    row.
-    """
+    """Return a heat map of mean accuracy by problem type, in percent, coloured by difference from the first row."""
     metrics, rows = by_type(result), result.full
     means = np.array([[_mean(row, metric) for metric in metrics] for row in rows])
     change = np.nan_to_num(means - means[0])
@@ -221,9 +222,9 @@ def against_kl(result: TableResult) -> Figure:
 
 
 def resolution(found: Mapping[str, Resolution], how: str = "at most") -> Figure:
-    """Draw RAL less GRPO over each axis: a thin line for each seed, mean and 95% interval on top; return the figure.
+    """Return a figure of RAL less GRPO over each axis: a thin line for each seed, mean and 95% interval on top.
 
-    how: words behind the name of an axis.
+    found: {axis: {row: {seed: {value: accuracy}}}}. how: words behind the name of an axis.
     """
     figure = new(3.2 * len(found), 2.7)
     grid = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
@@ -245,7 +246,10 @@ def resolution(found: Mapping[str, Resolution], how: str = "at most") -> Figure:
 
 
 def draw(results: Sequence[TableResult], base: Run | None, found: Mapping[str, Resolution]) -> dict[str, Figure]:
-    """Return {name: figure} of all figures for which there are runs."""
+    """Return {name: figure} of all figures for which there are runs.
+
+    base: the shipped model's run, None where it is not done. found: {axis: evaluations at other resolutions}.
+    """
     figures: dict[str, Figure] = {}
     for result in (r for r in results if r.full):
         if result.table.name == MAIN:
@@ -264,7 +268,7 @@ def draw(results: Sequence[TableResult], base: Run | None, found: Mapping[str, R
 
 
 def save(figures: Mapping[str, Figure], folder: Path, prefix: str = "") -> dict[str, str]:
-    """Write the figures as PNGs into `folder`; return {name: file name}."""
+    """Write the figures as PNGs into `folder`; return {name: file name}. prefix: beginning of file names."""
     folder.mkdir(parents=True, exist_ok=True)
     names = {name: f"{prefix}{name}.png" for name in figures}
     for name, figure in figures.items():

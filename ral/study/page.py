@@ -56,9 +56,10 @@ RULE = (
 
 @dataclass(frozen=True)
 class Page:
-    """The content of the page. figures: {name: path from the page}; problems: lines on missing runs.
+    """The content of the page. environment: that of the analysis. figures: {name: path from the page}.
 
-    environment: of the analysis. base: the shipped model's run. choice: how the difficulty was chosen, in words.
+    base: the shipped model's run, None where it is not done. resolution: {axis: evaluations at other resolutions}.
+    problems: lines on missing runs. choice: how the difficulty was chosen, in words.
     """
 
     results: Sequence[TableResult]
@@ -106,7 +107,7 @@ def heading(page: Page) -> str:
 
 
 def claims_part(claims: Sequence[Claim], title: str, rule: str) -> str:
-    """Return the table of verdicts, the rule, and the table of comparisons; "" without claims."""
+    """Return the table of verdicts, the rule, and the table of comparisons; "" where there are no claims."""
     if not claims:
         return ""
     verdicts = table(["claim", "verdict"], [[f"({c.letter}) {c.text}", f"**{c.verdict}**"] for c in claims])
@@ -199,9 +200,7 @@ def types_table(result: TableResult) -> str:
 
 
 def by_metric(result: TableResult, names: Mapping[str, str]) -> str:
-    """Return a table with a column for each metric, {metric: column's title}: means over runs with intervals, in
-    percent.
-    """
+    """Return a table of means over runs with intervals, in percent. names: {metric: title of its column}."""
     rows = [[row.row.label, *(percent(_mean(row, metric)) for metric in names)] for row in result.full]
     return table(["", *names.values()], rows) if names else ""
 
@@ -277,7 +276,7 @@ def commands_part(results: Sequence[TableResult]) -> str:
 
 
 def problems_part(page: Page) -> str:
-    """Return the list of missing runs, and of runs made at other commits; "" without any."""
+    """Return the list of missing runs, and of runs made at other commits; "" where there are none."""
     lines = [*page.problems, *commit_lines(page)]
     lines += [
         f"{result.table.name}: {row.row.label}: {len(row.runs)} of {row.asked} runs are done"

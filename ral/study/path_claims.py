@@ -83,7 +83,7 @@ def gate_text(gate: Sequence[Rule] | None) -> str:
 
 
 def of(result: TableResult, label: str, metric: str = ACCURACY) -> Mapping[int, float]:
-    """Return {seed: the metric in the last evaluation} of a row; {} without it."""
+    """Return {seed: the metric in the last evaluation} of a row; {} where the row has no runs."""
     row = result.row(label)
     return {} if row is None else values(row.runs, metric)
 

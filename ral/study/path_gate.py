@@ -26,8 +26,9 @@ WRONG_LOOKS = 0.80  # of the student's wrong steps, at least
 
 @dataclass(frozen=True)
 class Cuts:
-    """Accuracies of the teacher, in [0, 1]: without a cut, and with cut attention (placebo: to as many
-    other tokens).
+    """Accuracies of the teacher in [0, 1]: uncut, and with evidence cut from response tokens or from question tokens.
+
+    placebo: as many other visual tokens are cut.
     """
 
     whole: float
@@ -52,8 +53,9 @@ class Rule:
 
 
 def rules(teacher: StepFigures, student: StepFigures, cuts: Cuts | None) -> list[Rule]:
-    """Return all rules with their values, shares in [0, 1]; those about cuts where given. No wrong steps: wrong looks
-    are 0.
+    """Return all rules with their values, shares in [0, 1]; cuts None: without those about cuts.
+
+    Where the student has no wrong steps, its share of wrong looks counts as 0.
     """
     looks = student.wrong_looks if student.wrong_looks is not None else 0.0
     steps = [
@@ -95,7 +97,7 @@ def measure(settings: Mapping[str, Any], output: Path) -> None:
     """Measure all rules on the held-out questions of a run and write GATE into `output`, unless it is there.
 
     settings: {dotted key of the dataset: value}. scripts/knockout.py measures the teacher's cuts, in a process of its
-    own.
+    own; CalledProcessError where that fails.
     """
     if (output / GATE).is_file():
         return
@@ -110,9 +112,7 @@ def measure(settings: Mapping[str, Any], output: Path) -> None:
 
 
 def cuts_of(found: Mapping[str, float]) -> Cuts:
-    """Return the teacher's accuracies in [0, 1] from a knockout's results.json (percent); of two placebos the lower
-    one.
-    """
+    """Return the teacher's accuracies in [0, 1] from a knockout's results.json (percent), of two placebos the lower."""
     placebo = min(found["placebo_from_response"], found["placebo_from_question"])
     each = (found["none"], found["evidence_from_response"], found["evidence_from_question"], placebo)
     return Cuts(*(value / 100 for value in each))

@@ -32,9 +32,10 @@ DIGITS = 6  # of the hash that keeps folders of different overrides apart
 
 @dataclass(frozen=True)
 class Row:
-    """Runs that differ in their seed alone. baseline: label of the row it is compared with, None for none.
+    """Runs that differ in their seed alone.
 
-    overrides: of train.py, in order. own_seeds: number of seeds, where the row has its own; None: the table's.
+    overrides: settings of train.py, in order. baseline: label of the row it is compared with, None where it has none.
+    own_seeds: number of seeds, where the row has its own; None: the table's.
     """
 
     label: str
@@ -61,10 +62,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under a title. seeds: number of runs of each row, unless the command line says.
+    """Rows under a title.
 
-    kl: whether accuracy against KL is drawn. axis: "tokens" or "frames" where labels are "method, value"; else "".
-    first_seed: of the runs of rows without a number of seeds of their own.
+    seeds, first_seed: rows run seeds first_seed to first_seed + seeds - 1, or the ones that the command line names; a
+    row with own_seeds runs 0 to own_seeds - 1, whatever is asked for. kl: whether accuracy against KL is drawn. axis:
+    "tokens" or "frames" where labels read "method, value"; else "".
     """
 
     name: str
@@ -76,13 +78,13 @@ class Table:
     first_seed: int = 0
 
     def row(self, label: str) -> Row | None:
-        """Return the row with a label; None without it."""
+        """Return the row with a label; None where there is none."""
         return next((row for row in self.rows if row.label == label), None)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One run to make. folder: of the run; keep_weights: whether its hf/ is kept."""
+    """One run to make. folder: where the run is made. keep_weights: whether its hf/ is kept."""
 
     overrides: tuple[str, ...]
     seed: int
@@ -159,7 +161,10 @@ def run_directory(folder: Path) -> str:
 
 
 def command_line(overrides: Sequence[str], seed: int, folder: Path | None = None) -> str:
-    """Return the shell command of a cell, to be typed in the repository's root. folder: of the run; None: not set."""
+    """Return the shell command of a cell, to be typed in the repository's root.
+
+    folder: the run's folder; None: not set.
+    """
     given = [*overrides, f"seed={seed}", *([] if folder is None else [run_directory(folder)])]
     return f"OMP_NUM_THREADS={THREADS} {shlex.join(['python', 'train.py', *given])}"
 
@@ -188,7 +193,8 @@ def seeds_of(table: Table, asked: Sequence[int] | None) -> tuple[int, ...]:
 def cells(tables: Sequence[Table], asked: Sequence[int] | None, output: Path, keep: Sequence[str]) -> list[Cell]:
     """Return every cell once, sorted by seed over all rows, so that an interruption leaves whole low seeds.
 
-    keep: names of experiments; the weights of rows with experiment=NAME alone are kept.
+    asked: seeds; None: each table's. keep: names of experiments; the weights of rows with experiment=NAME alone are
+    kept.
     """
     found: dict[Path, Cell] = {}
     for table in tables:
@@ -224,9 +230,7 @@ def leaves(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def experiment_settings(path: Path) -> dict[str, Any]:
-    """Return {dotted key: value} of an experiment's yaml, with those of its defaults list that it does
-    not set itself.
-    """
+    """Return {dotted key: value} of an experiment's yaml, with those of its defaults list that it does not set."""
     node = yaml.safe_load(path.read_text()) or {}
     found: dict[str, Any] = {}
     for entry in node.pop("defaults", ()):

@@ -76,14 +76,14 @@ def problem_of(run: Process) -> str | None:
 
 
 def last_error(log: Path) -> str:
-    """Return the log's last line that begins with `error:`, else its last line that is not blank; "" without any."""
+    """Return the log's last line that begins with `error:`, else its last line that is not blank; "" for none."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("error:")]
     return (errors or lines or [""])[-1]
 
 
 def commit_of(folder: Path) -> str:
-    """Return the commit in the run's environment.json; "unknown" without it."""
+    """Return the commit in the run's environment.json; "unknown" where it has none."""
     path = folder / "environment.json"
     return str(json.loads(path.read_text()).get("commit", "unknown")) if path.is_file() else "unknown"
 

@@ -88,9 +88,7 @@ def path_data(experiments: Path) -> dict[str, Any]:
 
 
 def published(study: Study) -> list[Table]:
-    """Return the whole tables for docs/: `main`, those chosen, and every one with done runs that `main`
-    does not share.
-    """
+    """Return the whole tables for docs/: `main`, those chosen, and all with done runs that `main` does not share."""
     output, experiments = study.settings.output, study.experiments
     shared = {row.overrides for row in study.tables[MAIN].rows}
     wanted = {MAIN, *(table.name for table in study.chosen)}
@@ -103,7 +101,10 @@ def published(study: Study) -> list[Table]:
 
 
 def results_of(study: Study, base: Run | None) -> list[TableResult]:
-    """Return the analysis of the chosen tables; with docs=true of all tables that `published` returns."""
+    """Return the analysis of the chosen tables; with docs=true of all tables that `published` returns.
+
+    base: the shipped model's run, None where it is not done.
+    """
     output, seeds, experiments = study.settings.output, study.settings.seeds, study.experiments
     if not study.settings.docs:
         return [analyse(table, seeds, output, experiments, base) for table in study.chosen]
@@ -114,7 +115,10 @@ def results_of(study: Study, base: Run | None) -> list[TableResult]:
 
 
 def resolutions(study: Study, main: TableResult | None) -> tuple[dict[str, Resolution], list[str]]:
-    """Evaluate kept weights at other resolutions if asked for; return {axis: results} and lines on problems."""
+    """Return {axis: results} of kept weights at other resolutions, evaluated first if asked for, and lines on problems.
+
+    main: the table `main`; None where it was not asked for.
+    """
     settings = study.settings
     kept = {row.row.label: row.runs for row in main.full} if main else {}
     points = resolution.points(kept, settings.output)

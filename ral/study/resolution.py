@@ -31,7 +31,7 @@ KNOBS = ("seed", "grid", "clip_grid", "frames", "distractors", "clip_share", "fr
 
 @dataclass(frozen=True)
 class Point:
-    """One evaluation: of the run of a row, at a value on an axis."""
+    """One evaluation: the weights of `run`, one of row `row`, at `value` on `axis`, with its results in `folder`."""
 
     row: str
     run: Run
@@ -107,7 +107,7 @@ def make_all(wanted: Sequence[Point], processes: int) -> list[str]:
 
 
 def read(wanted: Sequence[Point], axis: str) -> Resolution:
-    """Return the accuracies of the finished evaluations of an axis."""
+    """Return {row: {seed: {value: accuracy}}} of the finished evaluations of an axis."""
     found: dict[str, dict[int, dict[int, float]]] = {}
     for point in (p for p in wanted if p.axis == axis and fresh(p)):
         accuracy = json.loads((point.folder / "summary.json").read_text())["accuracy"]

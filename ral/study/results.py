@@ -32,9 +32,10 @@ LEAST_PAIRS = 2
 
 @dataclass(frozen=True)
 class Run:
-    """One done cell: evaluations {step: {metric: value}}, kl: mean of the last steps in nats, NaN without KL.
+    """One done cell.
 
-    seconds, commit: of its DONE file. command: a command that gives the same numbers, in a folder of its own.
+    evaluations: {step: {metric: value}}. kl: mean of the last KL_STEPS steps in nats, NaN where it has no KL. seconds,
+    commit: from its DONE file. command: gives the same numbers, in a folder of its own.
     """
 
     seed: int
@@ -53,7 +54,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Compared:
-    """Differences by seed: their mean with interval, sign-flip p, and p after Holm's correction (NaN without it)."""
+    """Differences by seed: their mean with interval, sign-flip p, and p after Holm's correction (NaN before it)."""
 
     values: Mapping[int, float]
     mean: Interval
@@ -63,9 +64,10 @@ class Compared:
 
 @dataclass(frozen=True)
 class RowResult:
-    """A row's done runs by seed. asked: number of runs in the plan; mean: of last accuracies, None without runs.
+    """A row's done runs by seed.
 
-    paired: differences from its baseline; to_base: from the shipped model. None where they do not exist.
+    asked: number of runs in the plan. mean: mean of last accuracies, None where no run is done. paired: differences
+    from its baseline. to_base: differences from the shipped model. None where they do not exist.
     """
 
     row: Row
@@ -150,7 +152,8 @@ def compared(differences: Mapping[int, float]) -> Compared | None:
 def with_holm(found: Sequence[Compared | None], family: int = 0) -> list[Compared | None]:
     """Return the comparisons with Holm's correction over those that exist.
 
-    family: number of comparisons to correct for, of which missing ones count as p = 1; 0: those that exist.
+    family: number of comparisons to correct for, of which missing ones count as p = 1; 0: the number of those that
+    exist.
     """
     tested = [c.p for c in found if c is not None]
     corrected = iter(holm([*tested, *[1.0] * (family - len(tested))]))

@@ -69,9 +69,7 @@ def finish(run: Running) -> str | None:
 
 
 class Bar:
-    """Progress bar with the time left, from the mean seconds of the cells so far. Prints lines outside
-    of a terminal.
-    """
+    """Progress bar with the time left, from the mean seconds of the cells so far; lines where there is no terminal."""
 
     def __init__(self, total: int, processes: int, console: Console) -> None:
         self.total, self.processes, self.console = total, processes, console
@@ -92,7 +90,10 @@ class Bar:
         return f"about {seconds / 60:.0f} min left" if seconds > 90 else f"about {seconds:.0f} s left"
 
     def end(self, run: Running, problem: str | None) -> None:
-        """Count a run that has ended, and print its line where it failed or there is no terminal."""
+        """Count a run that has ended, and print its line where it failed or there is no terminal.
+
+        problem: why it failed, None where it did not.
+        """
         seconds = run.process.seconds
         self.ended.append(seconds)
         self.bar.update(self.task, advance=1, description=self.left())
@@ -104,7 +105,10 @@ class Bar:
 def run_cells(
     todo: Sequence[Cell], processes: int, train: Sequence[str] = TRAIN, console: Console | None = None
 ) -> dict[str, str]:
-    """Run cells, `processes` at once; return {cell: why it failed}. An interruption ends the runs."""
+    """Run cells, `processes` at once; return {cell: why it failed}. An interruption ends the runs.
+
+    train: the program, as a command. console: gets the progress; None: stderr.
+    """
     waiting, running, failed = list(todo), list[Running](), dict[str, str]()
     before = signal.signal(signal.SIGTERM, interrupt)
     bar = Bar(len(todo), processes, console or Console(stderr=True))

@@ -36,9 +36,10 @@ def read(folder: Path) -> tuple[Scores, dict[str, object]]:
 
 
 def cell(runs: Sequence[np.ndarray]) -> str:
-    """Return mean and interval in percent as text: of one evaluation by bootstrap over items, of several over runs.
+    """Return mean and interval in percent as text; ends are limited to 0 and 100.
 
-    Ends are limited to 0 and 100.
+    runs: the scores of each evaluation; of one the interval is a bootstrap over items, of several Student's t over
+    runs.
     """
     if len(runs) == 1:
         (found,) = bootstrap(runs[0][:, None], RESAMPLES)

@@ -19,7 +19,7 @@ PANELS = {
 def by_update(lines: list[dict[str, float]], name: str) -> np.ndarray:
     """Return [steps, updates] of `train/<name>_update_<k>`; steps without a measurement are left out.
 
-    lines: of metrics.jsonl.
+    lines: content of metrics.jsonl.
     """
     pattern = re.compile(rf"train/{name}_update_(\d+)")
     rows = [{int(m[1]): v for k, v in line.items() if (m := pattern.fullmatch(k))} for line in lines]

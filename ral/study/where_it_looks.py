@@ -70,9 +70,7 @@ def looks(policy: MLLM, example: Example) -> Looks:
 
 
 def draw(found: Looks, example: Example, path: Path) -> None:
-    """Draw the board, then a panel for each step: the cell that it names in a frame, and the row's
-    attention as colour.
-    """
+    """Draw the board, then a panel for each step into `path`: the named cell framed, the row's attention as colour."""
     figure = Figure(figsize=(PANEL * (len(found.maps) + 1), PANEL * 1.2), layout="constrained")
     board, *panels = figure.subplots(1, len(found.maps) + 1)
     board.imshow(found.picture)

@@ -36,9 +36,9 @@ def p_value(p: float) -> str:
 
 
 def grounding_words(answers: Sequence[str]) -> tuple[str, str]:
-    """Return (a sentence on what grounding is measured over, whose attention it is of).
+    """Return (a sentence on the questions that grounding is measured over, whose attention it is).
 
-    answers: the metrics of runs that begin with ANSWER_GROUNDING; () for runs before it.
+    answers: the metrics of runs that begin with ANSWER_GROUNDING; () for runs before that metric.
     """
     share = "questions, where the runs' records tell.\n"
     if answers:

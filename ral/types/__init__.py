@@ -2,7 +2,7 @@
 
 Terms
     A rollout holds G sampled responses to each prompt. A trajectory is one such response: the tokens that the policy
-    sampled and, between them, what it was shown (text, images, a tool's result).
+    sampled and, between them, the text, images or tool results that it was shown.
 Axes
     B  prompts on this rank            G  trajectories of one prompt ("group size")
     N  trajectories, N = B * G; trajectory n continues prompt n // G

@@ -47,11 +47,11 @@ class Step:
 class Media:
     """One image or video, and what its entry says about how to read it.
 
-    path:       the file; for a video given as images, the first of them; with `data`, only a name for messages.
+    path:       the file; for a video given as images, the first of them; with `data`, only a name in messages.
     frames:     the images of a video given as images, in order; () otherwise.
     data:       the encoded bytes of an image that stands in the entry itself (a data URI); None for a file.
-    start, end: the part of a video to read, in seconds from its first visible frame; None: from its first, to its last
-    frame.
+    start, end: the part of a video to read, in seconds from its first visible frame; None for the first frame as start,
+    the last frame as end.
     fps, frame_count: frames to sample per second, or in all; None means the dataset's settings. For a video given as
     images, fps is the rate of these images.
     min_pixels, max_pixels: bounds of the area of an image or frame, in pixels; None means the dataset's settings.
@@ -93,14 +93,14 @@ class Example:
     media:    images and videos in the order in which they are shown. Marks (IMAGE_MARK, VIDEO_MARK) in `turns`,
     `question` and `options` say where each one stands: one mark for each, of its kind; without any mark all stand in
     front of the question.
-    turns:    what was said before the question: a system turn, earlier user and assistant turns.
+    turns:    the turns before the question: a system turn, earlier user and assistant turns.
     options:  ("A. red", "B. blue", ...); () where the entry has none.
     thought:  reasoning of an SFT entry without tags; None where the dataset has none.
-    evidence: boxes (and time spans) of what the question asks about; () where unknown.
+    evidence: boxes (and time spans) of the things that the question asks about; () where unknown.
     steps:    where each step of the reasoning has to look, in their order; () where unknown.
     chosen, rejected: whole responses, the first preferred to the second; None where the dataset has no preferences.
     source:   the name of this entry in messages, such as "train.json: entry 12".
-    answer_field: the field of the entry that held the gold answer, for messages.
+    answer_field: the field of the entry that held the gold answer, as messages name it.
     """
 
     uid: str

@@ -30,7 +30,7 @@ class Sequences(Protocol):
 
     @property
     def valid(self) -> Tensor:
-        """Return the mask of tokens that are no padding, [M S] bool."""
+        """Return a mask of the tokens that are no padding, [M S] bool."""
         ...
 
     @property
@@ -153,8 +153,8 @@ class Cut:
     """Keys of B prompts that some queries cannot attend to (an attention knockout): the softmax leaves them out.
 
     keys [B P] bool: the hidden positions. queries [B P] bool: prompt positions that do not see them; a position always
-    sees itself. response: whether response tokens do not see them either. layers: decoder layers (from 0) where this
-    holds; None for all.
+    sees itself. response: True where response tokens do not see them either. layers: indices, among the decoder layers
+    with softmax attention (from 0), of those where keys are hidden; None for all of them.
     """
 
     keys: Tensor
@@ -164,14 +164,15 @@ class Cut:
 
     @cached_property
     def _sides(self) -> tuple[bool, bool]:
-        """Tell whether anything is hidden from prompt positions, and from response tokens."""
+        """Tell whether anything is hidden from prompt positions, and whether from response tokens."""
         there = bool(self.keys.any())
         return there and bool(self.queries.any()), there and self.response
 
     def hides(self, layer: int, *, prompt: bool = False, response: bool = False) -> bool:
-        """Tell whether decoder layer `layer` (from 0) hides any key from prompt positions, or from response tokens.
+        """Tell whether a layer hides any key from prompt positions, or from response tokens.
 
-        prompt, response: which of the two groups of queries to ask about; False for both gives False.
+        layer: index among the decoder layers with softmax attention. prompt, response: which of the two groups of
+        queries to ask about; False for both gives False.
         """
         of_prompt, of_response = self._sides
         hidden = (prompt and of_prompt) or (response and of_response)
@@ -199,7 +200,7 @@ class Prepared:
     token_ids, valid, visual, evidence [B P]: those of `prompts`;
     positions [3 B P] int64 (time, row, column), for the rotary embedding;
     seen: visual embeddings, states [B P D].
-    cut: keys that forward passes over these prompts leave out of the attention; None for nothing.
+    cut: keys that forward passes over these prompts leave out of the attention; None where none are left out.
     """
 
     prompts: PromptBatch
@@ -255,7 +256,7 @@ class Prepared:
 def rows_of(chosen: Sequence[int], device: torch.device | str = "cpu") -> slice | Tensor:
     """Return an index of the chosen rows, at least one.
 
-    That is a slice, which makes views instead of copies, where the rows are consecutive; else an int64 tensor on
+    The index is a slice, which makes views instead of copies, where the rows are consecutive; else an int64 tensor on
     `device`.
     """
     chosen, first = list(chosen), chosen[0]

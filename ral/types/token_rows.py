@@ -22,8 +22,8 @@ Query = Literal["self", "previous"]
 class RowChoice:
     """The attention rows to keep of each token: for each query and decoder layer, the mean over heads and single heads.
 
-    layers: counted from 0. heads: number of single heads kept beside the mean: all of a layer's, or 0 for the mean
-    alone.
+    layers: indices among the decoder layers with softmax attention, from 0. heads: number of single heads kept beside
+    the mean: all of a layer's, or 0 for the mean alone.
     """
 
     queries: tuple[Query, ...]
@@ -32,7 +32,7 @@ class RowChoice:
 
     @property
     def rows(self) -> int:
-        """Count the rows kept of each token."""
+        """Return the number of rows kept of each token."""
         return len(self.queries) * len(self.layers) * (1 + self.heads)
 
 

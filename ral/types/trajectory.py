@@ -29,11 +29,11 @@ def finish_reasons(finished: Tensor) -> tuple[FinishReason, ...]:
 class Segment:
     """One piece of a response: tokens that the policy sampled, or that it was shown (text, an image, a tool's result).
 
-    sampled: True for what the policy sampled. token_ids: exactly as sampled, or as the processor makes them, with one
-    placeholder for each visual token.
+    sampled: True for tokens that the policy sampled. token_ids: exactly as sampled, or as the processor makes them,
+    with one placeholder for each visual token.
     log_probs: of sampled tokens as the engine computed them; () where the engine gives none.
     media: images and videos of a shown segment, in the order of their placeholders.
-    compact_ids: of a shown segment, its tokens with one placeholder for each image or video (`ral.rollout.requests`).
+    compact_ids: tokens of a shown segment with one placeholder for each image or video (`ral.rollout.requests`).
     """
 
     token_ids: tuple[int, ...]
@@ -77,15 +77,16 @@ class Rollout:
     """N trajectories of B prompts, group_size (G) of each, right-padded to the longest response.
 
     token_ids [N C] int64, exactly as sampled or shown.
-    valid [N C] bool: context; the end token of a response that is one answer is the last valid one.
+    valid [N C] bool: context; the last valid token of a response of one turn is its end token, if it has one.
     trainable [N C] bool: tokens that the policy sampled (or, for SFT, shall learn), a part of valid.
     texts: the N texts of the trainable tokens. policy_version: version of the policy that sampled; None for given
     responses.
-    log_probs [N C] fp32: of the sampled tokens as the sampler computed them; None where nothing was sampled.
-    attention_rows [L N C K] fp32: where the sampler adds noise to attention, its attention rows under that noise, or
-    the noise itself, as its setting `record` says; zero rows for tokens that it never fed; None where there was no
-    noise.
-    shown: media of shown segments; None where every trajectory is one answer.
+    log_probs [N C] fp32: those of the sampled tokens as the engine computed them; None where it computed none, and for
+    given responses.
+    attention_rows [L N C K] fp32: where the engine adds noise to attention, the attention rows under that noise, or the
+    noise itself, as the setting `record` of the noise says; zero for tokens that were never fed; None where there was
+    no noise.
+    shown: media of shown segments; None where every trajectory is one sampled response.
     """
 
     prompts: PromptBatch
@@ -102,7 +103,7 @@ class Rollout:
 
     @property
     def finished(self) -> Tensor:
-        """Tell which trajectories ended by themselves: [N] bool, on the CPU; False where the length limit ended one."""
+        """Return a mask [N], on the CPU: True where the policy ended a trajectory, False where the length limit did."""
         return torch.tensor([reason == "stop" for reason in self.finish_reasons])
 
     def take(self, prompts: PromptBatch, chosen: Sequence[int], responses: range | None = None) -> Rollout:
@@ -139,7 +140,7 @@ class Rollout:
 
 @dataclass(frozen=True)
 class Shown:
-    """N responses that hold more than one sampled answer, as the model reads them, on its device.
+    """N responses that hold more than one sampled segment, as the model reads them, on its device.
 
     trainable, visual [N C] bool: those of the rollout;
     positions [3 N C] int64 (time, row, column);

@@ -36,7 +36,10 @@ HALF = "\ufffd"
 
 @dataclass(frozen=True)
 class Side:
-    """A model whose responses are on the page. name: on the page; open: loads it; questions: makes its questions."""
+    """A model whose responses are on the page. name: its name there.
+
+    open: a function that loads the model. questions: a function from the model to its questions.
+    """
 
     name: str
     open: Callable[[], MLLM]
@@ -45,8 +48,9 @@ class Side:
 
 @dataclass(frozen=True)
 class Kept:
-    """The attention rows that the page keeps: queries; layers, None for as many as fit; max_mb: size of the page, 10^6
-    bytes.
+    """The attention rows that the page keeps.
+
+    queries: kinds of rows. layers: None for as many as fit. max_mb: greatest size of the page, in 10^6 bytes.
     """
 
     queries: tuple[Query, ...] = QUERIES
@@ -130,7 +134,7 @@ def fitting(choices: Sequence[RowChoice], sizes: Sequence[tuple[int, int]], room
 def ask(policy: MLLM, question: Question) -> Asked:
     """Return a model's greedy response to a question, or the recorded one.
 
-    A recorded text with a broken character is sampled again, since its tokens are not known.
+    A recorded text with a broken character is answered anew, since its tokens are not known.
     """
     prompts = policy.processor.batch([question.example], [question.text], [question.media])
     prepared = policy.prepare(prompts)
@@ -157,11 +161,13 @@ def judged(example: Example, text: str) -> tuple[str, str] | None:
 def view_run(
     folder: Path, output: Path | None = None, opened: Callable[[str], MLLM] | None = None, kept: Kept | None = None
 ) -> tuple[Path, str]:
-    """Write the page of a run's sampled responses, before and after training; return its path and a line on its
-    content.
+    """Write the page of a run's evaluated responses, before and after training; return its path and a line on it.
 
+    The page has up to SAMPLES chosen questions about an image or video, with the responses that the evaluations
+    recorded: greedy unless the task says otherwise.
     output: None: explore.html in the run's folder. opened: opens a checkpoint; None: in fp32 on the CPU. kept: the rows
-    to keep; None: the defaults. UserError where the run left no model or no responses.
+    to keep; None: the defaults. UserError where the folder is no run's, has no hf/, or evaluated no such question;
+    where a model cannot be loaded, both read an image as other tokens, the rows do not fit, or nothing can be written.
     """
     run = recorded_run(folder)
     if not (folder / "hf").is_dir():
@@ -185,7 +191,7 @@ def facts_of(run: RecordedRun, folder: Path, start: str) -> dict[str, str]:
 
 
 def told(skipped: Sequence[str]) -> list[str]:
-    """Return a line on skipped entries; [] without any."""
+    """Return a line on skipped entries; [] where none was skipped."""
     once = list(dict.fromkeys(skipped))
     return [f"{len(once)} entries cannot be used; the first: {once[0]}"] if once else []
 

@@ -34,9 +34,9 @@ TOKENS = 256
 
 @dataclass(frozen=True)
 class Question:
-    """A question as a model gets it. text: the prompt. said: the recorded response, and whether it ended by itself.
+    """A question as a model gets it. text: the prompt. media: its pixels.
 
-    said None: the model is to answer.
+    said: the recorded response, and whether it ended by itself; None where the model is to answer.
     """
 
     example: Example
@@ -47,15 +47,16 @@ class Question:
 
 
 def own_settings(cfg: DictConfig) -> dict[str, str]:
-    """Return the settings of a question of one's own; template and pixels that are not set are as in the model's
-    training.
+    """Return the settings of a question of one's own; those not set are as in the model's training.
+
+    UserError unless the question and one of image and video are given.
     """
     given = {key: str(cfg[key]) for key in OWN if cfg[key] is not None}
     return complete({"checkpoint": str(cfg.checkpoint), **given})
 
 
 def own_question(cfg: DictConfig, policy: MLLM) -> list[Question]:
-    """Return [the question of the settings]. UserError where the file or the question's text is missing."""
+    """Return [the question of the settings]. UserError where its text is missing, or the file cannot be read."""
     settings = own_settings(cfg)
     example = replace(example_of(settings), uid=Path(settings["image"] or settings["video"]).name)
     pixels = read(settings, example, policy.processor.patches.factor)
@@ -122,8 +123,9 @@ class RecordedRun:
 
 
 def recorded_run(folder: Path) -> RecordedRun:
-    """Return the content of a run's folder. UserError where it is no run's, or has no evaluated question about a
-    medium.
+    """Return the content of a run's folder.
+
+    UserError where it is no run's, or no question about an image or video was evaluated.
     """
     run = read_run(folder)
     pairs, _ = match(run.before, run.after)
@@ -142,7 +144,7 @@ def viewable(folder: Path) -> bool:
 
 
 def answers(path: Path) -> dict[str, tuple[str, bool]]:
-    """Return {uid: (recorded response, whether it ended by itself)}; {} without the file."""
+    """Return {uid: (recorded response, whether it ended by itself)}; {} where there is no file."""
     lines: list[dict[str, Any]] = jsonl.readable(path) if path.is_file() else []
     return {
         str(line["uid"]): (str(line["response"]), bool(line.get("finished", True))) for line in lines if "uid" in line

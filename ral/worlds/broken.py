@@ -261,7 +261,7 @@ def make(output: Path, entries: int, share: float, seed: int = 0) -> None:
     """Write data.json, key.jsonl, media/ and sources/ to the folder `output`, which is deleted first.
 
     key.jsonl holds {"index": position, "kind": damage} or {"index": position, "odd": kind} for each entry that is not
-    plain. share: of broken entries, in [0, 1].
+    plain. entries: their number. share: the part of them that is broken, in [0, 1].
     """
     shutil.rmtree(output, ignore_errors=True)
     good, odd = good_media(output / "sources" / "good"), odd_media(output / "sources" / "odd")

@@ -64,7 +64,7 @@ class Question:
 
     @property
     def named(self) -> str | None:
-        """Return the shape or color that the question itself names; None for none."""
+        """Return the shape or color that the question itself names; None where it names none."""
         match = NAMED.search(self.text)
         return match.group() if match else None
 
@@ -82,7 +82,7 @@ class Question:
 def find_data(source: Path) -> Path:
     """Return the folder with train/ and test/: `source` itself, or data/ or easy_vqa/data/ in it.
 
-    UserError for none.
+    UserError where none has both.
     """
     for folder in (source, source / "data", source / "easy_vqa" / "data"):
         if all((folder / half / "questions.json").is_file() for half in ("train", "test")):

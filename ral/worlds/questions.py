@@ -33,8 +33,8 @@ Box = tuple[float, float, float, float]
 class Reply:
     """An answer, the reasoning that leads to it, and the place where it can be seen.
 
-    box: in fractions of the image, None where there is no single place; span: (start, end) in seconds, None for all of
-    the time.
+    box: (left, top, right, bottom) in fractions of the image, None where there is no single place; span: (start, end)
+    in seconds, None for all of the time.
     """
 
     answer: str
@@ -62,7 +62,7 @@ class Question:
 class World:
     """Settings of every scene.
 
-    grid, clip_grid: cells a side of an image and of a video; frames: of a video; distractors: greatest number of
+    grid, clip_grid: cells a side of an image and of a video; frames: number in a video; distractors: greatest number of
     objects of an image beside the one asked about and the salient one; there may be up to two fewer.
     """
 

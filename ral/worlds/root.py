@@ -16,7 +16,7 @@ MARKS = tuple(name for split in SPLIT_BUCKETS for name in (f"{split}.settings.js
 
 
 def check_root(root: Path, world: str) -> None:
-    """Raise UserError where making the dataset `world` in `root` would spoil something, or is surely not meant.
+    """Raise UserError where making the dataset `world` in `root` would overwrite something, or is likely a mistake.
 
     Allowed are a folder that holds a made dataset, an empty one, and a new one: below the working directory, or in an
     existing folder other than the root of the disk.

@@ -31,7 +31,7 @@ SPLIT_BUCKETS = {"sft": range(0, 40), "train": range(40, 80), "validation": rang
 class Item:
     """One object, or a sign with `text`.
 
-    row, col: of its cell, from 0; size and the offsets dx, dy from the cell's centre: pixels.
+    row, col: the cell that it is in, from 0; size and the offsets dx, dy from the cell's centre: pixels.
     """
 
     shape: str
@@ -125,7 +125,10 @@ def _count(rng: Random, distractors: int) -> int:
 
 
 def objects(rng: Random, grid: int, count: int, palette: Sequence[str] = COLORS) -> Scene:
-    """Return a scene of `count` objects of different shapes; colors come from `palette` and may repeat."""
+    """Return a scene of `count` objects of different shapes, at most len(SHAPES), on grid x grid cells.
+
+    palette: the colors that they may have; these may repeat.
+    """
     shapes = rng.sample(SHAPES, count)
     sizes = [SALIENT_PIXELS if n == 1 else rng.randint(*SMALL_PIXELS) for n in range(count)]
     items = tuple(
@@ -136,17 +139,23 @@ def objects(rng: Random, grid: int, count: int, palette: Sequence[str] = COLORS)
 
 
 def picture(rng: Random, grid: int, distractors: int) -> Scene:
-    """Return a scene of objects in any colors, for an image."""
+    """Return a scene of objects in any colors, for an image. grid, distractors: as of `few_colors`."""
     return objects(rng, grid, _count(rng, distractors))
 
 
 def few_colors(rng: Random, grid: int, distractors: int) -> Scene:
-    """Return a scene of objects in at most three colors, for an image: counting a color does not always give 1."""
+    """Return a scene of objects in at most three colors, for an image, so that a color often has several objects.
+
+    grid, distractors: as of `ral.worlds.questions.World`.
+    """
     return objects(rng, grid, _count(rng, distractors), rng.sample(COLORS, 3))
 
 
 def signs(rng: Random, grid: int, distractors: int) -> Scene:
-    """Return a scene of signs, for an image: squares of different colors, each with a letter and a digit on it."""
+    """Return a scene of signs, for an image: squares of different colors, each with a letter and a digit on it.
+
+    grid, distractors: as of `few_colors`.
+    """
     count = _count(rng, distractors)
     texts = [a + b for a, b in zip(rng.sample(LETTERS, count), rng.choices(DIGITS, k=count), strict=True)]
     sizes = [SALIENT_SIGN_PIXELS if n == 1 else SMALL_SIGN_PIXELS for n in range(count)]

@@ -170,7 +170,7 @@ def make(
     """Write `root/<split>.json` and `root/media/<split>/`; return the JSON's path.
 
     A split that was made with the same settings is left as it is; one with other settings is made anew.
-    grid, clip_grid: cells a side of images and videos. frames: of a video, even. distractors: greatest number of
+    grid, clip_grid: cells a side of images and videos. frames: number in a video, even. distractors: greatest number of
     objects of an image beside the asked and the salient one; there may be up to two fewer. clip_share: share of videos.
     free_form_share: share of entries that ask for a description whatever their turn. salient_share, list_share: share
     of entries answered about the salient object, or asking for everything; for "sft" alone, the other splits are always

@@ -75,7 +75,7 @@ def _root(path: str | Path, media_root: str | Path | None) -> Path:
 
 
 def read(path: str | Path, *, media_root: str | Path | None = None) -> Entries:
-    """Return all entries of a file. media_root: folder of the pictures; None for images/ beside the file."""
+    """Return all entries of a file. media_root: folder of the images; None for images/ beside the file."""
     return read_file(Path(path), media_root=_root(path, media_root), parse=parse)
 
 

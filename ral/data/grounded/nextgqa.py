@@ -1,9 +1,9 @@
-"""NExT-GQA (Xiao et al. 2024, arXiv 2309.01327): questions on clips and the seconds in which their answer is seen.
+"""NExT-GQA (Xiao et al. 2024, arXiv 2309.01327): questions on videos and the seconds in which their answer is seen.
 
 The files of github.com/doc-doc/NExT-GQA, datasets/nextgqa: SPLIT.csv (video_id, question, answer, qid, type, a0 .. a4;
 the answer is the text of an option), gsub_SPLIT.json ({video: {"duration": s, "location": {qid: [[start, end], ...]},
 "fps": ...}}) and map_vid_vidorID.json ({video: "0101/2909445186"}), SPLIT being val or test: the train split has no
-times. Clips: NExTVideo/0101/2909445186.mp4 beside them, or below media_root.
+times. Videos: NExTVideo/0101/2909445186.mp4 beside them, or below media_root.
 """
 
 from __future__ import annotations
@@ -113,7 +113,8 @@ def read(path: str | Path, *, split: str = "test", media_root: str | Path | None
 def source(split: str, *, path: str | Path, media_root: str | Path | None = None, limit: int | None = None) -> Entries:
     """Return a split: the published val, which has times, for training; the published test as held out.
 
-    limit: first training entries to keep; None for all. UserError for an unknown split or missing files.
+    media_root: as of `read`. limit: first training entries to keep; None for all. UserError for an unknown split or
+    missing files.
     """
     if split not in SPLITS:
         raise UserError(f"{path}: unknown split {split!r}; write one of {', '.join(SPLITS)}")

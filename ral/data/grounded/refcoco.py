@@ -2,7 +2,7 @@
 
 Columns question_id, image, question, answer (the expressions that refer to one object), segmentation, bbox ([x, y,
 width, height] in pixels), iscrowd, file_name; as on the card of lmms-lab/RefCOCOg. The published question asks for a
-caption of a region that is drawn into the picture. Here the first expression is asked for, with nothing drawn.
+caption of a region that is drawn into the image. Here the first expression is asked for, with nothing drawn.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ASKED = 'Where is "{}"? Answer with its box: [left, top, right, bottom] as fract
 
 
 def parse(entry: Entry) -> Example:
-    """Return the example of one object; its answer is the box as text. One without a box is a bad entry."""
+    """Return the example of one object; its answer is the box as text. BadSample for an object without a box."""
     data, said = entry.data, entry.data.get("answer")
     if not isinstance(said, list) or not said or not isinstance(said[0], str) or not said[0].strip():
         entry.fail("answer", f"{shown(said)} is no list of expressions", 'texts such as ["the man on the left"]')
@@ -37,6 +37,6 @@ def parse(entry: Entry) -> Example:
 
 
 def read(path: str | Path, *, split: str = "val", unpacked: str | Path = UNPACKED) -> Entries:
-    """Return the objects of a published split, or of one parquet file."""
+    """Return the objects of a published split, or of one parquet file. unpacked: folder for images stored as bytes."""
     rows = rows_of(path, split, COLUMNS, unpacked)
     return Entries(rows, rows.path.parent, parse, range(len(rows)))

@@ -1,6 +1,6 @@
 """Saliency-R1-8k (Gong et al. 2026, arXiv 2604.04500): peterant330/saliency-r1-8k, parquet.
 
-Columns image, problem, solution, and bbox: "[left, top, right, bottom]" as text, fractions of the picture; as the
+Columns image, problem, solution, and bbox: "[left, top, right, bottom]" as text, fractions of the image; as the
 authors' training code reads them (trl/grpo_vlm.py, trl/rewards/saliency_rewards.py); the data were not seen.
 """
 
@@ -36,7 +36,8 @@ def source(
 ) -> Entries:
     """Return a split: the last `validation_size` rows (at most a fifth) are held out.
 
-    limit: first training rows to keep; None for all. unpacked: folder for images that are stored as bytes.
+    media_root: folder that relative paths start from; None for that of the table. limit: first training rows to keep;
+    None for all. unpacked: folder for images that are stored as bytes.
     """
     rows = rows_of(path, "train", COLUMNS, unpacked)
     return source_of(rows, split, parse, media_root, validation_size, limit)

@@ -40,7 +40,8 @@ def source_of(
 ) -> Entries:
     """Return a split of rows that have no split of their own: the last rows are held out (`ral.data.sources.parts`).
 
-    media_root: where relative paths of media start; None for the folder that holds the table.
+    media_root: where relative paths of media start; None for the folder that holds the table. limit: first training
+    rows to keep; None for all.
     """
     root = rows.path.parent if media_root is None else located(media_root)
     return Entries(rows, root, parse, parts(rows.path, split, len(rows), validation_size, limit))

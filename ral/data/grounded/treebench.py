@@ -48,5 +48,5 @@ def _boxes(entry: Entry) -> Any:
 
 
 def read(path: str | Path, *, unpacked: str | Path = UNPACKED) -> Entries:
-    """Return all entries of TreeBench.tsv."""
+    """Return all entries of TreeBench.tsv. unpacked: folder for the copy of the file as JSON lines."""
     return read_file(Path(path), parse=parse, unpacked=Path(unpacked))

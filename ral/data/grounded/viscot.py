@@ -2,7 +2,7 @@
 
 An array of objects with `image`, ["FILE", "FILE###[left, top, right, bottom]"], the box in pixels of FILE, and
 `conversations` of four turns: a question, which ends by asking for a box; that box; that crop; the answer. The
-box of the second turn counts in the picture padded to a square, so it is not read. Read as the authors' training and
+box of the second turn counts in the image padded to a square, so it is not read. Read as the authors' training and
 evaluation code does (llava/train/train.py, llava/eval/model_cot_loader.py); the file itself was not seen.
 """
 
@@ -66,7 +66,7 @@ def _box(entry: Entry, pictures: list[str]) -> list[float] | None:
 
 
 def read(path: str | Path, *, media_root: str | Path | None = None) -> Entries:
-    """Return all entries of viscot_363k.json."""
+    """Return all entries of viscot_363k.json. media_root: folder of the images; None for the file's."""
     return read_file(Path(path), media_root=None if media_root is None else Path(media_root), parse=parse)
 
 

@@ -1,4 +1,4 @@
-"""V* in its original layout (Wu and Xie 2023, arXiv 2312.14135): craigwu/vstar_bench, a JSON file beside each picture.
+"""V* in its original layout (Wu and Xie 2023, arXiv 2312.14135): craigwu/vstar_bench, a JSON file beside each image.
 
 direct_attributes/sa_4690.jpg and sa_4690.json, whose keys are question, options (the right one first), target_object
 (names) and bbox, one box an object: [x, y, width, height] in pixels. As in the authors' vstar_bench_eval.py.

@@ -40,7 +40,8 @@ def source(
 ) -> Entries:
     """Return a split: the last `validation_size` rows (at most a fifth) are held out.
 
-    limit: first training rows to keep; None for all. unpacked: folder for images that are stored as bytes.
+    media_root: folder that relative paths start from; None for that of the table. limit: first training rows to keep;
+    None for all. unpacked: folder for images that are stored as bytes.
     """
     rows = rows_of(path, "train", COLUMNS, unpacked)
     return source_of(rows, split, parse, media_root, validation_size, limit)

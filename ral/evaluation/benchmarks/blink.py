@@ -1,7 +1,7 @@
 """BLINK (Fu et al. 2024, arXiv 2404.12390): 14 subtasks of seeing that people do at a glance.
 
-Dataset BLINK-Benchmark/BLINK, split val (that of test holds no answers), 1,901 questions on one to four pictures. The
-pictures come before the text, which speaks of "the first image". Prompt and instruction are lmms-eval's.
+Dataset BLINK-Benchmark/BLINK, split val (that of test holds no answers), 1,901 questions on one to four images. The
+images come before the text, which speaks of "the first image". Prompt and instruction are lmms-eval's.
 """
 
 from __future__ import annotations

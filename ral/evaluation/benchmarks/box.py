@@ -11,7 +11,11 @@ from ral.types import Box
 RIGHT = 0.5
 """The measure of referring expression comprehension, Acc@0.5."""
 _NUMBER = r"(-?\d*\.?\d+)"
-_BOX = re.compile(rf"{_NUMBER}[\s,;]+{_NUMBER}[\s,;]+{_NUMBER}[\s,;]+{_NUMBER}")
+_BOX = re.compile(
+    rf"{_NUMBER}[\s,;]+{_NUMBER}(?:[\s,;]+|\s*[)\]]\s*,?\s*(?:and|to)?\s*[(\[]\s*){_NUMBER}[\s,;]+{_NUMBER}"
+)
+_SIDES = (r"x_?(?:1|min)|left", r"y_?(?:1|min)|top", r"x_?(?:2|max)|right", r"y_?(?:2|max)|bottom")
+_NAMED = tuple(re.compile(rf"\b(?:{side})[\"']?\s*[=:]\s*{_NUMBER}", re.IGNORECASE) for side in _SIDES)
 
 
 def overlap(one: Box, other: Box) -> float:
@@ -23,9 +27,23 @@ def overlap(one: Box, other: Box) -> float:
     return common / (sum(areas) - common) if min(areas) > 0 else 0.0
 
 
+def boxes(text: str) -> list[tuple[str, ...]]:
+    """Return the boxes in a text, each four numbers as written: left, top, right, bottom.
+
+    Four in a row, or two pairs in brackets; else one whose four sides are named ("x1=0.1, y1=0.1, x2=0.6, y2=0.6").
+    """
+    named = [side.findall(text) for side in _NAMED]
+    alone = [tuple(found[0] for found in named)] if all(len(found) == 1 for found in named) else []
+    return _BOX.findall(text) or alone
+
+
 def judge(item: Item, response: str) -> Judged:
-    """Return 1 where the last four numbers in a row of the answer, fractions of the picture, are the evidence's box."""
-    said = _BOX.findall(final(response))
+    """Return 1 where the box that a response gives overlaps the box of the first evidence by RIGHT or more, else 0.
+
+    The box is the last of the answer (`boxes`), in fractions of the image. 0 where the answer has none, or the example
+    no evidence.
+    """
+    said = boxes(final(response))
     if not said or not item.example.evidence:
         return Judged("", 0.0)
     left, top, right, bottom = (float(number) for number in said[-1])

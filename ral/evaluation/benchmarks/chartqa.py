@@ -42,7 +42,10 @@ def _number(text: str) -> float | None:
 
 
 def relaxed(answer: str, gold: str) -> bool:
-    """Tell whether an answer is right by relaxed accuracy."""
+    """Tell whether a number is within TOLERANCE of the gold number, or else the text equals gold but for case.
+
+    A gold 0 is met by the same text alone.
+    """
     said, true = _number(answer), _number(gold)
     if said is None or not true:
         return answer.lower() == gold.lower()

@@ -39,7 +39,7 @@ _A_WORDS = {
     "A": re.compile(rf" +(?!(?:would|must|should|will|{_AFTER_LETTER})\b)[a-z]"),
     "I": re.compile(rf" +(?!(?:{_AFTER_LETTER})\b)[a-z]|,? +(?:for one|myself)\b"),
 }
-"""What follows an "A" or "I" that is a word of a sentence."""
+"""Match the text behind an "A" or "I" that is a word of a sentence."""
 _PIECES = re.compile(
     r"((?<=[.!?。！？])\s+|\n+|,? +\b(?:but|however|yet|still|so|therefore|thus|hence|nevertheless)\b,?)"
 )
@@ -80,15 +80,14 @@ def final(response: str) -> str:
 
 
 def lettered(options: Sequence[str]) -> tuple[str, ...]:
-    """Put letters before options: ("red", "blue") -> ("A. red", "B. blue")."""
+    """Return options with letters in front: ("red", "blue") -> ("A. red", "B. blue")."""
     return tuple(f"{chr(ord('A') + n)}. {option}" for n, option in enumerate(options))
 
 
 def letter(text: str, options: Sequence[str], question: str = "") -> str:
     """Return the letter of the option that a text names; "" for none. options: ("A. red", ...), or () where unknown.
 
-    question: one that asks for what is wrong turns what "B is incorrect" means (`ral.rewards.asked`).
-
+    question: where it asks for what is wrong, "B is incorrect" names B (`ral.rewards.asked`).
     First as rewards read it (a letter alone, an option word for word, a letter with its text). Then, for prose without
     its refusals, doubts, alternatives ("A or B") and letters ruled out ("not B"), the first of these that names one:
     the last "answer is B"; a letter that opens the text; the only "(B)"; the only "B."; the one option whose text
@@ -132,7 +131,7 @@ def _compares(line: str) -> bool:
 
 
 def _letters(pattern: re.Pattern[str], text: str, texts: dict[str, str]) -> list[str]:
-    """Return the letters of options that a pattern finds, in order; not the words "A" and "I", nor what is denied."""
+    """Return the letters of options that a pattern finds, in order; not the words "A" and "I", nor denied letters."""
 
     def found() -> Iterator[str]:
         for match in pattern.finditer(text):

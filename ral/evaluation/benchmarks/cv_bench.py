@@ -21,7 +21,7 @@ COLUMNS = ("idx", "type", "task", "image", "choices", "answer", "prompt", "sourc
 
 
 def load(path: str | Path, cache: str | Path = CACHE) -> Sequence[Item]:
-    """Return the items, 2D before 3D; group: the task; facts: 2D or 3D, and the source of the picture."""
+    """Return the items, 2D before 3D; group: the task; facts: 2D or 3D, and the source of the image."""
 
     def item(row: Mapping[str, Any], n: int) -> Item:
         options = lettered(row["choices"])
@@ -39,8 +39,9 @@ def load(path: str | Path, cache: str | Path = CACHE) -> Sequence[Item]:
 
 
 def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
-    """Return the accuracy: the mean of 2D and 3D, 2D being the mean of its two sources, ADE20K and COCO; overall: all
-    alike.
+    """Return the accuracy, which is the mean of 2D and 3D, both of these, and `overall`, the mean over all questions.
+
+    2D is the mean of its two sources, ADE20K and COCO.
     """
     dimensions = dict.fromkeys(str(r.facts["type"]) for r in records)
     parts = {d: _by_source([r for r in records if r.facts["type"] == d]) for d in dimensions}

@@ -1,4 +1,4 @@
-"""A benchmark's downloaded folder: its rows by configuration and split, and the pictures that lie in them.
+"""A benchmark's downloaded folder: its rows by configuration and split, and the images that lie in them.
 
 Read in this order: a folder of `save_to_disk`; the hub's parquet files, under any of the names it gives them
 (CONFIG/SPLIT-00000-of-00002.parquet, data/SPLIT-..., SPLIT_CONFIG.parquet, CONFIG/SPLIT/0000.parquet); a .jsonl or
@@ -24,7 +24,7 @@ MAGIC = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": 
 
 
 class DatasetRows(Sequence[Mapping[str, Any]]):
-    """Rows of a `datasets.Dataset`, read when asked for; pictures as {"bytes": ..., "path": ...}."""
+    """Rows of a `datasets.Dataset`, read when asked for; images as {"bytes": ..., "path": ...}."""
 
     def __init__(self, table: Any) -> None:
         self.table = table.with_format("arrow")
@@ -56,7 +56,10 @@ class Joined(Sequence[Mapping[str, Any]]):
 
 
 class Items(Sequence[Item]):
-    """The items of rows, made when asked for: a picture is written only once its question is. make(row, position)."""
+    """The items of rows, made when asked for, so that an image is written only once its question is asked.
+
+    make: a function (row, its position) -> item.
+    """
 
     def __init__(self, rows: Sequence[Mapping[str, Any]], make: Callable[[Mapping[str, Any], int], Item]) -> None:
         self.rows, self.make = rows, make
@@ -78,10 +81,11 @@ class Items(Sequence[Item]):
 def rows(
     path: str | Path, split: str, config: str | None = None, expected: str = "", columns: Sequence[str] = ()
 ) -> Sequence[Mapping[str, Any]]:
-    """Return the rows of a split (of a configuration) below `path`, or of the one file that `path` is.
+    """Return the rows of a split below `path`, or all rows of `path` where it is a file.
 
-    expected: the layout in words, for the error ("lmms-lab-encoder/MME: data/test-*.parquet"). columns: those that have
-    to be there. UserError, one line, where the folder, the split or a column is missing or a file cannot be read.
+    config: the configuration, None where the dataset has none. expected: the layout in words, for the error
+    ("lmms-lab-encoder/MME: data/test-*.parquet"). columns: names that have to be there. UserError, one line, where the
+    folder, the split or a column is missing or a file cannot be read.
     """
     path = Path(path).expanduser().absolute()
     name = f"'{split}'" if config is None else f"'{split}' of '{config}'"
@@ -101,10 +105,10 @@ def rows(
 
 
 def picture(value: Any, cache: str | Path, root: str | Path | None = None) -> Media:
-    """Return a picture of a row as a file: bytes, {"bytes": ..., "path": ...} or a path (relative ones are below
-    `root`).
+    """Return the image in `value`, a cell of a row: bytes, {"bytes": ..., "path": ...} or a path.
 
-    Bytes are written below `cache` once, under the hash of their content.
+    root: folder that relative paths start from. Bytes are written below `cache` once, under the hash of their content.
+    UserError where the file is missing.
     """
     content = value.get("bytes") if isinstance(value, Mapping) else value
     if isinstance(content, bytes):
@@ -123,8 +127,9 @@ def _written(content: bytes, cache: Path) -> Path:
 
 
 def _saved(path: Path, split: str, config: str | None) -> DatasetRows | None:
-    """Return the split of a folder written by `save_to_disk`, the configuration being a folder in it or the folder
-    itself.
+    """Return the split of a folder written by `save_to_disk`, None for any other folder.
+
+    The configuration is a folder in it, or the folder itself.
     """
     folder = path / config if config and (path / config).is_dir() else path
     below = folder / split if not (folder / "state.json").exists() else folder

@@ -12,7 +12,10 @@ from ral.types import Example
 
 
 class GroundedItems(OwnItems):
-    """The examples of a dataset; groups are what their uids begin with. facts: how many boxes or times were cut."""
+    """The examples of a dataset; an item's group is the part of its uid before "/".
+
+    facts: {"cut": number of its boxes or times that were clipped at an edge}.
+    """
 
     def item(self, at: int) -> Item:
         """Return an item, as `OwnItems` does."""
@@ -27,5 +30,5 @@ def load(path: str | Path, *, read: Callable[[str | Path], Sequence[Example]]) -
 
 
 def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
-    """Return the accuracy, and the number of items whose evidence was cut at an edge."""
+    """Return the accuracy, and the number of items whose evidence was clipped at an edge."""
     return {**accuracy(records), "cut": float(sum(bool(record.facts.get("cut")) for record in records))}

@@ -3,8 +3,8 @@
 A benchmark is three functions, named by its yaml:
     source(path) -> Sequence[Item]        reads the published layout; UserError says which layout was expected
     judge(item, response) -> Judged       extracts the answer and scores it as the authors do
-    summary(records) -> {name: number}    what the authors report; first the figure of the paper's table: "accuracy" in
-                                          [0, 1], or another name in a unit of its own
+    summary(records) -> {name: number}    the figures that the authors report; first that of the paper's table:
+                                          "accuracy" in [0, 1], or another name in a unit of its own
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Item:
         included, as the authors word it), options ("A. red", ...) or (), answer (the gold answer as published), media.
     group: the type that averages are also given by, such as "counting"; "" where the benchmark has none.
     answers: all gold answers where there are several (annotators); else ().
-    facts: what else judge or summary reads, of plain JSON types; it goes into the item's record.
+    facts: further values that judge or summary read, of plain JSON types; they go into the item's record.
     """
 
     example: Example
@@ -61,5 +61,5 @@ def mean(values: Sequence[float]) -> float:
 
 
 def accuracy(records: Sequence[ScoredItem]) -> dict[str, float]:
-    """Return the mean score over all items."""
+    """Return {"accuracy": the mean score over all items}."""
     return {"accuracy": mean([r.score for r in records])}

@@ -1,4 +1,4 @@
-"""The file items.jsonl: one line an item, written as answers come; an interrupted evaluation goes on where it was."""
+"""The file items.jsonl: one line an item, written as answers come, so that an interrupted evaluation can resume."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ SCORER_VERSION = 5  # raise when the same responses get other scores
 class Answered:
     """A line of items.jsonl.
 
-    index: position in the benchmark, from 0. prompt: as the model reads it. answer: what was extracted of the response.
-    gold: the gold answer, or all of them. seconds: this item's share of its batch. finished: False where the length
-    limit cut the response. error: why there is no response; the item then scores 0. facts: what the summary reads.
+    index: position in the benchmark, from 0. prompt: as the model reads it. answer: the part extracted from the
+    response. gold: the gold answer, or all of them. score: in [0, 1]. seconds: this item's share of its batch.
+    finished: False where the length limit cut the response. error: why there is no response, None where there is one;
+    the item then scores 0. facts: further values that the summary reads.
     looks: grounding, pointing and chance of the response (`ral.evaluation.looked`), None where that is not measured.
     """
 
@@ -49,11 +50,10 @@ NAMES = [f.name for f in fields(Answered)]
 
 
 def read(path: Path) -> list[Answered]:
-    """Return the items answered so far, by index.
+    """Return the items answered so far, by index; [] for no file.
 
-    A torn last line is left out, and so are items with an error: tried again.
-
-    UserError for a file that is none of ours.
+    Left out, and so asked again: a last line that was cut while written, and items with an error. UserError for a file
+    with other lines.
     """
     lines = jsonl.parse(path.read_bytes()) if path.exists() else ()
     found: dict[int, Answered] = {}
@@ -69,14 +69,14 @@ def read(path: Path) -> list[Answered]:
 
 
 def rewrite(path: Path, items: Iterable[Answered]) -> None:
-    """Write the file anew with these items alone."""
+    """Replace the file by one with these items alone."""
     draft = path.with_suffix(".tmp")
     draft.write_text("".join(map(_line, items)), encoding="utf-8")
     draft.replace(path)
 
 
 def append(path: Path, items: Iterable[Answered]) -> None:
-    """Add items, on disk when this returns."""
+    """Add items to the file, which is closed when this returns."""
     with path.open("a", encoding="utf-8") as file:
         file.writelines(map(_line, items))
 
@@ -90,7 +90,10 @@ def by_group(items: Sequence[Answered]) -> dict[str, dict[str, float]]:
 
 
 def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
-    """Write the settings of an evaluation; UserError where the file holds others (`versions` may differ)."""
+    """Write the settings of an evaluation to a file where there is none yet.
+
+    UserError where the file holds other settings (`versions` may differ).
+    """
     settings = json.loads(json.dumps(settings))
     if path.exists():
         try:

@@ -1,6 +1,6 @@
-"""LongVideoBench (Wu et al. 2024, arXiv 2407.15754): questions that refer to a moment of clips of up to an hour.
+"""LongVideoBench (Wu et al. 2024, arXiv 2407.15754): questions that refer to a moment of videos of up to an hour.
 
-Dataset longvideobench/LongVideoBench, split validation, 1,337 questions with up to five options. The clip alone is
+Dataset longvideobench/LongVideoBench, split validation, 1,337 questions with up to five options. The video alone is
 shown: the variant with subtitles between the frames is another one. Prompt and instruction are lmms-eval's. A response
 that names no option is wrong; the authors' code guesses at random there.
 """
@@ -48,7 +48,7 @@ def load(path: str | Path) -> Sequence[Item]:
 
 
 def options_of(row: Mapping[str, Any]) -> list[str]:
-    """Return the options: columns option0 to option4 of the parquet file, a list `candidates` in the authors' JSON."""
+    """Return the options of a row: columns option0 to option4, or a list `candidates` in the authors' JSON."""
     if "candidates" in row:
         return [str(option) for option in row["candidates"]]
     found = [row.get(f"option{n}") for n in range(MOST_OPTIONS)]

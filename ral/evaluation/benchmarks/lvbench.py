@@ -1,4 +1,4 @@
-"""LVBench (Wang et al. 2024, arXiv 2406.08035): 1,549 questions on 103 clips of more than half an hour.
+"""LVBench (Wang et al. 2024, arXiv 2406.08035): 1,549 questions on 103 videos of more than half an hour.
 
 Dataset lmms-eval/LVBench, split train, four options. Where the options are a column they follow the question as
 "(A) ..."; where they stand in the question already, they are read from there.

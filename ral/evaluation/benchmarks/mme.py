@@ -1,7 +1,7 @@
-"""MME (Fu et al. 2023, arXiv 2306.13394): 14 subtasks of yes-or-no questions, two on each picture, scored in points.
+"""MME (Fu et al. 2023, arXiv 2306.13394): 14 subtasks of yes-or-no questions, two on each image, scored in points.
 
 Dataset lmms-lab-encoder/MME, 2,374 questions. Points of a subtask, at most 200: accuracy over questions plus accuracy+
-over pictures (both questions right), in percent. Ten subtasks make perception (at most 2000), four cognition (800).
+over images (both questions right), in percent. Ten subtasks make perception (at most 2000), four cognition (800).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COGNITION = ("commonsense_reasoning", "numerical_calculation", "text_translation
 
 
 def load(path: str | Path, cache: str | Path = CACHE) -> Sequence[Item]:
-    """Return the items; group: the subtask; facts: the picture that pairs two questions."""
+    """Return the items; group: the subtask; facts: the image that pairs two questions."""
 
     def item(row: Mapping[str, Any], n: int) -> Item:
         example = Example(
@@ -40,8 +40,9 @@ def load(path: str | Path, cache: str | Path = CACHE) -> Sequence[Item]:
 
 
 def said(text: str) -> str:
-    """Return "yes", "no" or "": y, n, or the word within the first four characters, as the authors' evaluation reads
-    it.
+    """Return "yes", "no" or "", as the authors' evaluation reads a text.
+
+    It reads "y", "n", and the word within the first four characters; case and points do not count.
     """
     text = text.lower().strip().replace(".", "")
     head = {"y": "yes", "n": "no"}.get(text, text[:4])
@@ -55,9 +56,9 @@ def judge(item: Item, response: str) -> Judged:
 
 
 def points(records: Sequence[ScoredItem]) -> float:
-    """Return the points of one subtask.
+    """Return the points of one subtask: 100 * (accuracy + accuracy+), at most 200.
 
-    A picture of which one question was asked (a limit cut it) adds accuracy alone.
+    An image of which only one question was asked (a limit cut the items) counts as wrong in accuracy+.
     """
     pictures: dict[str, list[float]] = defaultdict(list)
     for record in records:

@@ -1,8 +1,8 @@
 """MMMU-Pro (Yue et al. 2024, arXiv 2409.02813): college questions with up to ten options, and as screenshots.
 
 Dataset MMMU/MMMU_Pro, configurations "standard (10 options)" and "vision", 1,730 questions each. `options` is the text
-of a Python list, lettered in its order. Text keeps its "<image 1>"; the pictures it names come before it, in order of
-number. Vision shows question and options in the picture and says the instruction alone. What names no letter is wrong;
+of a Python list, lettered in its order. Text keeps its "<image 1>"; the images it names come before it, in order of
+number. Vision shows question and options in the image and says the instruction alone. What names no letter is wrong;
 the authors' code guesses at random there.
 """
 

@@ -1,7 +1,7 @@
-"""MuirBench (Wang et al. 2024, arXiv 2406.09411): 2,600 questions on several pictures each, 12 tasks.
+"""MuirBench (Wang et al. 2024, arXiv 2406.09411): 2,600 questions on several images each, 12 tasks.
 
-Dataset MUIRBENCH/MUIRBENCH. Text and options say <image> where a picture stands. All pictures come first, in their
-order, and the placeholders go, as lmms-eval does for Qwen-VL: an option that is a picture is an empty line "B. ".
+Dataset MUIRBENCH/MUIRBENCH. Text and options say <image> where an image stands. All images come first, in their
+order, and the placeholders go, as lmms-eval does for Qwen-VL: an option that is an image is an empty line "B. ".
 """
 
 from __future__ import annotations

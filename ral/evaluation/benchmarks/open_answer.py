@@ -10,7 +10,7 @@ KEYS = (
     *("identify ", "recognize ", "calculated as ", "counted as ", "measured as ", "observed as ", "concluded as "),
     *("found to be ", "equals ", "determined to be ", "number of ", "value is ", "adds up to ", "have ", "has "),
 )
-"""What stands before an answer: the shortest rest behind one of these is a sentence's key phrase."""
+"""Words before an answer: the shortest rest of a sentence behind one of them is its key phrase."""
 _SENTENCES = re.compile(r"\.\s(?=[A-Z])|\n")
 _NUMBERS = (
     re.compile(r"-?\b\d{1,3}(?:,\d{3})+\b"),
@@ -22,7 +22,7 @@ DECIMALS = 2  # that numbers are compared to
 
 
 def key_phrases(response: str) -> list[str]:
-    """Return the key phrase of each sentence that has one, in small letters; else the whole response."""
+    """Return the key phrase of each sentence that has one, in small letters; [response] where none has."""
     sentences = _SENTENCES.split(response.strip().strip(".").lower())
     found = []
     for place, words in enumerate(sentences):
@@ -35,7 +35,10 @@ def key_phrases(response: str) -> list[str]:
 
 
 def normal(text: str) -> list[str | float]:
-    """Return a number rounded; else the words in small letters, a single character with a space on either side."""
+    """Return the forms in which a text is compared: its number, rounded to DECIMALS; else its words in small letters.
+
+    A single character gives two forms: with a space before it, and with one behind it.
+    """
     text = text.strip()
     try:
         return [round(float(text.replace(",", "")), DECIMALS)]
@@ -45,7 +48,7 @@ def normal(text: str) -> list[str | float]:
 
 
 def predictions(response: str) -> list[str | float]:
-    """Return the candidates for a response's meaning: its key phrases and the numbers in them."""
+    """Return the forms of all candidates for a response's answer: its key phrases and the numbers in them."""
     phrases = key_phrases(response)
     numbers = [number for phrase in phrases for pattern in _NUMBERS for number in pattern.findall(phrase)]
     return [value for text in (*phrases, *numbers) for value in normal(text)]

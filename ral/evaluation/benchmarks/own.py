@@ -24,9 +24,10 @@ usable = Checked(check_gold)
 
 
 class OwnItems(Sequence[Item]):
-    """The examples of one or more files, one after another. parts: {name: examples}; by_file: groups are these names.
+    """The examples of one or more files, one after another. parts: {name: examples}.
 
-    An item whose entry cannot be used, or whose gold answer the rules cannot read, raises BadSample when asked for.
+    by_file: whether these names are the groups; else problem types are. An item whose entry cannot be used, or whose
+    gold answer the rules cannot read, raises BadSample when asked for.
     """
 
     def __init__(self, parts: Mapping[str, Sequence[Example]], by_file: bool = False) -> None:
@@ -46,7 +47,7 @@ class OwnItems(Sequence[Item]):
         return self.item(range(len(self))[at])
 
     def item(self, at: int) -> Item:
-        """Return the item at a position, from 0."""
+        """Return the item at a position, from 0. BadSample where it cannot be used."""
         number = bisect_right(self.ends, at)
         name, part = list(self.parts.items())[number]
         example = part[at - self.ends[number] + len(part)]
@@ -67,7 +68,10 @@ def visual_search(
     clip_share: float,
     free_form_share: float,
 ) -> OwnItems:
-    """Return a split of the default data below `path`, made first if need be (`ral.worlds.visual_search.source`)."""
+    """Return a split of the default data below `path`, made first if need be.
+
+    The parameters are those of `ral.worlds.visual_search.source`.
+    """
     examples = made.source(
         split,
         root=path,
@@ -84,7 +88,11 @@ def visual_search(
 
 
 def video_r1(path: str | Path, *, media_root: str | Path | None = None) -> OwnItems:
-    """Read Video-R1's evaluation files: one, or all `eval_*.json` in a folder. Groups are their names less "eval_"."""
+    """Return the items of one of Video-R1's evaluation files, or of all `eval_*.json` in a folder.
+
+    Groups are the files' names less "eval_". media_root: folder that paths of media start from; None for the file's.
+    UserError where there is no such file.
+    """
     path = Path(path).expanduser()
     files = [path] if path.is_file() else sorted(path.glob(VIDEO_R1))
     if not files:
@@ -102,10 +110,10 @@ def jsonl(
     media_root: str | Path | None = None,
     unpacked: str | Path = UNPACKED,
 ) -> OwnItems:
-    """Read a user's own file, in every format of dataset=jsonl (`ral.data.sources.jsonl`): each entry is an item.
+    """Return the items of a user's own file, in every format of dataset=jsonl (`ral.data.sources.jsonl`), one an entry.
 
     split: "validation" for the entries that training on the file holds out, as many as validation_size says; None for
-    all. Groups are problem types.
+    all. media_root, unpacked: as there. Groups are problem types. UserError where the file cannot be read.
     """
     root, copies = None if media_root is None else located(media_root), Path(unpacked)
     if split is None:
@@ -121,5 +129,5 @@ def judge(item: Item, response: str) -> Judged:
 
 
 def bare_words(example: Example) -> Example:
-    """Return the example with its options added to the question, a line each."""
+    """Return the example with its options moved into the question, a line each."""
     return replace(example, question="\n".join((example.question, *example.options)), options=())

@@ -13,8 +13,9 @@ class Result:
     """Result of one benchmark.
 
     reported: the figure its authors report, in the unit of the paper's table (percent; MME points). accuracy, low and
-    high: mean score of the n items and its 95% interval, in [0, 1]. whole: items of the benchmark.
-    looks: measure of where answers look -> its mean, ends of its 95% interval, and number of items.
+    high: mean score of the n items and its 95% interval, in [0, 1]. whole: number of items in the benchmark. paper:
+    {row of the paper's table: figure}. looks: {measure of where answers look: {"mean", "ci_low", "ci_high", "n"}}, in
+    [0, 1].
     """
 
     name: str
@@ -35,7 +36,11 @@ def reported(metrics: Mapping[str, float]) -> float:
 
 
 def table(results: Sequence[Result], label: str) -> str:
-    """Return a row for this model and one for each of the paper's, a column a benchmark; then intervals and sizes."""
+    """Return a markdown table: a row for this model and for each row of the paper's, a column a benchmark.
+
+    Rows for numbers of items, mean scores and their intervals, and measures of attention follow. label: name of this
+    model.
+    """
     names = list(dict.fromkeys(row for r in results for row in r.paper))
     rows = [[label, *(f"{r.reported:.1f}" for r in results)]]
     rows += [[f"{row} (paper)", *(_cell(r.paper.get(row)) for r in results)] for row in names]

@@ -67,7 +67,10 @@ def judge(item: Item, response: str) -> Judged:
 
 
 def sentence(question: str, text: str) -> str:
-    """Return the name ("A", "1") of the sentence that a text gives by line, own text or name; "" for none."""
+    """Return the name ("A", "1") of the question's sentence that a text is; "" for none.
+
+    The text may be the sentence's line, its own words, or its name ("A", "Sentence A").
+    """
     line = " ".join(text.split()).strip().rstrip(".")
     for name, own in _NAMED.findall(question):
         own = " ".join(own.split()).rstrip(".")

@@ -1,6 +1,6 @@
-"""Video-MME (Fu et al. 2024, arXiv 2405.21075): 900 clips of 11 seconds to an hour, three questions each.
+"""Video-MME (Fu et al. 2024, arXiv 2405.21075): 900 videos of 11 seconds to an hour, three questions each.
 
-Dataset lmms-eval/Video-MME, split test, 2,700 questions with four options. The clip alone is shown: the paper's number
+Dataset lmms-eval/Video-MME, split test, 2,700 questions with four options. The video alone is shown: the paper's number
 is the one without subtitles (the prompt speaks of subtitles all the same, as lmms-eval's does).
 """
 

@@ -1,7 +1,7 @@
-"""Video-MMMU (Hu et al. 2025, arXiv 2501.13826): 300 lecture clips, asked for what is seen, understood and applied.
+"""Video-MMMU (Hu et al. 2025, arXiv 2501.13826): 300 lecture videos, asked for what is seen, understood and applied.
 
 Dataset lmms-eval/VideoMMMU, configurations Perception, Comprehension and Adaptation, split test, 300 questions each.
-Prompts are lmms-eval's; of Adaptation the picture asked about is the end of the clip. Open questions (a few of
+Prompts are lmms-eval's; of Adaptation the image asked about is the end of the video. Open questions (a few of
 Adaptation) are scored by MMMU's rules (`open_answer`).
 """
 
@@ -56,19 +56,19 @@ def load(path: str | Path, tracks: Sequence[str] = TRACKS) -> Sequence[Item]:
 
 
 def is_open(row: Mapping[str, Any]) -> bool:
-    """Tell whether a question has no options to choose from."""
+    """Tell whether the question of a row has no options to choose from."""
     return str(row["question_type"]).lower().startswith(OPEN) or not row["options"]
 
 
 def options_of(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the options with letters; some are published with them."""
+    """Return the options of a row with letters, as published or added here."""
     given = [str(option) for option in row["options"] or ()]
     have = all(option.startswith(f"{letter}.") for letter, option in zip("ABCDEFGHIJ", given, strict=False))
     return tuple(given) if have else lettered(given)
 
 
 def asked(row: Mapping[str, Any], options: Sequence[str]) -> str:
-    """Return the user's turn."""
+    """Return the text of the user's turn for a row. options: its options, with letters."""
     question = "\n".join((row["question"], *options))
     if row["track"] != "Adaptation":
         return question + IGNORE

@@ -1,4 +1,4 @@
-"""The clips of a benchmark's downloaded folder, wherever the published archives were unpacked."""
+"""The videos of a benchmark's downloaded folder, wherever the published archives were unpacked."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ral.types import Media, UserError
 
 
 class Clips:
-    """Finds clips below `root` by the name in an entry. expected: the layout in words, for the error.
+    """Index of the videos below `root`, by file name. expected: the layout in words, for the error.
 
-    UserError, one line, where there is no clip at all. A clip that is missing keeps the path where it was looked for
-    first: whoever reads it reports that item, and the others are asked.
+    UserError, one line, where there is no video at all. A video that is missing keeps the path where it was looked for
+    first, so that its reader reports that item, and the others are asked.
     """
 
     def __init__(self, root: str | Path, expected: str) -> None:
@@ -29,14 +29,12 @@ class Clips:
             raise UserError(f"{self.root}: no clip in it or below; expected {expected}; unpack the archives there")
 
     def named(self, name: str) -> Media:
-        """Return the clip of that file name or stem, in whatever folder."""
+        """Return the video of a file name, with or without suffix, in whatever folder it lies."""
         bare = Path(name)
         stem = bare.stem if bare.suffix.lower() in VIDEO_SUFFIXES else bare.name
         return Media("video", self.by_stem.get(stem, self.root / f"{stem}.mp4"))
 
     def at(self, name: str, folders: Sequence[str]) -> Media:
-        """Return the clip of that path below the first of the folders that has it: names of clips repeat in other
-        folders.
-        """
+        """Return the video at the path `name` below the first of `folders` that has it: folders may share names."""
         places = [self.root / folder / name for folder in folders]
         return Media("video", next((place for place in places if place.is_file()), places[0]))

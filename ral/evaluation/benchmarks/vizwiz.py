@@ -42,7 +42,10 @@ RESTORED["somebody'd"] = "somebodyd"
 
 
 def load(path: str | Path, split: str = "val", cache: str | Path = CACHE) -> Sequence[Item]:
-    """Return the items, with ten answers each; group: the category of the answer, where the file has it."""
+    """Return the items, with ten answers each; group: the category of the answer, "" where the file has none.
+
+    UserError, when an item is asked for, where it has no answers (the split test).
+    """
 
     def item(row: Mapping[str, Any], n: int) -> Item:
         if not row["answers"]:
@@ -60,10 +63,11 @@ def load(path: str | Path, split: str = "val", cache: str | Path = CACHE) -> Seq
 
 
 def normal(text: str) -> str:
-    """Return the normal form of the VQA evaluation: lower case, no commas, question marks, articles; digits up to ten.
+    """Return the normal form of the VQA evaluation: lower case, no articles, number words up to ten as digits.
 
-    A mark that touches a blank anywhere in the text goes; elsewhere it becomes a blank, so that "t-shirt" is two words.
-    A point goes unless a digit follows. "dont" becomes "don't".
+    Commas and question marks are removed, and points with no digit behind. Each other mark of MARKS, and "!", is
+    removed if a blank stands beside it anywhere in the text; else each becomes a blank, so that "t-shirt" is two words.
+    "'s" becomes a word of its own, "none" becomes "0", "dont" becomes "don't".
     """
     text = text.lower().replace(",", "").replace("?", "").replace("'s", " 's").strip()
     text = re.sub(r"[\n\t]", " ", text)

@@ -1,4 +1,4 @@
-"""V* (Wu and Xie 2023, arXiv 2312.14135): 191 questions about small details of large pictures.
+"""V* (Wu and Xie 2023, arXiv 2312.14135): 191 questions about small details of large images.
 
 Dataset lmms-lab-encoder/vstar-bench. Its column `text` holds question and options in one, "... (A) red (B) blue";
 they are set line by line, "A. red", as lmms-eval 0.7 does. An instruction that `text` ends with is not said twice.

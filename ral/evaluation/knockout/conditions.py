@@ -10,16 +10,16 @@ from ral.errors import UserError
 PARTS = ("response", "question", "both")
 """Tokens that do not see the keys: those of the response, the prompt's that are not visual, or both."""
 KEYS = ("evidence", "placebo", "medium")
-"""Keys that are hidden: the evidence, as many other visual tokens of its medium, or all visual tokens of that."""
+"""Keys that are hidden: the evidence, as many other visual tokens of its medium, or all visual tokens of the medium."""
 ALL = "all"
 """The label of a cut in all decoder layers."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """One cut: keys (of KEYS) from part (of PARTS); None and None for nothing.
+    """One cut: keys (one of KEYS) hidden from a part (one of PARTS); None and None where nothing is cut.
 
-    layers: decoder layers, None for all of them; draw: number of the placebo.
+    layers: decoder layers of the cut, None for all of them. draw: number of the placebo, from 0.
     """
 
     keys: str | None = None
@@ -39,7 +39,7 @@ class Condition:
 
 
 def label(layers: Sequence[int]) -> str:
-    """Write layers as text: 3, 1-2 for a run of them, else 0+3."""
+    """Return decoder layers, at least one, as text: "3" for one, "1-4" for consecutive ones, "0+3" for others."""
     run = list(layers) == list(range(layers[0], layers[-1] + 1))
     return f"{layers[0]}-{layers[-1]}" if run and len(layers) > 1 else "+".join(map(str, layers))
 
@@ -72,7 +72,10 @@ def layer_sets(layers: str | int | Sequence[int], window: int, depth: int) -> li
 def conditions(
     keys: Sequence[str], parts: Sequence[str], draws: int, sets: Sequence[tuple[int, ...]]
 ) -> list[Condition]:
-    """Return the uncut condition, then cuts of `keys` from `parts` in all layers and each set; draws: of a placebo."""
+    """Return the condition without a cut, then cuts of `keys` from `parts`, in all layers and in each of `sets`.
+
+    draws: number of placebos for each cut.
+    """
     found = [Condition()]
     for layers in (None, *sets):
         for key in keys:

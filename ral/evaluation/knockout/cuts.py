@@ -14,7 +14,7 @@ from ral.types import Cut, Grid, PromptBatch
 
 
 def cut_of(prompts: PromptBatch, condition: Condition, seed: int) -> Cut | None:
-    """Return the cut of a condition; None for the condition that cuts nothing. seed: of the placebos.
+    """Return the cut of a condition; None for the condition that cuts nothing. seed: decides the placebos.
 
     The tokens of the question are the prompt's valid tokens that are not visual. With causal attention only those after
     the medium read it; the last of them decides the first token of the response.
@@ -50,6 +50,6 @@ def keys_of(prompts: PromptBatch, condition: Condition, seed: int) -> Tensor:
 
 
 def first_medium(visual: Tensor, grids: Sequence[Sequence[Grid]]) -> Tensor:
-    """Mark the visual tokens [B P] bool of each prompt's first medium, which the evidence refers to."""
+    """Return the mask [B P] bool of the visual tokens of each prompt's first medium, to which the evidence refers."""
     counts = torch.tensor([t * h * w for t, h, w in (media[0] if media else (0, 0, 0) for media in grids)])
     return visual & (visual.cumsum(1) <= counts[:, None])

@@ -67,7 +67,7 @@ def line_of(answer: Answer) -> str:
 
 @dataclass(frozen=True)
 class Knockout:
-    """Settings of a knock-out. policy: the model; sampling: has to be greedy; seed: of the placebos."""
+    """Settings of a knock-out. policy: the model. sampling: has to be greedy. seed: decides the placebos."""
 
     policy: MLLM
     conditions: Sequence[Condition]

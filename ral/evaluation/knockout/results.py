@@ -36,8 +36,10 @@ Results = Mapping[str, Mapping[str, Share]]
 
 
 def wilson(right: float, n: int) -> Share:
-    """Return the share of `right` of n questions in percent; of a mean over draws, the interval is that of a single
-    draw.
+    """Return the share of `right` of n questions, in percent, with its 95% interval.
+
+    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927. right: may be a
+    mean over draws of placebos; the interval is then that of a single draw.
     """
     share = right / n
     centre, spread = share + Z**2 / (2 * n), Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
@@ -79,7 +81,7 @@ def content(results: Results, n: int) -> dict[str, Any]:
 
 
 def rows_of(results: Results) -> list[list[str]]:
-    """Return the rows of the table: layers, what is cut, from what, accuracy with its interval."""
+    """Return the rows of the table: layers, the keys that are cut, from which part, accuracy with its interval."""
     found = []
     for where, own in results.items():
         for name, share in own.items():
@@ -89,9 +91,9 @@ def rows_of(results: Results) -> list[list[str]]:
 
 
 def reading(results: Results) -> str:
-    """Return a sentence: which tokens read the evidence.
+    """Return a sentence that says which tokens read the evidence.
 
-    A cut tells where its interval ends below the interval of its placebo.
+    A cut counts where its interval ends below the interval of its placebo.
     """
     whole = results[ALL]
     cuts = {part: (whole.get(f"evidence_from_{part}"), whole.get(f"placebo_from_{part}")) for part in PARTS}

@@ -1,4 +1,4 @@
-"""Begin of a run: its files, its configuration for the loggers, and the notice that it has begun."""
+"""Beginning of a run: its files, its configuration for the loggers, and the notice that it has begun."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Begin(L.Callback):
     """Callback that calls `write` before the first evaluation, and `begun` before each step and at the end of the run.
 
     Both are called on rank 0 alone. `begun` has to do its work once, at the first call. settings: the run's
-    configuration, which every logger gets.
+    configuration, which every logger gets; None for an empty one.
     """
 
     def __init__(
@@ -28,11 +28,11 @@ class Begin(L.Callback):
             logger.log_hyperparams(dict(self.settings or {}))
 
     def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, *_: Any) -> None:
-        """Call `begun`, on rank 0: a step has its data."""
+        """Call `begun`, on rank 0, once a step has its data."""
         if trainer.is_global_zero:
             self.begun()
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Call `begun`, on rank 0: a run may have had no step to make."""
+        """Call `begun`, on rank 0, since a run may have had no step to make."""
         if trainer.is_global_zero:
             self.begun()

@@ -20,8 +20,8 @@ from ral.lit.module import PolicyModule
 class Keeping:
     """Choice of checkpoints. every: steps between them, 0 = at the end alone; keep: how many of the newest stay.
 
-    best: metric of the evaluations; the checkpoint of its highest value stays as well; None for none. sharded: whether
-    each rank writes its own part of sharded networks.
+    best: metric of the evaluations, whose highest value marks a checkpoint that stays as well; None to keep no further
+    one. sharded: whether each rank writes its own part of sharded networks.
     """
 
     every: int
@@ -33,9 +33,9 @@ class Keeping:
 class Checkpoints(L.Callback):
     """Callback that saves when due, at the best evaluation (named by best.json), at the end and at an interruption.
 
-    root: folder of the checkpoints. state: training state, which a checkpoint holds; `state.best` is written here.
-    saved: step of the checkpoint that the run goes on from, None for a new run. config: the run's configuration as
-    yaml, kept in each checkpoint, None for none.
+    root: folder of the checkpoints. state: training state, which a checkpoint holds; this callback writes `state.best`.
+    saved: step of the checkpoint from which the run resumes; None for a new run. config: the run's configuration as
+    yaml, kept in each checkpoint; None to keep none.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Checkpoints(L.Callback):
         self.saved, self.config = saved, config
 
     def on_train_start(self, trainer: L.Trainer, module: PolicyModule) -> None:
-        """Save again where a resumed run has just made an evaluation that was left out, and it is the best so far."""
+        """Save again where a resumed run has just made an evaluation that was left out, and this is the best so far."""
         if self.state.progress.step and self.better():
             self.write(trainer, module, again=True)
 
@@ -57,23 +57,24 @@ class Checkpoints(L.Callback):
             self.write(trainer, module)
 
     def better(self) -> bool:
-        """Take this step's evaluation in, if there is one; return whether it is the best so far."""
+        """Note this step's evaluation, if there is one; return whether it is the best so far."""
         evaluated = self.state.evaluated
         return evaluated.step == self.state.progress.step and self.state.best.beaten(evaluated)
 
     def on_train_end(self, trainer: L.Trainer, module: PolicyModule) -> None:
-        """Save the last step, again where the last evaluation is the best."""
+        """Save the last step; where the last evaluation is the best, also a step that is saved already."""
         self.write(trainer, module, again=self.better())
 
     def on_exception(self, trainer: L.Trainer, module: PolicyModule, exception: BaseException) -> None:
-        """Save the complete steps where an error came between two steps (a broken image, say); in one process alone."""
+        """Save the steps made so far after an error between two steps (a broken image, say); in one process alone."""
         if not module.stepping and self.state.progress.step and trainer.world_size == 1:
             self.write(trainer, module)
 
     def write(self, trainer: L.Trainer, module: PolicyModule, again: bool = False) -> None:
-        """Save this step and prune, unless it is saved already and not `again`; every rank must call it.
+        """Save this step and prune; every rank must call it. Do nothing where the step is saved already, unless
+        `again`.
 
-        UserError where it cannot be written.
+        UserError where the checkpoint cannot be written.
         """
         step = self.state.progress.step
         if self.saved == step and not again:

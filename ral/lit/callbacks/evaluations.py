@@ -1,4 +1,4 @@
-"""Evaluations during a run: when they are made, and the files that their records are written to."""
+"""Evaluations during a run: when they are made, and the files to which their records are written."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ class Times:
 class Evaluations(L.Callback):
     """Callback that evaluates before training (step 0), at the steps of `times` and at the end, also of a resumed run.
 
-    Means go to the loggers and to `state.evaluated`, which is written here; records of the evaluations at step 0 and at
-    the end go to <folder>/before.jsonl and after.jsonl. stop: a scheduler's signal ends an evaluation.
+    Means go to the loggers and to `state.evaluated`, which this callback writes; records of the evaluations at step 0
+    and at the end go to <folder>/before.jsonl and after.jsonl. stop: tells of signals; one of a scheduler ends an
+    evaluation.
     """
 
     def __init__(self, folder: Path, state: RunState, stop: GentleStop, times: Times) -> None:
@@ -48,7 +49,7 @@ class Evaluations(L.Callback):
         return bool(self.times.every) and step % self.times.every == 0 and step < trainer.datamodule.steps.last
 
     def on_train_batch_end(self, trainer: L.Trainer, module: PolicyModule, *_: Any) -> None:
-        """Evaluate when due, unless a scheduler asked to stop: then the resumed run makes this evaluation."""
+        """Evaluate when due, unless a scheduler asked to stop: the resumed run then makes this evaluation."""
         if self.due(trainer, self.state.progress.step) and not self.stop.hurried:
             self.evaluate(trainer, module, None)
 
@@ -63,7 +64,7 @@ class Evaluations(L.Callback):
     def evaluate(self, trainer: L.Trainer, module: PolicyModule, label: str | None, log: bool = True) -> None:
         """Evaluate on the held-out prompts of all ranks. log: whether means are logged.
 
-        label: name of the file of records, None for no file; "before": signals do not end the evaluation.
+        label: name of the file of records; None for no file. With "before" signals do not end the evaluation.
         """
         try:
             mine = self.answers(trainer, module, interruptible=label != "before")
@@ -78,7 +79,9 @@ class Evaluations(L.Callback):
             write_records(self.folder / f"{label}.jsonl", records)
 
     def answers(self, trainer: L.Trainer, module: PolicyModule, interruptible: bool) -> list[dict[str, Any]]:
-        """Return the records of this rank's held-out prompts. Abandoned at a scheduler's signal, if interruptible."""
+        """Return the records of this rank's held-out prompts. Raise Abandoned at a scheduler's signal, if
+        interruptible.
+        """
         signalled = self.stop.hurrying if interruptible else never  # before the first step there is nothing to save
         mine: list[dict[str, Any]] = []
         with trainer.precision_plugin.val_step_context():  # the arithmetic of the training steps

@@ -1,4 +1,4 @@
-"""Return of memory to the system that a run no longer uses but the C library keeps."""
+"""Return, to the system, of memory that a run no longer uses but the C library keeps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import lightning as L
 from ral.lit.module import PolicyModule
 
 EVERY = 20
-"""Steps between two returns of memory. One, with the page faults after it, costs a tenth of a second at most."""
+"""Steps between two returns of memory. A return, with the page faults after it, costs at most a tenth of a second."""
 
 
 def give_back() -> None:

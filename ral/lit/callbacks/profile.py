@@ -15,7 +15,7 @@ ROWS = 30
 class Profile(L.Callback):
     """Callback that profiles steps 3 and 4 of this process: <folder>/trace.json (Chrome, Perfetto) and top_costs.txt.
 
-    It runs on rank 0 alone. The profiled steps, and step 2, which warms up, are slower than others.
+    The profiler runs on rank 0 alone. The profiled steps, and step 2, which warms up, are slower than others.
     """
 
     WAIT, WARM_UP, STEPS = 1, 1, 2
@@ -43,7 +43,7 @@ class Profile(L.Callback):
             self.profiler.step()
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Stop the profiler; a run too short for the schedule leaves what was recorded."""
+        """Stop the profiler; a run too short for the schedule leaves the steps recorded until then."""
         if self.profiler is not None:
             self.profiler.stop()
 

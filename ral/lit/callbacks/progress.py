@@ -14,13 +14,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ral.lit.module import PolicyModule
 
 STAGE = logging.getLogger("ral.stage")
-"""Logger to which rollouts and updates report how far they are."""
+"""Logger to which rollouts and updates report their progress within a step."""
 SECONDS = {True: 0.5, False: 30.0}
-"""Least seconds between two reports within a step: True: on a terminal, False: as lines of a log."""
+"""Least seconds between two reports within a step: on a terminal (True), and as lines of a log (False)."""
 
 
 class Inside(logging.Handler):
-    """Logging handler of STAGE: calls show(message) at most once in `every` seconds, first after `every`."""
+    """Logging handler of STAGE: calls show(message) at most once in `every` seconds, first after `every` seconds.
+
+    now: clock, in seconds.
+    """
 
     def __init__(self, show: Callable[[str], None], every: float, now: Callable[[], float] = time.monotonic) -> None:
         super().__init__(logging.DEBUG)
@@ -48,7 +51,8 @@ class Inside(logging.Handler):
 class ProgressBar(L.Callback):
     """Progress bar with reward, accuracy, seconds a step and time left, on rank 0.
 
-    total: steps of the run. Where the output is no terminal: about `lines` plain lines.
+    total: steps of the run. console: None for stderr. Where the output is no terminal, about `lines` plain lines are
+    printed.
     """
 
     def __init__(self, total: int, console: Console | None = None, lines: int = 20) -> None:

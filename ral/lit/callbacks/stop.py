@@ -15,14 +15,16 @@ from ral.learner.handover import end_workers
 from ral.learner.ranks import sum_over_ranks
 
 EXIT = 128
-"""Exit code of a process that signal n ended, less n."""
+"""Exit code of a process that a signal ended: this plus the signal's number."""
 
 
 class GentleStop(L.Callback):
     """Callback for Ctrl-C, SIGTERM and SIGUSR1: the run ends after the current step. A second Ctrl-C stops at once.
 
-    A signal before the first step raises SystemExit at once. requested: signal that this process got; agreed: signal on
-    which all ranks agreed; None for none. left: signal that ended the run before the first step, 0 for none.
+    A signal before the first step raises SystemExit at once. console: None for stderr. requested: signal that this
+    process got, None before one;
+    agreed: signal on which all ranks agreed, None before that. left: signal that ended the run before the first step; 0
+    where none did.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -47,7 +49,7 @@ class GentleStop(L.Callback):
             signal.signal(number, self._receive)
 
     def restore(self) -> None:
-        """Put back the handlers that `install` replaced."""
+        """Set the handlers of SIGNALS to those that `install` replaced."""
         for number, handler in self.previous.items():
             signal.signal(number, handler)
         self.previous = {}
@@ -58,7 +60,7 @@ class GentleStop(L.Callback):
         return self.agreed is not None and self.agreed != signal.SIGINT
 
     def hurrying(self) -> int | None:
-        """Return the signal that a scheduler sent to this process; None for none, and for Ctrl-C."""
+        """Return the signal that a scheduler sent to this process; None where it sent none, and for Ctrl-C."""
         return None if self.requested == signal.SIGINT else self.requested
 
     def _receive(self, number: int, frame: FrameType | None) -> None:

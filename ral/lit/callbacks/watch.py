@@ -15,9 +15,10 @@ from ral.lit.module import PolicyModule
 
 
 class Watch(L.Callback):
-    """Callback that warns of each sign that training goes wrong, once a run, with a remedy; it writes state.signs.
+    """Callback that warns of each sign that training goes wrong, once a run, with a remedy.
 
-    signs: {name: sign} to look for.
+    state: training state, of which this callback writes `signs`. console: None for stderr. signs: {name: sign} to look
+    for.
     """
 
     def __init__(self, state: RunState, console: Console | None = None, signs: Mapping[str, Sign] = SIGNS) -> None:

@@ -43,9 +43,9 @@ REFUSED = {
 
 @dataclass(frozen=True)
 class Resumed:
-    """Adapters read from a folder. weights: factors A and B, by name of the layer inside the decoder + one of SIDES.
+    """Adapters read from a folder. adapters: their configuration. source: the folder.
 
-    source: the folder.
+    weights: factors A and B in fp32, by the name of their layer inside the decoder plus one of SIDES.
     """
 
     adapters: Adapters
@@ -71,7 +71,8 @@ class Resumed:
 def read_adapters(folder: str, model: MLLM, rank: int = 0) -> Resumed:
     """Return the adapters of a folder, for this model. rank: lora.rank, which has to agree with them; 0 for any.
 
-    UserError names the field or tensor that does not fit. A base model of another name is a warning, no error.
+    UserError, naming the field or tensor, where files are missing or broken, the adapters are more than plain LoRA of
+    the decoder's linear layers, or they do not fit the model. A base model of another name is a warning.
     """
     facts, file = check_adapter(folder)
     check_facts(facts, folder, rank)
@@ -88,7 +89,10 @@ def read_adapters(folder: str, model: MLLM, rank: int = 0) -> Resumed:
 
 
 def check_facts(facts: Mapping[str, Any], folder: str, rank: int) -> None:
-    """Raise UserError unless adapter_config.json (`facts`) is of plain LoRA, of this rank (0 for any)."""
+    """Raise UserError unless adapter_config.json (`facts`) is of plain LoRA with this rank (0 for any).
+
+    folder: the adapter's, which messages name.
+    """
     named = f"{RESUME}={folder}: adapter_config.json"
     if facts.get("peft_type") != "LORA":
         raise UserError(f"{named} says peft_type {facts.get('peft_type')!r}; only LORA can be continued")
@@ -105,7 +109,9 @@ def check_facts(facts: Mapping[str, Any], folder: str, rank: int) -> None:
 
 
 def read_weights(file: Path, folder: str) -> dict[str, Tensor]:
-    """Return the factors in a file by name, fp32. UserError where they cannot be read or are not finite."""
+    """Return the factors in a file by name, fp32. UserError, naming the folder, where they cannot be read or are not
+    finite.
+    """
     try:
         raw = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
         weights = {name: value.float() for name, value in raw.items()}
@@ -131,7 +137,8 @@ def check_ranks(weights: Mapping[str, Tensor], rank: int, file: str, folder: str
 def relative(weights: Mapping[str, Tensor], folder: str) -> dict[str, Tensor]:
     """Return the factors by their names inside the decoder, which begin with `layers.`.
 
-    UserError where others than the decoder's linear layers are adapted.
+    weights: factors by their names in the file. UserError, naming the folder, where more than the decoder's linear
+    layers is adapted.
     """
     others = [n for n in weights if not n.endswith(SIDES) or ".layers." not in n or "visual." in n or "vision" in n]
     if others:
@@ -143,10 +150,10 @@ def relative(weights: Mapping[str, Tensor], folder: str) -> dict[str, Tensor]:
 
 
 def names_of(layers: Collection[str], model: MLLM, folder: str) -> tuple[str, ...]:
-    """Return the adapter targets that stand for these layers, as short as they can be.
+    """Return the adapter targets that select exactly these layers of the decoder, as short as they can be.
 
-    Last parts of names where all layers with these last parts are meant, else whole names. UserError for a layer that
-    the model's decoder lacks.
+    Targets are last parts of names where these select no other layer, else whole names. UserError, naming the folder,
+    for a layer that the model's decoder lacks.
     """
     decoder: nn.Module = model.network.model.language_model
     linear = [name for name, module in decoder.named_modules() if isinstance(module, nn.Linear)]
@@ -161,7 +168,7 @@ def names_of(layers: Collection[str], model: MLLM, folder: str) -> tuple[str, ..
 
 
 def say_base(base: str, ours: str, folder: str) -> None:
-    """Log a warning where the adapter's base model has another name than this one: its weights may differ or not."""
+    """Log a warning where the adapter's base model has another name than this model, whose weights may differ."""
     same = Path(find(base)).absolute() == Path(find(ours)).absolute() or Path(base).name == Path(ours).name
     if not same:
         log.warning("%s=%s is an adapter of %s, and goes on with %s in its place", RESUME, folder, base, ours)

@@ -43,7 +43,7 @@ def quantize(model: MLLM, arithmetic: torch.dtype) -> None:
     """Quantise the linear layers of the decoder to NF4, in place; call it before adapters are added.
 
     arithmetic: dtype of matrix products. Each layer is quantised on this process's GPU, where there is one, and moved
-    to main memory, where all weights stay until training begins. UserError without bitsandbytes.
+    to main memory, where all weights stay until training begins. UserError where bitsandbytes cannot be imported.
     """
     kit, layers = library(), model.network.model.language_model.layers
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else "cpu"
@@ -54,7 +54,10 @@ def quantize(model: MLLM, arithmetic: torch.dtype) -> None:
 
 
 def in_four_bits(kit: Any, layer: nn.Linear, arithmetic: torch.dtype, device: torch.device | str) -> nn.Module:
-    """Return bitsandbytes' layer with the weight of a linear layer in NF4, and its bias. kit: the package."""
+    """Return bitsandbytes' layer with the weight of a linear layer in NF4, and its bias.
+
+    kit: the package bitsandbytes; arithmetic: dtype of matrix products; device: where the weight is quantised.
+    """
     with torch.device("meta"):
         made = kit.nn.Linear4bit(
             layer.in_features, layer.out_features, bias=layer.bias is not None, compute_dtype=arithmetic, quant_type=NF4

@@ -1,7 +1,7 @@
 """Low-rank adapters (LoRA, Hu et al. 2021, by peft) as the only trained weights; without them the policy is its own
 reference.
 
-They have no dropout, since rollout, old and current policy have to be the same function of the weights.
+The adapters have no dropout, since rollout, old and current policy have to be the same function of the weights.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Adapters:
     targets: Sequence[str]
 
     def config(self) -> LoraConfig:
-        """Return the same configuration for peft, without dropout."""
+        """Return this configuration as peft's, without dropout."""
         return LoraConfig(r=self.rank, lora_alpha=self.alpha, target_modules=list(self.targets), lora_dropout=0.0)
 
 
@@ -106,7 +106,7 @@ class WithoutAdapters(Wrapped):
 def merged(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
     """Return a state dict of the network without adapters, with adapted weights W + alpha / rank * B A in fp32.
 
-    state: of the network with adapters. Weights in 4 bits are dequantised to fp32.
+    state: state dict of the network with adapters. Weights in 4 bits are dequantised to fp32.
     """
     layers = adapted(network)
     result: dict[str, Tensor] = {}

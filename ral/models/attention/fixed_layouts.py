@@ -27,7 +27,7 @@ class FixedDecode(Decode):
 
     @classmethod
     def of(cls, state: Decode, most: int) -> FixedDecode:
-        """Return the fixed layout that continues a state which has made no step. most: tokens that may be sampled."""
+        """Return the fixed layout that continues a state which has made no step. most: length limit of a response."""
         given = {f.name: getattr(state, f.name) for f in fields(state)}
         fixed = cls(**given, count=torch.zeros((), dtype=torch.long, device=state.position.device))
         fixed.make_room(min(CAPACITY, most))
@@ -35,7 +35,7 @@ class FixedDecode(Decode):
 
     @property
     def began(self) -> int:
-        """Return the greatest number of prefix tokens (`Openings`) of a response; 0 without prefixes."""
+        """Return the greatest number of prefix tokens (`Openings`) of a response; 0 where there are no prefixes."""
         return 0 if self.given is None else self.given.shape[2]
 
     @property
@@ -53,12 +53,12 @@ class FixedDecode(Decode):
             self.own[layer] = wider[0], wider[1]
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Keep the prompts with indices [B'] and of each the responses with indices slots [B' G']; drop the others."""
+        """Remove all but some prompts and responses, as Decode.keep."""
         super().keep(prompts, slots)
         self.own = {layer: (k.contiguous(), v.contiguous()) for layer, (k, v) in self.own.items()}
 
     def places(self) -> Tensor:
-        """Return the positions [B G] of the tokens that are fed."""
+        """Return the positions [B G] of the tokens fed in this step."""
         return self.position + self.count
 
     def advance(self) -> None:
@@ -74,7 +74,7 @@ class FixedDecode(Decode):
         return scores.masked_fill(hidden, -torch.inf)
 
     def _append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Write the keys and values of the tokens fed; return the whole buffers [B Hkv G T D]."""
+        """Write the keys and values [B Hkv G D] of the tokens fed; return the whole buffers [B Hkv G T D]."""
         keys, values = self.own[layer]
         at = (self.count + self.began)[None]
         keys.index_copy_(3, at, key[..., None, :])

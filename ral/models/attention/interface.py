@@ -35,16 +35,19 @@ class Layout(Protocol):
 
     @property
     def mask(self) -> Tensor | None:
-        """Return the mask [B S] of valid positions for Transformers; None where the layout attends by itself."""
+        """Return a mask [B S] of valid positions for Transformers; None where the layout computes attention itself."""
         ...
 
     @property
     def past(self) -> Cache | LinearStates | None:
-        """Return Transformers' cache, or the one of linear-attention states; None for none."""
+        """Return Transformers' cache, or the one of linear-attention states; None where the pass has no cache."""
         ...
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor | None:
-        """Return the attention output [B S H D]; None leaves the attention to SDPA with the caller's mask."""
+        """Return the attention output [B S H D]; None leaves the attention to SDPA with the caller's mask.
+
+        Shapes of query, key and value: the module's docstring. scaling: factor of q k^T.
+        """
         ...
 
 
@@ -59,10 +62,11 @@ def shared_attention(
     layout: Layout | None = None,
     **kwargs: object,
 ) -> tuple[Tensor, None]:
-    """Compute a layer's attention by the layout, or by SDPA without one or if it returns None; return (output, None).
+    """Compute a layer's attention; return (output [B S H D], None). Registered with Transformers as NAME.
 
-    Registered with Transformers as NAME; output [B S H D]. UserError for options among kwargs that would
-    be ignored (`refuse_unhonoured`).
+    layout: computes the attention. Where it is None, or its `attend` returns None, SDPA does, with attention_mask.
+    module: the layer's attention module. UserError for options among kwargs that would be ignored
+    (`refuse_unhonoured`).
     """
     out = None if layout is None else layout.attend(counted(module), query, key, value, scaling)
     refuse_unhonoured(module, kwargs, causal=layout is not None, whole=out is not None)

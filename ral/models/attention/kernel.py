@@ -30,7 +30,7 @@ def _flash(query: Tensor) -> bool:
 def _forward(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, causal: bool, scale: float) -> Any:
     """Return output [B H S D], log-sum-exp [B H S], and the kernel's own values for the backward pass.
 
-    bias: added to the scores; None for none.
+    bias: added to the scores; None where nothing is added.
     """
     if query.device.type == "cpu":
         out, lse = aten._scaled_dot_product_flash_attention_for_cpu(
@@ -47,7 +47,10 @@ def _forward(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, cau
 
 
 def _backward(grad: Tensor, part: Saved, out: Tensor, lse: Tensor, causal: bool, scale: float) -> tuple[Tensor, ...]:
-    """Return the gradients of query, key and value; out and lse are those of the joint softmax."""
+    """Return the gradients of query, key and value. part: arguments of `_forward` and the kernel's own values.
+
+    grad: gradient of the output; out, lse: output and log-sum-exp of the joint softmax.
+    """
     query, key, value, bias, rest = part
     if query.device.type == "cpu":
         return aten._scaled_dot_product_flash_attention_for_cpu_backward(
@@ -142,8 +145,8 @@ def attend_shared(
 ) -> Tensor:
     """Compute attention [B H G*C D] of response tokens on the valid prompt and on their own response up to themselves.
 
-    prompt, own: keys and values of prompts and of responses. valid [B P]: None where nothing is padded. The device must
-    be one of KERNELS.
+    prompt, own: keys and values of prompts and of responses. valid [B P]: prompt tokens that are no padding; None where
+    nothing is padded. group_size: G. The device must be one of KERNELS.
     """
     kind = own[1].dtype  # under autocast, rotary embedding may leave queries wider than values
     bias = None

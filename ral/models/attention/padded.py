@@ -16,7 +16,7 @@ APART_FROM = 512
 
 
 def apart(tensor: Tensor, length: int) -> bool:
-    """Tell whether padded prompts of this length, on the tensor's device, are attended one by one."""
+    """Tell whether attention of padded prompts of this length, on the tensor's device, is computed one by one."""
     return tensor.is_cuda or length >= APART_FROM
 
 
@@ -28,8 +28,8 @@ def starts(valid: Tensor) -> list[int]:
 def on_prompts(query: Tensor, key: Tensor, value: Tensor, valid: Tensor, mask: Tensor | None, scaling: float) -> Tensor:
     """Compute causal attention of prompts on themselves, [B P H D].
 
-    mask: of `prompt_mask`, None where nothing is padded. Outputs at padding are zero where prompts are attended one by
-    one (`apart`), else arbitrary.
+    mask: result of `prompt_mask`; None where nothing is padded. Outputs at padding are zero where prompts are computed
+    one by one (`apart`), else arbitrary.
     """
     if mask is None or not apart(query, query.shape[2]):
         return sdpa(query, key, value, mask, scaling)

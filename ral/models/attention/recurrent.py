@@ -44,9 +44,9 @@ class Kept:
 class LinearStates:
     """Cache of a pass for Transformers' linear-attention layers: hands out the states `before`, collects `kept`.
 
-    before: states that the sequences begin with; None for none. group: number of adjacent sequences that begin with the
-    same state. Nothing is changed in place and each state is kept once, so that a pass recomputed for its backward pass
-    (gradient checkpointing) reads and leaves the same states.
+    before: states that the sequences begin with; None where they begin with no earlier token. group: number of adjacent
+    sequences that begin with the same state. Nothing is changed in place and each state is kept once, so that a pass
+    recomputed for its backward pass (gradient checkpointing) reads and leaves the same states.
     """
 
     before: Kept | None = None
@@ -63,15 +63,15 @@ class LinearStates:
         return LinearStates(self.kept.take(torch.arange(len(rows), device=rows.device).repeat_interleave(group)))
 
     def get_conv_state(self, layer_idx: int, state_idx: int = 0) -> Tensor | None:
-        """Return the last inputs [M F K] of a layer's convolution before this pass; None for none."""
+        """Return the last inputs [M F K] of a layer's convolution before this pass; None where `before` is None."""
         return None if self.before is None else self.before.conv[layer_idx].repeat_interleave(self.group, dim=0)
 
     def get_recurrent_state(self, layer_idx: int, state_idx: int = 0) -> Tensor | None:
-        """Return a layer's recurrent state [M H Dk Dv] before this pass; None for none."""
+        """Return a layer's recurrent state [M H Dk Dv] before this pass; None where `before` is None."""
         return None if self.before is None else self.before.recurrent[layer_idx].repeat_interleave(self.group, dim=0)
 
     def is_recording_past(self, layer_idx: int) -> bool:
-        """Return True, so that layers hand inputs of convolutions to `update_conv_state`, not write them in place."""
+        """Return True, so that layers hand inputs of convolutions to `update_conv_state` and write none in place."""
         return True
 
     def update_conv_state(
@@ -87,7 +87,7 @@ class LinearStates:
     def update_recurrent_state(
         self, recurrent_states: Tensor, layer_idx: int, state_idx: int = 0, **others: object
     ) -> Tensor:
-        """Keep the recurrent state in which a layer ends, if none is kept yet; return the one kept."""
+        """Keep the recurrent state in which a layer ends, unless its state is kept already; return the kept state."""
         return self.kept.recurrent.setdefault(layer_idx, recurrent_states)
 
     def update(
@@ -103,7 +103,7 @@ class OfPrompts(Protocol):
     valid: Tensor
 
     def on_prompt(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-        """Return the attention [B P H D] of prompts, and keep what their responses need of it."""
+        """Return the attention [B P H D] of prompts; keep the keys and values that their responses need."""
         ...
 
 
@@ -117,7 +117,7 @@ class OfAnswers(Protocol):
 
 @dataclass(frozen=True)
 class PromptPart:
-    """Layout of the pass over prompts, by the layout of the whole sequence."""
+    """Layout of the pass over prompts. whole: the layout of the whole sequence; past: collects the states."""
 
     whole: OfPrompts
     past: LinearStates
@@ -130,7 +130,10 @@ class PromptPart:
 
 @dataclass(frozen=True)
 class AnswersPart:
-    """Layout of the pass over B * G responses as sequences of their own; each `group` of them share a prompt."""
+    """Layout of the pass over B * G responses as sequences of their own. group: G, responses to a prompt.
+
+    whole: the layout of the whole sequence; past: hands out the states.
+    """
 
     whole: OfAnswers
     past: LinearStates

@@ -31,7 +31,11 @@ class Explores(Protocol):
     layers: tuple[int, ...]
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Keep the prompts with indices [B'] and of each the responses with indices slots [B' G']; drop the others."""
+        """Remove all but some prompts and responses, in place.
+
+        prompts [B']: indices of the prompts to keep. slots [B' G']: for each of these, the indices (0 to G - 1) of its
+        responses to keep.
+        """
         ...
 
     def attend(self, layer: int, scores: Tensor) -> Tensor:
@@ -44,7 +48,7 @@ class Prefill:
     """Rollout layout of the prompts: causal attention that keeps each layer's keys and values, once per prompt.
 
     valid [B P]. past: collects states of linear-attention layers; None where the network has none. cut: prompt tokens
-    hidden from attention; None for none. cache: layer -> keys and values [B Hkv P D].
+    hidden from attention; None where none is hidden. cache: layer -> keys and values [B Hkv P D].
     """
 
     valid: Tensor
@@ -91,9 +95,10 @@ class Decode:
     valid [B P]. position [B G]: position of the first sampled token. cache: layer -> the prompt's keys and values
     [B Hkv P D], read by all G queries at once. step: number of sampled tokens fed so far. own: layer -> buffers
     [B Hkv G T D] of the responses' keys and values, doubled when they are full. given [B G T]: mask of the prefix
-    tokens (`Openings`), which fill the first T places of `own`; None without prefixes. explored: noise on the attention
-    of some layers; None for none. cut: prompt tokens hidden from responses; None for none. past: states of
-    linear-attention layers, one entry for each response; None where the network has none.
+    tokens (`Openings`), which fill the first T places of `own`; None where there are no prefixes. explored: noise on
+    the attention of some layers; None where there is no noise. cut: prompt tokens hidden from responses; None where
+    none is hidden. past: states of linear-attention layers, one entry for each response; None where the network has
+    none.
     """
 
     valid: Tensor
@@ -115,7 +120,11 @@ class Decode:
         return None
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Keep the prompts with indices [B'] and of each the responses with indices slots [B' G']; drop the others."""
+        """Remove all but some prompts and responses, in place.
+
+        prompts [B']: indices of the prompts to keep. slots [B' G']: for each of these, the indices (0 to G - 1) of its
+        responses to keep.
+        """
         if len(prompts) < len(self.valid):
             self.cache = {layer: (k[prompts], v[prompts]) for layer, (k, v) in self.cache.items()}
         rows = prompts[:, None]
@@ -153,11 +162,11 @@ class Decode:
     on_answers = attend
 
     def places(self) -> Tensor:
-        """Return the positions [B G] of the tokens that are fed."""
+        """Return the positions [B G] of the tokens fed in this step."""
         return self.position + self.step
 
     def advance(self) -> None:
-        """Count the token that has been fed; make the linear-attention states that it left those of the next step."""
+        """Count the token that has been fed, and let the next step begin with the linear-attention states it left."""
         self.step += 1
         if isinstance(self.past, LinearStates):
             self.past = self.past.next()
@@ -173,7 +182,7 @@ class Decode:
         return self.cut is not None and self.cut.hides(layer, response=True)
 
     def seen(self, layer: int) -> Tensor:
-        """Return a mask [B P] of the prompt tokens that responses attend to in a layer."""
+        """Return a mask [B P] of the prompt tokens to which responses attend in a layer."""
         return self.valid & ~self.cut.keys if self.cut is not None and self.cuts(layer) else self.valid
 
     def explores(self, layer: int) -> bool:
@@ -187,7 +196,7 @@ class Decode:
         return torch.softmax(scores, dim=-1, dtype=torch.float32)
 
     def _append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Store the keys and values of the tokens fed; return those of the responses so far, [B Hkv G t D]."""
+        """Store the keys and values [B Hkv G D] of the tokens fed; return those of all t so far, [B Hkv G t D]."""
         shape = (*key.shape[:3], CAPACITY, key.shape[3])
         keys, values = self.own.get(layer) or (key.new_empty(shape), value.new_empty(shape))
         at = self.step + (0 if self.given is None else self.given.shape[2])

@@ -27,9 +27,10 @@ Pair = tuple[Tensor, Tensor]
 class Recorder:
     """Training layout that leaves the attention to SDPA under `mask` and records queries and keys of `layers`.
 
-    valid [B P]; a sequence holds a prompt and group_size responses of response_length tokens. mask: valid positions
-    [B S] for Transformers. past: Transformers' cache, or that of linear-attention states; None for none. recorded:
-    layer -> (queries, keys, scaling). cut: prompt tokens hidden from attention; None for none.
+    valid [B P]; a sequence holds a prompt and group_size responses of response_length tokens. layers: indices, among
+    layers of softmax attention, of those that are recorded. mask: valid positions [B S] for Transformers; None where
+    none is needed. past: Transformers' cache, or that of linear-attention states; None where the pass has no cache.
+    recorded: layer -> (queries, keys, scaling). cut: prompt tokens hidden from attention; None where none is hidden.
     """
 
     valid: Tensor
@@ -58,7 +59,8 @@ class Recorder:
     ) -> CapturedAttention:
         """Return the recorded queries and keys as a CapturedAttention. visual [B P], valid [N C].
 
-        shown: tokens of responses that were not sampled; None where all were.
+        spec: its heads and query are chosen here. shown: tokens of responses that were not sampled; None where all were
+        sampled.
         """
         layers = tuple(self._split(*self.recorded[layer][:2], spec) for layer in self.layers)
         scaling = self.recorded[self.layers[0]][2]
@@ -67,7 +69,10 @@ class Recorder:
         return CapturedAttention(layers, self.valid, visual, shown.trainable, scaling, spec, valid, shown.visual)
 
     def _split(self, query: Tensor, key: Tensor, spec: AttentionSpec) -> QueriesAndKeys:
-        """Split one layer's queries and keys, of the chosen heads, into those of prompts and of responses."""
+        """Split one layer's recorded keys into those of prompts and of responses, and take the responses' queries.
+
+        Both of the chosen heads alone. With spec.query="previous" each query is that of the position before.
+        """
         p, repeat = self.valid.shape[1], query.shape[1] // key.shape[1]
         if isinstance(spec.heads, str):
             query = query.unflatten(1, (key.shape[1], repeat))
@@ -88,8 +93,8 @@ class Recorder:
 class Packed(Recorder):
     """Training layout of shared prompts: a prompt and all its responses in one sequence.
 
-    Networks with linear-attention layers run prompts and responses in two passes (`on_prompt`, `on_answers`); `prompts`
-    then holds each layer's queries, keys and values of the first pass.
+    Networks with linear-attention layers run prompts and responses in two passes (`on_prompt`, `on_answers`). prompts:
+    layer -> queries, keys and values of the first pass; queries are empty for layers that are not recorded.
     """
 
     prompts: dict[int, tuple[Tensor, Tensor, Tensor]] = field(default_factory=dict)
@@ -98,7 +103,9 @@ class Packed(Recorder):
         self._prompt_mask = prompt_mask(self.valid)
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-        """Compute attention [B S H D] in two calls: prompts on themselves, responses on prompt and response."""
+        """Record queries and keys; compute attention [B S H D]: prompts on themselves, responses on prompt and
+        response.
+        """
         self.record(layer, query, key, scaling)
         p = self.valid.shape[1]
         before, own = (key[:, :, :p], value[:, :, :p]), (key[:, :, p:], value[:, :, p:])
@@ -106,12 +113,12 @@ class Packed(Recorder):
         return torch.cat([prompt, self._of_answers(layer, query[:, :, p:], before, own, scaling)], dim=1)
 
     def on_prompt(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-        """Compute attention of prompts alone, [B P H D]; keep what their responses need of it."""
+        """Compute attention of prompts alone, [B P H D]; store their keys and values, and queries if recorded."""
         self.prompts[layer] = (query if layer in self.layers else query[:, :, :0], key, value)
         return self._of_prompts(layer, query, (key, value), scaling)
 
     def on_answers(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-        """Compute attention of responses alone, [B G*C H D], after `on_prompt`."""
+        """Compute attention of responses alone, [B G*C H D], after `on_prompt`; record queries and keys of both."""
         first, *before = self.prompts[layer]
         if layer in self.layers:
             whole = torch.cat([first, query], dim=2), torch.cat([before[0], key], dim=2)
@@ -132,8 +139,8 @@ class Packed(Recorder):
     def respond(self, query: Tensor, before: Pair, own: Pair, scaling: float, cut: Tensor | None = None) -> Tensor:
         """Compute attention [B G*C H D] of responses on their prompt and on themselves.
 
-        before, own: keys and values of prompts and of responses. cut [B P]: prompt tokens hidden from them; None for
-        none.
+        before, own: keys and values of prompts and of responses. cut [B P]: prompt tokens hidden from responses; None
+        where none is hidden.
         """
         if query.device.type in KERNELS and cut is None:
             return self._on_shared(query, before, own, scaling).transpose(1, 2)

@@ -87,7 +87,7 @@ def tile_settings(config: Any, raw: Mapping[str, Any]) -> PatchSettings:
 
 
 def parts(sizes: Sizes) -> dict[str, Any]:
-    """Return Recipe.parts of a small network with a Qwen2 decoder: 14-pixel patches, merged 2 x 2."""
+    """Return Recipe.parts of a small network with a Qwen2 decoder, which has patches of 14 pixels, merged 2 x 2."""
     vision: dict[str, Any] = {"hidden_size": sizes.vision_hidden, "intermediate_size": 2 * sizes.vision_hidden}
     vision |= {"num_hidden_layers": sizes.vision_depth, "num_attention_heads": sizes.vision_heads}
     vision |= {"image_size": [TILE, TILE], "patch_size": [14, 14]}
@@ -95,7 +95,9 @@ def parts(sizes: Sizes) -> dict[str, Any]:
 
 
 def tile_files(sizes: Sizes, pixels: tuple[int, int]) -> dict[str, dict[str, Any]]:
-    """Return processor files by name for towers that take one tile for each image; `pixels` is ignored."""
+    """Return {name: content} of processor files for towers that take one tile for each image; both parameters are
+    ignored.
+    """
     common = {
         "size": {"height": TILE, "width": TILE},
         "image_mean": [0.485, 0.456, 0.406],

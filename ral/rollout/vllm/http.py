@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, TypeVar
@@ -66,35 +67,69 @@ def refusal(url: str, code: int, said: str) -> str:
         )
 
 
+@dataclass(frozen=True)
+class Pushed:
+    """Weights for servers. tag: theirs; files: of all weights, or with adapters of the frozen ones, whose tag is base.
+
+    adapters: files of adapters that are sent alone; () where they are in the weights.
+    """
+
+    tag: str = ""
+    files: Sequence[Path] = ()
+    adapters: Sequence[Path] = ()
+    base: str = ""
+
+
 class Servers:
     """Servers that have the policy's weights. timeout: seconds for an answer; patience: seconds to wait for a server.
 
-    rank: of this process, which decides the server it asks first. files, tag: of the weights pushed last; the tag is
-    sent with each question, and a server started anew, which has another one, gets the weights again.
+    rank: of this process, which decides the server it asks first. pushed: the weights sent last; their tag is sent with
+    each question, and a server started anew, which has another one, gets the weights again.
     """
 
     def __init__(self, urls: Sequence[str], rank: int, timeout: float, patience: float) -> None:
         first = rank % len(urls)
         self.urls = [*urls[first:], *urls[:first]]
         self.timeout, self.patience = timeout, patience
-        self.files: Sequence[Path] = ()
-        self.tag = ""
+        self.pushed = Pushed()
 
     def facts(self) -> dict[str, dict[str, Any]]:
         """Return the facts (ral.rollout.vllm.facts) of each server, by url."""
         return dict(zip(self.urls, self.each(lambda url: request(url, "facts", None, self.timeout)), strict=True))
 
-    def push(self, files: Sequence[Path], tag: str, sends: bool) -> None:
-        """Note files and tag of new weights; where `sends` is True, send them to every server, which loads them."""
-        self.files, self.tag = files, tag
+    def push(self, pushed: Pushed, sends: bool) -> None:
+        """Note new weights; where `sends` is True, send them to every server, which loads them.
+
+        A server that has the frozen weights gets the adapters alone.
+        """
+        self.pushed = pushed
         if sends:
-            self.each(self.give)
+            self.each(self.renew)
+
+    def renew(self, url: str) -> None:
+        """Send one server the noted adapters, or the noted weights where there are none or it has other ones."""
+        if not self.pushed.adapters:
+            self.give(url)
+            return
+        try:
+            self.send(url, ())
+        except OtherWeights:
+            self.give(url)
 
     def give(self, url: str) -> None:
         """Send the noted weights to one server and let it load them."""
-        for file in self.files:
+        self.send(url, self.pushed.files)
+
+    def send(self, url: str, files: Sequence[Path]) -> None:
+        """Send files of weights, and the noted adapters, and let the server load them.
+
+        OtherWeights where it lacks the frozen weights of these adapters and `files` is empty.
+        """
+        for file in (*files, *self.pushed.adapters):
             request(url, f"bucket/{file.name}", file, self.timeout)
-        head = {"weights": self.tag, "files": [file.name for file in self.files]}
+        kinds = {"files": files, "adapters": self.pushed.adapters}
+        head = {kind: [file.name for file in own] for kind, own in kinds.items()}
+        head |= {"weights": self.pushed.tag, "base": self.pushed.base}  # type: ignore[dict-item]
         request(url, "push", packed(Message(head)), self.timeout)
 
     def ask(self, message: Message) -> list[Any]:
@@ -108,7 +143,7 @@ class Servers:
 
     def share(self, url: str, message: Message, chosen: Sequence[int]) -> list[Any]:
         """Return one server's answers to the prompts `chosen`; sends it the weights first if it was started anew."""
-        data = packed(part(message, chosen, self.tag))
+        data = packed(part(message, chosen, self.pushed.tag))
         try:
             return list(request(url, "ask", data, self.timeout)["answers"])
         except OtherWeights:

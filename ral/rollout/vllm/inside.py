@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,11 +12,20 @@ from PIL import Image
 from safetensors import safe_open
 from torch import Tensor
 from vllm import SamplingParams
+from vllm.config import set_current_vllm_config
+from vllm.lora.request import LoRARequest
+from vllm.model_executor.model_loader.reload import finalize_layerwise_reload, initialize_layerwise_reload
 from vllm.sampling_params import RequestOutputKind
 from vllm.v1.sample.logits_processor import LogitsProcessor
 
+from ral.rollout.vllm.handles import opened
+from ral.rollout.vllm.packing import room_of, unpacked_bucket
+from ral.rollout.vllm.pair import ENGINE, broadcast, joined
 from ral.rollout.vllm.positions import use_own_positions
 from ral.rollout.vllm.wire import Message
+
+ADAPTERS = "policy"
+"""vLLM's name for the policy's adapters."""
 
 
 class Banned(LogitsProcessor):
@@ -36,14 +47,65 @@ class Banned(LogitsProcessor):
 
 
 class Weights:
-    """Mixin of vLLM's workers that loads weights from the trainer's files."""
+    """Mixin of vLLM's workers that loads the trainer's weights: from files, or bucket by bucket.
+
+    A bucket's layers are loaded in place once all of their weights are there (vllm.model_executor.model_loader.reload,
+    which vLLM's own weight transfer uses), so that CUDA graphs stay valid.
+    """
+
+    device: torch.device
+    vllm_config: Any
+    model_runner: Any
+    reload_weights: Callable[..., None]
+    pair: Any = None
+    """The process group with the trainer; None before `join`."""
 
     def take_weights(self, files: list[str]) -> None:
         """Load new weights from safetensors files, one tensor at a time, and make anew what is derived from them."""
-        self.reload_weights(weights_iterator=tensors_of(files))  # type: ignore[attr-defined]
-        model = self.model_runner.get_model()  # type: ignore[attr-defined]
+        self.reload_weights(weights_iterator=tensors_of(files))
+        self.renew()
+
+    def begin_weights(self) -> None:
+        """Start to load the buckets of new weights."""
+        with set_current_vllm_config(self.vllm_config):
+            initialize_layerwise_reload(self.model_runner.get_model())
+
+    def take_bucket(self, head: dict[str, Any]) -> None:
+        """Load the weights of one bucket. head: of `packed_bucket`, with a handle where there is one."""
+        received = self.copied(head["handle"]) if "handle" in head else self.broadcast(head)
+        with set_current_vllm_config(self.vllm_config):
+            self.model_runner.get_model().load_weights(unpacked_bucket(head, received))
+
+    def copied(self, handle: str) -> Tensor:
+        """Return a copy of the trainer's memory: layers keep what they get, and the trainer uses its memory again."""
+        copy = opened(handle, self.device).clone()
+        if copy.is_cuda:
+            torch.cuda.synchronize(copy.device)
+        return copy
+
+    def broadcast(self, head: dict[str, Any]) -> Tensor:
+        """Return what the trainer broadcasts now. RuntimeError where it is gone."""
+        room, trainer = room_of(head, self.device), os.getppid()
+        if not broadcast(self.pair, room, lambda: os.getppid() == trainer):
+            raise RuntimeError("the trainer's broadcast did not arrive")
+        return room
+
+    def finish_weights(self) -> None:
+        """End the buckets of new weights, and make anew what is derived from them."""
+        with set_current_vllm_config(self.vllm_config):
+            finalize_layerwise_reload(self.model_runner.get_model(), self.vllm_config.model_config)
+        self.model_runner.reset_lora_state()
+        self.renew()
+
+    def renew(self) -> None:
+        """Make anew what is derived from weights."""
+        model = self.model_runner.get_model()
         renew_packed_head(model)
         use_own_positions(model)
+
+    def join(self, file: str) -> None:
+        """Join the trainer's process group. file: by which both find each other."""
+        self.pair = joined(Path(file), ENGINE, self.device)
 
 
 def tensors_of(files: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
@@ -52,6 +114,14 @@ def tensors_of(files: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
         with safe_open(file, "pt") as opened:
             for name in opened.keys():  # noqa: SIM118, it is no dict
                 yield name, opened.get_tensor(name)
+
+
+def adapters_in(folder: str, load: bool = False) -> LoRARequest:
+    """Return vLLM's request for the adapters of a folder. load: read them now, in place of those with this number.
+
+    A request that loads is for one time: with each question vLLM would read the folder again at every token.
+    """
+    return LoRARequest(ADAPTERS, 1, folder, load_inplace=load)
 
 
 def renew_packed_head(model: Any) -> None:

@@ -9,10 +9,10 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from multiprocessing import Pipe
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -20,6 +20,7 @@ from ral.errors import UserWarned
 from ral.rollout.vllm.wire import Message, packed, unpacked
 from ral.types import UserError
 
+T = TypeVar("T")
 MODULE = "ral.rollout.vllm.worker"
 """Main module of the process."""
 PATIENCE = 20.0
@@ -90,14 +91,29 @@ class Process:
 
     def exchange(self, message: Message) -> Message:
         """Send a message; return the reply. Ended where the process has ended; UserError where vLLM refuses."""
+        self.tell(message)
+        return self.heard()
+
+    def tell(self, message: Message) -> None:
+        """Send a message, whose reply `heard` returns. Ended where the process has ended."""
         try:
             self.pipe.send_bytes(packed(message))
+        except OSError as error:
+            raise Ended(self.how()) from error
+
+    def heard(self) -> Message:
+        """Return the reply to a message. Ended where the process has ended; UserError where vLLM refuses."""
+        try:
             reply = unpacked(self.pipe.recv_bytes())
         except (EOFError, OSError) as error:
             raise Ended(self.how()) from error
         if "error" in reply.head:
             raise UserError(f"rollout: vLLM refused: {reply.head['error']}")
         return reply
+
+    def alive(self) -> bool:
+        """Tell whether the process still runs."""
+        return self.popen.poll() is None
 
     def how(self) -> str:
         """Return how the process ended: the signal, the last line of its log, or the exit code. Waits for its end."""
@@ -123,15 +139,23 @@ class Process:
         self.log.close()
 
 
+Give = Callable[[Process], object]
+"""Function that gives a process weights."""
+WEIGHTS, CACHE = "weights", "kv_cache"
+"""vLLM's names of what sleeps, and wakes, by itself."""
+
+
 class OwnProcess:
     """The vLLM engine of this rank; its process is started again where it ends, at most once for each message.
 
-    files: of the weights given last, which a new process gets, too. UserError where no process starts.
+    given: by name, what the process has been given, and a process that is started later is given too. asleep: which of
+    WEIGHTS and CACHE have no memory now. UserError where no process starts.
     """
 
     def __init__(self, engine: Mapping[str, Any], device: torch.device, folder: Path) -> None:
         self.engine, self.device, self.folder = engine, device, folder
-        self.files: list[str] = []
+        self.given: dict[str, Give] = {}
+        self.asleep: set[str] = set()
         self.process = self.started()
 
     def started(self) -> Process:
@@ -141,14 +165,28 @@ class OwnProcess:
         except Ended as ended:
             raise UserError(f"rollout=vllm: the engine did not start: {ended}{hint(str(ended))}") from None
 
+    def restart(self, ended: Ended) -> None:
+        """Start a process in place of one that ended, with a warning. It is awake, and has not been given anything."""
+        pid = self.process.popen.pid
+        warnings.warn(f"rollout=vllm: process {pid} of vLLM ended ({ended}): started again", UserWarned, stacklevel=2)
+        self.process.close()
+        self.process, self.asleep = self.started(), set()
+
     def ask(self, message: Message) -> list[Any]:
         """Return vLLM's answers to a question (Answered)."""
         return list(self.exchange(message).head["answers"])
 
-    def push(self, files: Sequence[Path], version: int) -> None:
-        """Load weights from files, and drop caches made with the old ones. version: not used."""
-        self.files = [str(file) for file in files]
-        self.exchange(Message({"do": "push", "files": self.files}))
+    def give(self, name: str, give: Give) -> None:
+        """Give the process weights, in place of those given before by this name; a process started later gets them too.
+
+        UserError where a new process ends, too.
+        """
+        self.given[name] = give
+        try:
+            give(self.process)
+        except Ended as ended:
+            self.restart(ended)
+            self.give_again(lambda: None)
 
     def exchange(self, message: Message) -> Message:
         """Send a message; return the reply, by a new process if the old one has ended (with a warning).
@@ -158,20 +196,32 @@ class OwnProcess:
         try:
             return self.process.exchange(message)
         except Ended as ended:
-            pid = self.process.popen.pid
-            warnings.warn(
-                f"rollout=vllm: process {pid} of vLLM ended ({ended}): started again", UserWarned, stacklevel=2
-            )
-        self.process.close()
-        self.process = self.started()
+            self.restart(ended)
+        return self.give_again(lambda: self.process.exchange(message))
+
+    def give_again(self, then: Callable[[], T]) -> T:
+        """Give a new process all that the old one was given, then call a function. UserError where the process ends."""
         try:
-            if message.head["do"] != "push" and self.files:
-                self.process.exchange(Message({"do": "push", "files": self.files}))
-            return self.process.exchange(message)
+            for give in self.given.values():
+                give(self.process)
+            return then()
         except Ended as ended:
             raise UserError(
                 f"rollout=vllm: vLLM's process ended twice on one question ({ended}): write rollout=native"
             ) from None
+
+    def sleep(self, level: int) -> None:
+        """Free the memory of weights and caches. level: 1 keeps the weights in main memory, 2 drops them."""
+        self.exchange(Message({"do": "sleep", "level": level}))
+        self.asleep = {WEIGHTS, CACHE}
+
+    def wake(self, name: str) -> bool:
+        """Give WEIGHTS or CACHE its memory back where it is asleep; tell whether it was."""
+        if name not in self.asleep:
+            return False
+        self.exchange(Message({"do": "wake", "tags": [name]}))
+        self.asleep.discard(name)
+        return True
 
     def close(self) -> None:
         """End the process."""

@@ -1,13 +1,15 @@
 """ASGI middleware of a vLLM server with the requests of a trainer, beside the server's own interface.
 
 POST /ral/ask: a question (ral.rollout.vllm.wire) with the tag of the weights that are to answer it; 409 where the
-server has others. POST /ral/bucket/NAME: a safetensors file. POST /ral/push: load the files sent, as the weights of a
-tag. GET /ral/facts: the model's facts. Where VLLM_API_KEY is set, requests must have it.
+server has others. POST /ral/bucket/NAME: a file. POST /ral/push: load the files sent, as the weights of a tag, or as
+adapters of frozen weights sent before; 409 where the server has others. GET /ral/facts: the model's facts. Where
+VLLM_API_KEY is set, requests must have it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
 import os
 import shutil
@@ -19,7 +21,7 @@ from typing import Any
 
 from ral.rollout.vllm.clip_times import keep_clip_times
 from ral.rollout.vllm.facts import facts_of
-from ral.rollout.vllm.inside import answer_of, one_line, parameters_of, prompts_of
+from ral.rollout.vllm.inside import adapters_in, answer_of, one_line, parameters_of, prompts_of
 from ral.rollout.vllm.weights import MEMORY
 from ral.rollout.vllm.wire import Message, unpacked
 
@@ -30,12 +32,18 @@ keep_clip_times()
 
 
 class Served:
-    """The middleware around the server's `app`. pushed: tag of the engine's weights; None before the first push."""
+    """The middleware around the server's `app`. pushed: tag of the engine's weights; None before the first push.
+
+    base: tag of its frozen weights; adapters: vLLM's request for the adapters beside them, None where there are none.
+    """
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
         self.app, self.pushed, self.lock = app, None, asyncio.Lock()
+        self.base: str | None = None
+        self.adapters: Any = None
         base = MEMORY if MEMORY.is_dir() else Path(tempfile.gettempdir())
         self.folder = base / f"ral-served-{uuid.uuid4().hex}"
+        atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer requests to /ral/; hand all others on to the server."""
@@ -63,7 +71,8 @@ class Served:
         if path == ["facts"]:
             config = engine.vllm_config
             dtype = str(config.model_config.dtype).removeprefix("torch.")
-            return OK, facts_of(config.model_config.hf_config, dtype, config.additional_config.get("banned"))
+            found = facts_of(config.model_config.hf_config, dtype, config.additional_config.get("banned"))
+            return OK, found | {"adapters": getattr(config.lora_config, "max_lora_rank", 0)}
         if path[0] == "bucket":
             await self.keep(Path(path[1]).name, receive)
             return OK, {}
@@ -73,7 +82,7 @@ class Served:
         if message.head["weights"] != self.pushed:
             return OTHER_WEIGHTS, {"error": "other weights"}
         asked = zip(prompts_of(message), parameters_of(message), strict=True)
-        return OK, {"answers": await asyncio.gather(*[one(engine, *each) for each in asked])}
+        return OK, {"answers": await asyncio.gather(*[one(engine, *each, self.adapters) for each in asked])}
 
     async def keep(self, name: str, receive: Any) -> None:
         """Write the body of a request to file `name` of a folder that `push` removes."""
@@ -87,19 +96,37 @@ class Served:
 
         RuntimeError where the prefix cache cannot be reset, since others use the server.
         """
+        head = message.head
         async with self.lock:
-            if self.pushed == message.head["weights"]:
+            if self.pushed == head["weights"]:
                 return OK, {}
+            if not head["files"] and self.base != head["base"]:
+                return OTHER_WEIGHTS, {"error": "other frozen weights"}
             self.pushed = None
-            files = [str(self.folder / name) for name in message.head["files"]]
-            await engine.collective_rpc("take_weights", args=(files,))
+            if files := [str(self.folder / name) for name in head["files"]]:
+                self.base = None
+                await engine.collective_rpc("take_weights", args=(files,))
+                self.base = head["base"]
+            self.adapters = await self.loaded(engine) if head["adapters"] else None
             await engine.reset_encoder_cache()
             await engine.reset_mm_cache()
             if not await engine.reset_prefix_cache():
                 raise RuntimeError("the prefix cache could not be reset: others ask this server too")
-            shutil.rmtree(self.folder)
-            self.pushed = message.head["weights"]
+            for name in head["files"] if head["adapters"] else ():
+                (self.folder / name).unlink()
+            if not head["adapters"]:
+                shutil.rmtree(self.folder)
+            self.pushed = head["weights"]
         return OK, {}
+
+    async def loaded(self, engine: Any) -> Any:
+        """Load the adapters sent, in place of earlier ones; return the request for them, which goes with questions.
+
+        Their files stay: vLLM reads them again where it has dropped the adapters. RuntimeError where it takes none.
+        """
+        if not await engine.add_lora(adapters_in(str(self.folder), load=True)):
+            raise RuntimeError("the adapters could not be loaded")
+        return adapters_in(str(self.folder))
 
 
 async def body(receive: Any) -> Any:
@@ -113,7 +140,8 @@ async def body(receive: Any) -> Any:
         yield event.get("body", b"")
 
 
-async def one(engine: Any, prompt: Any, parameters: Any) -> dict[str, Any]:
-    """Return the engine's answer to one prompt (`answer_of`)."""
-    outputs = [output async for output in engine.generate(prompt, parameters, f"ral-{uuid.uuid4().hex}")]
+async def one(engine: Any, prompt: Any, parameters: Any, adapters: Any) -> dict[str, Any]:
+    """Return the engine's answer to one prompt (`answer_of`). adapters: vLLM's request for them; None for none."""
+    asked = engine.generate(prompt, parameters, f"ral-{uuid.uuid4().hex}", lora_request=adapters)
+    outputs = [output async for output in asked]
     return answer_of(outputs[-1])

@@ -14,9 +14,11 @@ from ral.study.paper.make import Ways
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of the command line. ways: how stages are run; more: {program or stage: further settings of it}.
+    """Settings of the command line.
 
-    stages: names; () for all. output: None for the default folder of the scale. places: the given ones of PLACES.
+    stages: their names; () for all. output: None for the default folder of the scale. places: those of PLACES that were
+    given. plan: whether the plan is only shown. ways: how stages are run. more: {program or stage: its further
+    settings}.
     """
 
     scale: str = "tiny"

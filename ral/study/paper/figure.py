@@ -19,9 +19,7 @@ SHIFT = 0.16  # of a row's two dots, in rows
 
 
 def draw(path: Path, lines: Sequence[Line]) -> bool:
-    """Draw accuracies of GRPO and RAL with intervals, the paper's as hollow marks; return False where none was
-    measured.
-    """
+    """Draw scores of GRPO and RAL with intervals, the paper's as hollow marks; return False where none was measured."""
     chosen = [line for line in lines if line.name in ROWS]
     if not any(line.measured for line in chosen):
         return False

@@ -32,7 +32,7 @@ SUITES = "benchmark=[paper_video,paper_image]"
 class Places:
     """Folders and models of one table. base, teacher: folder or hub id; data: folder of Video-R1's files and media.
 
-    benchmarks: a folder with one for each benchmark; output: folder of the stages.
+    benchmarks: a folder that holds a folder for each benchmark; output: folder of the stages.
     """
 
     base: str
@@ -44,11 +44,11 @@ class Places:
 
 @dataclass(frozen=True)
 class Stage:
-    """One run folder to make. program: train or evaluate; settings: of the program, without those of folders and
-    models.
+    """One run folder to make.
 
-    begins: the stage whose model it starts from, "base" for the pretrained one. folder: of the run. names: settings of
-    folders and models. file: the file of entries to train on, below Places.data. teacher: whether it needs one.
+    program: "train" or "evaluate". settings: those of the program, but for folders and models, which are in `names`.
+    begins: the stage whose model it starts from, "base" for the pretrained one. folder: that of the run. file: the file
+    of entries to train on, below Places.data. teacher: whether it needs one.
     """
 
     name: str

@@ -36,9 +36,10 @@ def make_inputs(places: Places) -> None:
 
 
 def write_entries(made: Path, data: Path, file: str) -> None:
-    """Write the entries of a split with Video-R1's fields alone, paths relative to `data`, unless they are up to date.
+    """Write the entries of a split with the fields that Video-R1's have, unless the file is newer than `made`.
 
-    made: the split's file of visual_search; file: name of the file to write.
+    made: the split's file of visual_search. data: the folder to write to, from which paths start. file: name of the
+    file.
     """
     if (data / file).exists() and (data / file).stat().st_mtime >= made.stat().st_mtime:
         return

@@ -47,7 +47,7 @@ class Asked:
 def ask(turn: int, count: int, first: int, clips: bool = False) -> list[Asked]:
     """Return `count` questions of the template with index `turn`, from number `first` on.
 
-    first: lets each benchmark have scenes of its own. clips: questions about videos.
+    first: a number of its own gives a benchmark scenes of its own. clips: whether the questions are about videos.
     """
     settings = Settings("test", 1, SEED, WORLD, float(clips), 0.0, 0.0)
     every = len(CLIP_TEMPLATES if clips else PICTURE_TEMPLATES)

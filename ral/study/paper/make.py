@@ -31,9 +31,10 @@ ON_CPU = ("hardware=cpu", "device=cpu")
 
 @dataclass(frozen=True)
 class Ways:
-    """Settings of the running of stages. keep_checkpoints: whether a finished stage keeps its checkpoints beside hf/.
+    """Settings for running stages.
 
-    cards: number of evaluations at once, each on a GPU of its own. programs: {program: its file}.
+    keep_checkpoints: whether a finished stage keeps its checkpoints beside hf/. cards: number of evaluations at once,
+    each on a GPU of its own. programs: {program: its file}.
     """
 
     keep_checkpoints: bool = False
@@ -163,7 +164,7 @@ def leave(running: Sequence[Process]) -> None:
 
 
 def refuse_failed(failed: Mapping[str, str], folder: Path) -> None:
-    """Raise UserError where stages failed. folder: of the page, which was written before."""
+    """Raise UserError where stages failed. folder: holds the page, which is already written."""
     if failed:
         done = f"{folder} holds the page of what is done; the same command goes on with the others"
         raise UserError(f"stages that are not done: {', '.join(failed)}; {done}")

@@ -22,7 +22,7 @@ HEAD = 2**16
 def missing(graph: Graph, chosen: Sequence[Stage], disk_gb: float) -> list[str]:
     """Return a line, with the key to set, for each input of the chosen stages that is not there.
 
-    disk_gb: free disk that they need.
+    disk_gb: free disk that the stages need, in GB.
     """
     todo = [stage for stage in chosen if record_of(stage) is None]
     return [*earlier(graph, chosen, todo), *inputs(graph, todo), *disk(graph, disk_gb)] if todo else []

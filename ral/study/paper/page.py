@@ -45,7 +45,7 @@ class Section:
 def report(graph: Graph, failed: Mapping[str, str]) -> Path:
     """Write paper.md, paper.html, paper.json and the figure into the output folder; return that folder.
 
-    failed: {stage: why}, for the table of stages.
+    failed: {stage: why}, shown in the table of stages.
     """
     output, lines = graph.places.output, lines_of(graph)
     (output / f"{NAME}.json").write_text(json.dumps(facts(lines), indent=1) + "\n", encoding="utf-8")
@@ -90,9 +90,7 @@ def _own(line: Line, name: str) -> str:
 
 
 def bad(lines: Sequence[Line], names: Sequence[str]) -> str:
-    """Return a sentence with the number of questions that could not be asked, and of responses cut by
-    the length limit.
-    """
+    """Return a sentence on the questions that could not be asked, and the responses cut by the length limit."""
     found = [line.measured[n] for line in lines for n in names if n in line.measured]
     asked, errors, cut = (sum(getattr(m, what) for m in found) for what in ("n", "errors", "unfinished"))
     return (
@@ -110,7 +108,10 @@ def stages(graph: Graph, failed: Mapping[str, str]) -> Section:
 
 
 def stage_row(graph: Graph, stage: Stage, problem: str | None) -> list[str]:
-    """Return the cells of a stage: a link to it, the stage that it starts from, its state, minutes and commit."""
+    """Return the cells of a stage: a link to it, the stage that it starts from, its state, minutes and commit.
+
+    problem: why it failed, shown as its state; None where it did not.
+    """
     record: Mapping[str, Any] = record_of(stage) or {}
     minutes = f"{record['seconds'] / 60:.1f}" if record else ""
     state = problem.replace("|", "/") if problem else state_of(stage)

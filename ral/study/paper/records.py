@@ -43,7 +43,7 @@ def made_of(stage: Stage, graph: Graph) -> dict[str, Any]:
 
 
 def write_record(stage: Stage, graph: Graph, seconds: float) -> None:
-    """Write done.json. seconds: of the process that finished the stage."""
+    """Write done.json. seconds: duration of the process that finished the stage."""
     facts = {
         "finished": datetime.now().astimezone().isoformat(),
         "seconds": round(seconds, 1),

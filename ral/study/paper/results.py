@@ -34,7 +34,7 @@ PAIRED = "picture"
 class Measured:
     """One score in the unit of the paper's table, with the ends of its 95% bootstrap interval over n items.
 
-    errors: number of items that could not be asked; unfinished: of responses that the length limit cut.
+    errors: number of items that could not be asked. unfinished: number of responses that the length limit cut.
     """
 
     value: float
@@ -47,7 +47,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Line:
-    """A row of the table: measured {benchmark: measurement}, published {benchmark: the paper's score}.
+    """A row of the table. measured: {benchmark: measurement}. published: {benchmark: the paper's score}.
 
     published_name: the paper's name of the row, None where the paper has none.
     """
@@ -80,8 +80,9 @@ def lines_of(graph: Graph) -> list[Line]:
 
 
 def measured(folder: Path, benchmark: str) -> Measured:
-    """Return a benchmark's score in the paper's unit, with its 95% interval, from the folder of a
-    finished evaluation.
+    """Return a benchmark's score in the paper's unit, with its 95% interval.
+
+    folder: output of a finished evaluation of the benchmark.
     """
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     counts = {"n": summary["n"], "errors": summary["errors"], "unfinished": summary["unfinished"]}
@@ -97,8 +98,8 @@ def ends(
 ) -> tuple[float, float]:
     """Return the ends of the 95% percentile bootstrap interval of a summary's "reported" score.
 
-    Items are resampled within their groups (and STRATA), so that no average loses its items; items of one image
-    together.
+    Items are resampled within their groups (and STRATA), so that no average loses its items; the items of one image are
+    drawn as one.
     """
     strata: dict[tuple[Any, ...], dict[Any, list[ScoredItem]]] = defaultdict(lambda: defaultdict(list))
     for record in records:

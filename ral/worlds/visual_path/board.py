@@ -25,8 +25,8 @@ class Board:
     """A grid of grid x grid cells with signs.
 
     slots: the signs of an image, one mapping; of a video, one for each slot of two frames, on the same cells. looks:
-    the name of each cell with a sign, such as "red star", for the kind "looks"; empty for other kinds. background: RGB,
-    0 to 255; color: of the drawing, a name.
+    {cell with a sign: its name, such as "red star"} for the kind "looks"; empty for other kinds. background: RGB, 0 to
+    255; color: name of the drawing's colour.
     """
 
     kind: Kind

@@ -231,12 +231,13 @@ def source(
     misread: float = 0.0,
     limit: int | None = None,
 ) -> Entries:
-    """Return the examples of a split, made first if need be. sizes: {split: entries}.
+    """Return the examples of a split, made first if need be, below the folder `root`. sizes: {split: entries}.
 
-    kinds: take turns; grid: cells a side, of the kind "handed" clip_grid; zoom: visual tokens a side of a cell;
-    shortest, longest: steps of a route; distractors: share of the cells beside the route that hold a sign; misread:
-    share of the steps of SFT entries that read the neighbouring cell; limit: first entries to keep, None for all.
-    UserError for a split without a size, for settings that do not work, for a root that cannot be written.
+    kinds: those of boards, which take turns; grid, clip_grid: cells a side, the latter for the kind "handed"; zoom:
+    visual tokens a side of a cell; shortest, longest: steps of a route; distractors: share of the cells beside the
+    route that hold a sign; misread: share of the steps of SFT entries that read the neighbouring cell; limit: first
+    entries to keep, None for all. UserError for a split without a size, for settings that do not work, for a root that
+    cannot be written.
     """
     if split not in sizes:
         raise UserError(f"{NAME}: field 'sizes': no size for split '{split}'; write sizes.{split}: 100, say")

@@ -1,0 +1,198 @@
+"""Check of vLLM beside the trainer: each way of handing over weights, sleep, adapters alone; exact after every push."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ral.benches.rollout import MODELS
+from ral.benches.rollout_worker import prompts_of
+from ral.benches.work import VOCABULARY, drawn, write_bench_model
+from ral.checks.gpu import gpu_memory_mb
+from ral.errors import UserError
+from ral.files.repository import SHIPPED, find
+from ral.machine import BesideTrainer
+from ral.models.adapters.lora import Adapters, add_adapters
+from ral.models.mllm import MLLM
+from ral.ops.logprobs import token_log_probs
+from ral.rollout.engine import Sampling
+from ral.rollout.vllm.engine import VLLMEngine, vllm_engine
+from ral.types import Prepared, Rollout
+
+TRANSPORTS, LEVELS, ADAPTERS = ("file", "ipc", "broadcast"), (0, 1, 2), ("merged", "alone")
+"""What can be combined: ways of weights, levels of sleep (0: none), ways of adapters."""
+TINY = "tiny"
+"""Name of the shipped model among the models."""
+BOUNDS = {"float32": 1e-4, "bfloat16": 5e-2}
+"""Mean gap in nats between sampler and trainer above which a run would stop (conf/rollout/vllm.yaml, gaps)."""
+RANK, ALPHA, TARGETS = 8, 16, ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+MOVED = 0.02
+"""Standard deviation of the noise that is added to the weights between two pushes."""
+FREED = 0.9
+"""Share of the cache's memory that the GPU has more of while the engine sleeps, at least."""
+MB_OF_GB = 1024
+
+
+@dataclass(frozen=True)
+class Case:
+    """One combination. sleep: level, 0 for none. second: whether the engine has a GPU of its own."""
+
+    transport: str
+    sleep: int
+    adapters: str
+    second: bool = False
+
+    def name(self) -> str:
+        """Return the combination in words."""
+        return f"{self.transport}, {'sleep ' + str(self.sleep) if self.sleep else 'awake'}, {self.adapters}"
+
+
+def chosen(text: str, known: Sequence[Any], flag: str) -> list[Any]:
+    """Return the values of a comma-separated text. UserError for one that is not known. flag: of the command line."""
+    by_word = {str(value): value for value in known}
+    if unknown := [word for word in text.split(",") if word not in by_word]:
+        raise UserError(f"{flag} {text}: {unknown[0]} is none: write some of {','.join(by_word)}")
+    return [by_word[word] for word in text.split(",")]
+
+
+def cases(
+    transports: Sequence[str], levels: Sequence[int], adapters: Sequence[str], gpus: int, half: bool
+) -> Iterator[Case]:
+    """Yield the combinations that this machine and vLLM can do. gpus: number of GPUs; half: arithmetic in 16 bits."""
+    for transport, sleep, way in itertools.product(transports, levels, adapters):
+        second = transport == "broadcast" and gpus > 1
+        asked = BesideTrainer(way, RANK, transport, sleep or None, cpu=gpus == 0, own_gpu=second, half=half)
+        if asked.fault() is None:
+            yield Case(transport, sleep, way, second)
+
+
+def loaded(given: argparse.Namespace) -> MLLM:
+    """Return the policy, with adapters whose product is not zero. given: model, dtype, device, output."""
+    if given.model == TINY:
+        folder = find(SHIPPED)
+    else:
+        made = given.output / f"check_vllm_{given.model}"
+        folder = str(write_bench_model(made, MODELS[given.model], VOCABULARY, *drawn(given.device != "cpu")).absolute())
+    policy = MLLM.load(folder, dtype=given.dtype).to(given.device)
+    add_adapters(policy, Adapters(RANK, ALPHA, TARGETS))
+    move(policy, 0)
+    return policy
+
+
+@torch.no_grad()
+def move(policy: MLLM, seed: int) -> None:
+    """Add noise to the adapters, as an update does; the same for a seed."""
+    generator = torch.Generator().manual_seed(seed)
+    for _, parameter in policy.trained_parameters():
+        parameter.add_((MOVED * torch.randn(parameter.shape, generator=generator)).to(parameter))
+
+
+@torch.no_grad()
+def gaps(policy: MLLM, prepared: Prepared, rollout: Rollout, temperature: float) -> Tensor:
+    """Return the absolute differences of log-probs [tokens], nats, between policy and sampler."""
+    ids, mask = rollout.token_ids, rollout.valid
+    assert rollout.log_probs is not None
+    with policy.arithmetic():
+        hidden = policy.states(prepared, ids, mask, None).hidden
+        own = token_log_probs(
+            hidden, ids, mask, policy.head, temperature=temperature, banned=policy.processor.banned.to(ids.device)
+        )[0]
+    return (own - rollout.log_probs).abs()[mask]
+
+
+def measured(given: argparse.Namespace, case: Case) -> dict[str, Any]:
+    """Return what one combination gives: gaps and seconds of each push, memory of the GPU, and what is wrong, if any.
+
+    A UserError is what is wrong, as its one line.
+    """
+    found: dict[str, Any] = {"pushes": [], "memory_mb": {"before": gpu_memory_mb()}}
+    try:
+        run(given, case, found)
+    except UserError as error:
+        return found | {"wrong": str(error)}
+    finally:
+        gc.collect()
+        torch.cuda.empty_cache()
+    return found | {"wrong": wrong(found, BOUNDS[given.dtype], case, given.cache_gb)}
+
+
+def run(given: argparse.Namespace, case: Case, found: dict[str, Any]) -> None:
+    """Start an engine, push and sample; figures are added to `found`."""
+    policy = loaded(given)
+    engine = opened(policy, given, case)
+    try:
+        for push in range(given.pushes):
+            found["pushes"].append(pushed(policy, engine, given, push, found["memory_mb"]))
+    finally:
+        engine.close()
+
+
+def opened(policy: MLLM, given: argparse.Namespace, case: Case) -> VLLMEngine:
+    """Return the engine of a combination."""
+    return vllm_engine(
+        policy,
+        cache_gb=given.cache_gb,
+        device=1 if case.second else None,
+        folder=given.folder,
+        adapters=case.adapters,  # type: ignore[arg-type]
+        transport=case.transport,  # type: ignore[arg-type]
+        sleep=case.sleep > 0,
+        sleep_level=case.sleep or 1,  # type: ignore[arg-type]
+    )
+
+
+def pushed(
+    policy: MLLM, engine: VLLMEngine, given: argparse.Namespace, push: int, memory: dict[str, Any]
+) -> dict[str, Any]:
+    """Hand weights over, sample once, then move them; return the figures. memory: gets that of the GPU, in place.
+
+    far: gap between these responses and the moved policy, as of an engine that a push has not reached.
+    """
+    spec = {"prompts": given.prompts, "prompt_tokens": given.prompt_tokens}
+    prepared = policy.prepare(prompts_of(policy, spec, push))
+    sampling = Sampling(0.9, given.response_tokens)
+    seconds, _ = timed(lambda: engine.update_weights(policy, push))
+    memory["with weights"] = gpu_memory_mb()
+    with engine.session():
+        sampled, rollout = timed(lambda: engine.generate(prepared, given.group_size, sampling, push))
+        memory["awake"] = gpu_memory_mb()
+    memory["asleep"] = gpu_memory_mb()
+    near, tokens = gaps(policy, prepared, rollout, sampling.temperature), int(rollout.valid.sum())
+    move(policy, push + 1)
+    far = gaps(policy, prepared, rollout, sampling.temperature)
+    figures = {"gap": near.mean(), "largest_gap": near.max(), "far": far.mean()}
+    rounded = {name: float(f"{float(value):.3g}") for name, value in figures.items()}
+    speed = {"push_s": round(seconds, 3), "tokens": tokens, "tokens_per_second": round(tokens / sampled, 1)}
+    return rounded | speed
+
+
+def timed(call: Callable[[], Any]) -> tuple[float, Any]:
+    """Return the seconds that a call takes, and its result."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    began = time.perf_counter()
+    found = call()
+    return time.perf_counter() - began, found
+
+
+def wrong(found: dict[str, Any], bound: float, case: Case, cache_gb: float) -> str | None:
+    """Return what is wrong with the figures of `measured`; None where nothing is."""
+    for number, push in enumerate(found["pushes"]):
+        if not push["gap"] <= bound:
+            return f"push {number}: sampler and trainer are {push['gap']} nats apart, and {bound} is the bound"
+        if not push["far"] > 2 * push["gap"]:
+            return f"push {number}: a stale engine would not be seen ({push['far']} nats away)"
+    memory = found["memory_mb"]
+    if case.sleep and memory["awake"] is not None:
+        freed, wanted = memory["awake"] - memory["asleep"], FREED * cache_gb * MB_OF_GB
+        if freed < wanted:
+            return f"asleep the engine freed {freed:.0f} MB of the GPU, and its cache alone has {cache_gb:g} GB"
+    return None
