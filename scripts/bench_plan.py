@@ -7,8 +7,8 @@
 
 Memory: resident memory of a step beyond what the process holds after a step with a small model; on a GPU what PyTorch
 allocated. Time: median of the steps after the first, against a plan with the numbers of conf/machine by which the run
-`full`, or without it the first one, takes what it took ("calibrated" in the JSON, to write into a yaml of your
-own). The JSON, the last line, has both by stage of a step.
+`full`, or without it the first one, takes what it took, and `2 ranks, ddp` for the rate between processes ("calibrated"
+in the JSON, to write into a yaml of your own). The JSON, the last line, has both by stage of a step.
 """
 
 from __future__ import annotations

@@ -71,6 +71,8 @@ ADAPTERS = "adapters"
 """A run with adapters on a random model of a large shape (--shape), and pictures of --prompt-tokens visual tokens."""
 CALIBRATION = "full"
 """The run by whose seconds the numbers of the machine are set for the others; without it, the first one."""
+EXCHANGE = "2 ranks, ddp"
+"""The run by whose seconds the rate between processes is set."""
 SMALL = ("dataset.max_new_tokens=6", "max_steps=1")
 KINDS = ("memory", "time")
 """What is measured."""
@@ -132,11 +134,12 @@ def ranks_of(plan: Plan) -> int:
 
 
 def memory(given: argparse.Namespace, name: str) -> dict[str, Any]:
-    """Return planned and measured memory of one step of a run on each rank, and by stage on the first.
+    """Return planned and measured memory of a run's steps on each rank, and by stage of a step on the first.
 
-    On a GPU what PyTorch allocated; else resident memory beyond that of the bare process, at load too.
+    On a GPU what PyTorch allocated; else resident memory beyond that of the bare process, at load too. There are two
+    steps, since the first begins without gradients and the optimizer's state.
     """
-    overrides = overrides_of(given, name, steps=1)
+    overrides = overrides_of(given, name, steps=2)
     plan = planned(overrides)
     spec: dict[str, Any] = {"run": overrides}
     if not plan.networks.work.ranks.on_gpu:
@@ -195,9 +198,12 @@ def measured(given: argparse.Namespace, progress: Callable[[], object]) -> dict[
         progress()
     first = CALIBRATION if CALIBRATION in taken else given.runs[0]
     device = calibrated(planned(overrides_of(given, first, steps=1)), taken[first])
+    if EXCHANGE in taken:
+        device = calibrated(planned(overrides_of(given, EXCHANGE, steps=1), device), taken[EXCHANGE], ("network",))
     for name in given.runs:
         found[name] |= time_of(planned(overrides_of(given, name, steps=1), device), taken[name])
-    return {"runs": found, "calibrated": numbers(device), "by": first}
+    by = [name for name in (first, EXCHANGE) if name in taken]
+    return {"runs": found, "calibrated": numbers(device), "by": by}
 
 
 def markdown(found: Mapping[str, Mapping[str, Any]]) -> str:

@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
 from ral.planning.device import Device
 from ral.planning.plan import Plan
+from ral.planning.times import Time, times
 
 MEASURED = {"vision": "vision_s", "rollout": "rollout_s", "frozen passes": "freeze_s", "updates": "update_s"}
 """Phase of a plan -> key of its seconds in metrics.jsonl, without "time/"."""
+BOUNDS = ("flops", "memory", "launches", "network")
+"""Names of the bounds whose numbers are set."""
+ROUNDS = 3
+"""Times that all numbers are set, one after another, since another bound may then be the greatest."""
+LEAST = 0.1
+"""Smallest factor by which one round changes a number."""
 
 
-def calibrated(plan: Plan, seconds: Mapping[str, float]) -> Device:
+def calibrated(plan: Plan, seconds: Mapping[str, float], only: Sequence[str] = BOUNDS) -> Device:
     """Return the plan's device with the numbers by which its phases take as long as they took in a run of the plan.
 
-    seconds: {key of MEASURED: of a step}. Each number is set by the phases that it bounds, all of these together; the
-    numbers that bound no phase stay.
+    seconds: {key of MEASURED: of a step}. only: names of the bounds whose numbers are set. Each is set by the phases
+    that it bounds most, all of these together, the network by all that use it; numbers without such a phase stay.
     """
     device = plan.device
-    for bound in sorted({part.bound for part in plan.step}):
-        parts = [part for part in plan.step if part.bound == bound and seconds.get(MEASURED[part.name], 0.0) > 0]
-        planned, taken = sum(p.seconds for p in parts), sum(seconds[MEASURED[p.name]] for p in parts)
-        if planned > 0 and taken > 0:
-            device = slowed(device, bound, taken / planned)
+    for _ in range(ROUNDS):
+        for bound in only:
+            device = slowed(device, bound, missing(times(plan.networks, device), seconds, bound))
     return device
+
+
+def missing(step: Sequence[Time], seconds: Mapping[str, float], bound: str) -> float:
+    """Return the factor on the seconds of one bound by which the phases that set its number take what they took.
+
+    1 without such phases; LEAST where the other bounds alone take longer.
+    """
+    known = [part for part in step if seconds.get(MEASURED[part.name], 0.0) > 0 and part.bounds.get(bound, 0.0) > 0]
+    parts = [part for part in known if bound in ("network", part.bound)]
+    own = sum(part.bounds[bound] for part in parts)
+    others = sum(part.seconds - part.bounds[bound] for part in parts)
+    taken = sum(seconds[MEASURED[part.name]] for part in parts)
+    return max((taken - others) / own, LEAST) if own > 0 else 1.0
 
 
 def slowed(device: Device, bound: str, times: float) -> Device:

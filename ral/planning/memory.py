@@ -60,11 +60,17 @@ def resident(networks: Networks, gradients: float | None = None) -> dict[str, fl
 
 def kept(networks: Networks) -> dict[str, float]:
     """Return the bytes of frozen signals and visual embeddings that a rank's batch keeps during the updates."""
+    return {"rows": signals(networks, "rows", "hidden"), "inputs": inputs(networks, networks.work.batch.prompts)}
+
+
+def signals(networks: Networks, *kinds: str, old: bool = True) -> float:
+    """Return the bytes of frozen signals of these kinds of a rank's batch. old: with the old policy's."""
     work, batch = networks.work, networks.work.batch
-    hidden = 4.0 * batch.prompts * batch.group * batch.response * work.frozen.count("hidden")
+    answers = batch.prompts * batch.group * batch.response
     width = (networks.teacher or networks.policy).decoder.width
-    rows = act.rows(batch, work.frozen.layers) * work.frozen.count("rows")
-    return {"rows": rows + hidden * width, "inputs": inputs(networks, batch.prompts)}
+    one = {"rows": act.rows(batch, work.frozen.layers), "hidden": 4.0 * answers * width}
+    models = [found for name, found in work.frozen.signals.items() if old or name != "old"]
+    return sum(one[kind] for kind in kinds for found in models if kind in found)
 
 
 def inputs(networks: Networks, prompts: int) -> float:
@@ -113,18 +119,27 @@ def sampling(networks: Networks, batch: Batch) -> dict[str, float]:
 
 
 def frozen_passes(networks: Networks) -> Phase:
-    """Return the phase of a frozen network's pass over a micro-batch, the largest one's, with all signals kept."""
+    """Return the phase of a frozen network's pass over a micro-batch, the largest one's, with all frozen signals kept.
+
+    A layer's activations, and what is computed behind the last layer, do not exist at once. With sharding the policy's
+    weights outside of its layers are there meanwhile, as it made positions just before, and as they were received.
+    """
     work = networks.work
     model = networks.teacher or networks.policy
-    rows = work.frozen.count("rows") > 0
-    scores = act.scores(model.decoder, work.batch, work.ranks.on_gpu) if rows else 0.0
-    held = kept(networks)
+    own = signals(networks, "rows", "hidden", old=False)
+    scores = act.scores(model.decoder, work.batch, work.ranks.on_gpu) if signals(networks, "rows", old=False) else 0.0
+    asked = {kind for name, kinds in work.frozen.signals.items() if name != "old" for kind in kinds}
+    logits = act.logits(model.decoder, work.batch.answers, distilled=False) if "log_probs" in asked else 0.0
+    layer = act.without_gradient(model.decoder, work.batch.tokens, work.numbers)
+    gathered = networks.gathered(model, work.numbers.frozen) - networks.left_gathered + networks.largest_other
     more = {
-        "activations": act.without_gradient(model.decoder, work.batch.tokens, work.numbers),
-        "gathered": networks.gathered(model, work.numbers.frozen) - networks.left_gathered + networks.largest_other,
-        "logits": act.logits(model.decoder, work.batch.answers, distilled=False),
+        "activations": max(layer - logits, 0.0),
+        "gathered": gathered + 2 * networks.outside(networks.policy, networks.weight_bytes),
+        "logits": logits,
+        "rows": own + scores,
+        "inputs": inputs(networks, work.batch.prompts),
     }
-    return Phase("frozen passes", resident(networks) | held | more | {"rows": held["rows"] + scores})
+    return Phase("frozen passes", resident(networks) | more)
 
 
 def update(networks: Networks) -> Phase:
@@ -161,12 +176,13 @@ def gradients(networks: Networks) -> Phase:
 def during(networks: Networks, whole: bool) -> dict[str, float]:
     """Return the bytes that an update adds. whole: with the activations of all layers; False: of one layer.
 
-    With all layers, the backward pass is at the head, with logits, or at the last layer, which checkpointing has
-    recomputed; whichever takes more.
+    With all layers, the backward pass is at the head, with logits, at attention rows, with scores, or at the last
+    layer, which checkpointing has recomputed; whichever takes more.
     """
     work, policy = networks.work, networks.policy
     numbers, training, tokens = networks.in_passes, work.training, work.batch.tokens
-    decoder, held, scores = policy.decoder, kept(networks), act.scores(policy.decoder, work.batch, work.ranks.on_gpu)
+    decoder = policy.decoder
+    at_rows = act.scores(decoder, work.batch, work.ranks.on_gpu) if training.captured else 0.0
     one = act.one_layer(policy, tokens, numbers, training)
     layers = act.saved(policy, tokens, numbers, training, work.ranks.on_gpu) if whole else one
     layers += act.captured(decoder, tokens, training, numbers)
@@ -177,11 +193,10 @@ def during(networks: Networks, whole: bool) -> dict[str, float]:
     at_layer = act.backward(policy, tokens, numbers) + act.written_out(decoder, numbers, training)
     at_layer += act.weight_gradient(decoder.mlp * decoder.width, numbers, training)
     at_layer += one if whole and training.checkpointing else 0.0
-    return held | {
+    return kept(networks) | {
         "gathered": gathered(networks),
-        "activations": layers + max(at_head, at_layer) - over,
+        "activations": layers + max(at_head, at_rows, at_layer) - over,
         "logits": over,
-        "rows": held["rows"] + (scores if training.captured else 0.0),
     }
 
 
