@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import warnings
+from typing import Any
 
 from ral.checks.recipes import checked, facts, markdown
 from ral.errors import UserError
@@ -26,13 +26,12 @@ RECIPES = sorted(path.stem for path in (CONF / "experiment" / "paper").glob("*.y
 def main() -> None:
     """Check the named recipes; one line and exit code 1 where something is wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipes", nargs="*", choices=RECIPES, default=RECIPES, help="default: all")
+    parser.add_argument("recipes", nargs="*", metavar="RECIPE", help=f"of {', '.join(RECIPES)} (default: all)")
     parser.add_argument("--overrides", nargs="*", default=[], help="further overrides of train.py, for each of them")
     given = parser.parse_args()
-    warnings.filterwarnings("ignore", module="torch")  # FSDP2's advice on views, once a network
-    found = {}
+    found: dict[str, Any] = {}
     try:
-        for name in given.recipes:
+        for name in given.recipes or RECIPES:
             found[name] = facts(checked([f"experiment=paper/{name}", *given.overrides]))
             print(f"{name}: {json.dumps(found[name])}", file=sys.stderr, flush=True)
     except UserError as error:

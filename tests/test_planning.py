@@ -214,15 +214,17 @@ def test_processes_on_a_cpu_exchange_nothing_while_they_compute() -> None:
 KEYS = {"vision": "vision_s", "rollout": "rollout_s", "frozen passes": "freeze_s", "updates": "update_s"}
 
 
-def test_a_device_is_calibrated_by_the_seconds_of_a_run() -> None:
-    plan = made_plan("dataset.max_new_tokens=48")
-    compute = replace(plan.device.compute, training_share=0.11, decoding_share=0.07, launch_us=1.0)
-    slower = planned(plan.networks, replace(plan.device, compute=compute))
-    start = replace(plan, device=replace(plan.device, compute=replace(plan.device.compute, launch_us=1.0)))
-    taken = {KEYS[part.name]: part.seconds for part in slower.step}
-    found = calibrated(start, taken)
-    assert numbers(found) == numbers(slower.device)
-    assert planned(plan.networks, found).step_s == pytest.approx(slower.step_s)
+@pytest.mark.parametrize(
+    ("pretrained", "number"),
+    [("assets/tiny", {"launch_us": 40.0}), ("Qwen/Qwen2.5-VL-3B-Instruct", {"decoding_share": 0.07})],
+)
+def test_a_device_is_calibrated_by_the_seconds_of_a_run(pretrained: str, number: dict[str, float]) -> None:
+    plan = made_plan("dataset.max_new_tokens=48", f"model.pretrained={pretrained}")
+    compute = replace(plan.device.compute, training_share=0.9, **number)
+    other = planned(plan.networks, replace(plan.device, compute=compute))
+    found = calibrated(plan, {KEYS[part.name]: part.seconds for part in other.step})
+    assert numbers(found) == numbers(other.device) != numbers(plan.device)
+    assert planned(plan.networks, found).step_s == pytest.approx(other.step_s)
 
 
 def test_the_rate_between_processes_is_calibrated_by_a_run_of_two() -> None:

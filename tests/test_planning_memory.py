@@ -123,7 +123,7 @@ def test_a_step_on_tensors_without_memory_takes_what_is_planned(name: str, wide:
 
 
 def test_a_step_that_stops_says_where_and_why(wide: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("no kernel\nof that kind")
 
     monkeypatch.setattr(Update, "add_gradient", broken)

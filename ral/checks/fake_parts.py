@@ -77,17 +77,18 @@ def widened(processor: Processor, name: str, vocabulary: int) -> Processor:
 
 
 def shortened(model: MLLM) -> None:
-    """Leave of a vision tower's blocks one that looks at windows and one that looks at everything, where it has both.
+    """Leave of a vision tower's blocks one that looks at windows, where it has such, and one that looks at everything.
 
-    Without gradient a block's memory is that of any other of its kind.
+    Without gradient a block's memory is that of any other of its kind. A tower that gives features of several blocks
+    keeps all.
     """
     tower: Any = model.network.model.visual
-    whole = getattr(tower, "fullatt_block_indexes", None)
-    if whole is None:
-        tower.blocks = nn.ModuleList([tower.blocks[0]])
+    if getattr(tower, "deepstack_visual_indexes", ()):
         return
-    windowed = next(index for index in range(len(tower.blocks)) if index not in whole)
-    tower.blocks, tower.fullatt_block_indexes = nn.ModuleList([tower.blocks[windowed], tower.blocks[whole[0]]]), [1]
+    whole = getattr(tower, "fullatt_block_indexes", [0])
+    windowed = [index for index in range(len(tower.blocks)) if index not in whole and hasattr(tower, "window_size")]
+    tower.blocks = nn.ModuleList([*(tower.blocks[index] for index in windowed[:1]), tower.blocks[whole[0]]])
+    tower.fullatt_block_indexes = [len(tower.blocks) - 1]
 
 
 def prompts_of(processor: Processor, batch: Batch, frames: int) -> PromptBatch:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+from warnings import catch_warnings, filterwarnings
 
 import torch
 from hydra import compose, initialize_config_dir
@@ -75,7 +76,8 @@ def checked(overrides: Sequence[str]) -> Checked:
     tree = plain(cfg)
     found = Checked(plan_of(tree, device_of(tree)))
     count = found.plan.networks.work.ranks.count
-    with nullcontext() if cfg.hardware.shard is None else parts.pretended_ranks(count) as mesh:
+    with nullcontext() if cfg.hardware.shard is None else parts.pretended_ranks(count) as mesh, catch_warnings():
+        filterwarnings("ignore", "FSDP2-wrapped module")  # advice on views, at each pass
         try:
             through(cfg, found, mesh)
         except Exception as error:

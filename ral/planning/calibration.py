@@ -11,6 +11,8 @@ from ral.planning.times import Time, times
 
 MEASURED = {"vision": "vision_s", "rollout": "rollout_s", "frozen passes": "freeze_s", "updates": "update_s"}
 """Phase of a plan -> key of its seconds in metrics.jsonl, without "time/"."""
+SAMPLING = "rollout"
+"""Phase that decodes; all others are passes over many tokens."""
 BOUNDS = ("flops", "memory", "launches", "network")
 """Names of the bounds whose numbers are set."""
 ROUNDS = 3
@@ -22,25 +24,39 @@ LEAST = 0.1
 def calibrated(plan: Plan, seconds: Mapping[str, float], only: Sequence[str] = BOUNDS) -> Device:
     """Return the plan's device with the numbers by which its phases take as long as they took in a run of the plan.
 
-    seconds: {key of MEASURED: of a step}. only: names of the bounds whose numbers are set. Each is set by the phases
-    that it bounds most, all of these together, the network by all that use it; numbers without such a phase stay.
+    seconds: {key of MEASURED: of a step}. only: names of the bounds whose numbers are set, each by the phases of
+    `setting`, all of these together; numbers without such a phase stay.
     """
     device = plan.device
     for _ in range(ROUNDS):
         for bound in only:
-            device = slowed(device, bound, missing(times(plan.networks, device), seconds, bound))
+            step = [part for part in times(plan.networks, device) if seconds.get(MEASURED[part.name], 0.0) > 0]
+            device = slowed(device, bound, missing(setting(step, bound), seconds, bound))
     return device
 
 
-def missing(step: Sequence[Time], seconds: Mapping[str, float], bound: str) -> float:
-    """Return the factor on the seconds of one bound by which the phases that set its number take what they took.
+def setting(step: Sequence[Time], bound: str) -> list[Time]:
+    """Return the phases that set a bound's number.
 
-    1 without such phases; LEAST where the other bounds alone take longer.
+    flops: passes over many tokens that it bounds most. memory, launches: the rollout, the greater of the two. network:
+    all phases that use it.
     """
-    known = [part for part in step if seconds.get(MEASURED[part.name], 0.0) > 0 and part.bounds.get(bound, 0.0) > 0]
-    parts = [part for part in known if bound in ("network", part.bound)]
+    if bound == "network":
+        return [part for part in step if part.bounds.get(bound, 0.0) > 0]
+    if bound == "flops":
+        return [part for part in step if part.name != SAMPLING and part.bound == bound]
+    other = {"memory": "launches", "launches": "memory"}[bound]
+    return [part for part in step if part.name == SAMPLING and part.bounds[bound] > part.bounds[other]]
+
+
+def missing(parts: Sequence[Time], seconds: Mapping[str, float], bound: str) -> float:
+    """Return the factor on the seconds of one bound by which phases take what they took; 1 without phases.
+
+    LEAST where the exchange between processes, or for the network the other bounds, alone take longer.
+    """
     own = sum(part.bounds[bound] for part in parts)
-    others = sum(part.seconds - part.bounds[bound] for part in parts)
+    beside = sum(part.seconds - max(n for name, n in part.bounds.items() if name != "network") for part in parts)
+    others = sum(part.seconds - part.bounds[bound] for part in parts) if bound == "network" else beside
     taken = sum(seconds[MEASURED[part.name]] for part in parts)
     return max((taken - others) / own, LEAST) if own > 0 else 1.0
 
