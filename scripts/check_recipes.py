@@ -29,6 +29,8 @@ def main() -> None:
     parser.add_argument("recipes", nargs="*", metavar="RECIPE", help=f"of {', '.join(RECIPES)} (default: all)")
     parser.add_argument("--overrides", nargs="*", default=[], help="further overrides of train.py, for each of them")
     given = parser.parse_args()
+    if unknown := [name for name in given.recipes if name not in RECIPES]:
+        sys.exit(f"error: {unknown[0]} is no recipe: write some of {', '.join(RECIPES)}")
     found: dict[str, Any] = {}
     try:
         for name in given.recipes or RECIPES:

@@ -122,6 +122,16 @@ def test_a_step_on_tensors_without_memory_takes_what_is_planned(name: str, wide:
     assert found["stages"]["updates"]["ratio"] == pytest.approx(1, abs=OPEN), found["stages"]
 
 
+def test_a_step_frees_what_frozen_models_gathered(wide: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a wide vocabulary: the reference's weights outside of its layers are in no update."""
+    sharded = [f"model.pretrained={wide('qwen2_5_vl')}", *STEPS["sharded"], *FEW, "algo=grpo", "algo.group_size=2"]
+    freed = checked(sharded).stages
+    monkeypatch.setattr("ral.learner.step.free_gathered", lambda *_: None)
+    kept = checked(sharded).stages
+    outside = architecture_of(str(wide("qwen2_5_vl"))).counts
+    assert kept["vision"] - freed["vision"] == pytest.approx(4 * (outside.total - outside.layers) / 1e9, rel=0.01)
+
+
 def test_a_step_that_stops_says_where_and_why(wide: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("no kernel\nof that kind")

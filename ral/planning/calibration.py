@@ -12,7 +12,7 @@ from ral.planning.times import Time, times
 MEASURED = {"vision": "vision_s", "rollout": "rollout_s", "frozen passes": "freeze_s", "updates": "update_s"}
 """Phase of a plan -> key of its seconds in metrics.jsonl, without "time/"."""
 SAMPLING = "rollout"
-"""Phase that decodes; all others are passes over many tokens."""
+"""Phase that decodes."""
 BOUNDS = ("flops", "memory", "launches", "network")
 """Names of the bounds whose numbers are set."""
 ROUNDS = 3
@@ -38,13 +38,13 @@ def calibrated(plan: Plan, seconds: Mapping[str, float], only: Sequence[str] = B
 def setting(step: Sequence[Time], bound: str) -> list[Time]:
     """Return the phases that set a bound's number.
 
-    flops: passes over many tokens that it bounds most. memory, launches: the rollout, the greater of the two. network:
-    all phases that use it.
+    flops: phases that it bounds most. memory, launches: the rollout, for the greater of the two. network: all phases
+    that use it.
     """
     if bound == "network":
         return [part for part in step if part.bounds.get(bound, 0.0) > 0]
     if bound == "flops":
-        return [part for part in step if part.name != SAMPLING and part.bound == bound]
+        return [part for part in step if part.bound == bound]
     other = {"memory": "launches", "launches": "memory"}[bound]
     return [part for part in step if part.name == SAMPLING and part.bounds[bound] > part.bounds[other]]
 
