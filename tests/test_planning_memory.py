@@ -118,7 +118,7 @@ FEW = (
 def test_a_step_on_tensors_without_memory_takes_what_is_planned(name: str, wide: Callable[[str], Path]) -> None:
     found = facts(checked([f"model.pretrained={wide('qwen2_5_vl')}", *STEPS[name], *FEW]))
     assert found["stopped"] is None and found["ranks"] == (2 if name == "sharded" else 1)
-    assert list(found["stages"]) == ["networks", "vision", "rollout", "frozen passes", "updates"]
+    assert list(found["stages"]) == ["networks", "vision", "rollout", "frozen passes", "updates", "evaluation"]
     assert found["stages"]["updates"]["ratio"] == pytest.approx(1, abs=OPEN), found["stages"]
 
 
@@ -148,6 +148,6 @@ def test_a_step_that_stops_says_where_and_why(wide: Callable[[str], Path], monke
 def test_a_recipe_of_the_paper_steps_through_at_its_size_within_its_plan(recipe: str) -> None:
     found = facts(checked([f"experiment=paper/{recipe}"]))
     assert found["stopped"] is None and found["ranks"] == 8 and found["fits"]
-    for stage in STAGES:
+    for stage in (*STAGES, "evaluation"):
         if "ratio" in found["stages"].get(stage, {}):
             assert found["stages"][stage]["ratio"] == pytest.approx(1, abs=OPEN), (stage, found["stages"])

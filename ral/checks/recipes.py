@@ -36,10 +36,12 @@ from ral.learner.objective import Objective
 from ral.learner.state import Progress
 from ral.learner.step import NoCompanion, Responding
 from ral.models.filling import fill
+from ral.models.mllm import MLLM
 from ral.planning.device import device_of
 from ral.planning.memory import GB, phases
 from ral.planning.plan import STAGES, Plan, plan_of, stages
-from ral.rollout.engine import open_engine
+from ral.planning.workload import Workload
+from ral.rollout.engine import Engine, Sampling, open_engine
 from ral.types import Prepared, PromptBatch, Scores
 
 REPLY = 2
@@ -91,12 +93,11 @@ def through(cfg: DictConfig, found: Checked, mesh: Any) -> None:
     objective = build_objective(cfg)
     with patch("ral.assembly.models.load", parts.load):
         models = build_models(cfg, load_policy(cfg), objective)
-    batch, frames = found.plan.networks.work.batch, int(cfg.dataset.media.get("max_frames", 1))
     with shapes_only() as mode, parts.without_numbers(mode):
         stage = Stages(mode, found)
         stage("networks", lambda: filled(cfg, models, mesh))
         before = mode.live
-        prompts = parts.prompts_of(models.policy.processor, batch, frames)
+        prompts = parts.prompts_of(models.policy.processor, found.plan.networks.work.batch, frames_of(cfg))
         stage.aside = mode.live - before
         try:
             stepped(cfg, models, objective, prompts, stage)
@@ -158,14 +159,32 @@ def stepped(cfg: DictConfig, models: Models, objective: Objective, prompts: Prom
         stage("rollout", lambda: engine.generate(prepared, work.batch.group, sampling, cfg.seed))
     made = stage("frozen passes", lambda: batches(prepared))
     stage("updates", lambda: updates(made))
+    del made, prepared
+    if work.upkeep.evaluations:
+        stage("evaluation", lambda: evaluated(cfg, policy, engine, work))
+
+
+def evaluated(cfg: DictConfig, policy: MLLM, engine: Engine, work: Workload) -> None:
+    """Make a batch of an evaluation: one response to each prompt, of REPLY tokens."""
+    share = -(-work.upkeep.held_out // work.ranks.count)
+    batch = replace(work.batch, prompts=min(work.upkeep.batch, share), group=1)
+    prompts = parts.prompts_of(policy.processor, batch, frames_of(cfg))
+    prepared = replace(policy.prepare(prompts), prompts=replace(prompts, media={}))
+    del prompts  # and its pixels, which in a run are in main memory
+    engine.generate(prepared, 1, Sampling(temperature=1.0, max_new_tokens=REPLY, greedy=True), cfg.seed)
+
+
+def frames_of(cfg: DictConfig) -> int:
+    """Return the most frames of a clip; 1 for data without clips."""
+    return int(cfg.dataset.media.get("max_frames", 1))
 
 
 def expected(plan: Plan) -> dict[str, float]:
-    """Return {stage: GB} of a plan, a rollout's with REPLY tokens of each response."""
+    """Return {stage: GB} of a plan, those that decode with REPLY tokens of each response."""
     short = replace(plan.networks.work.batch, response=REPLY)
     brief = replace(plan.networks, work=replace(plan.networks.work, batch=short))
-    rollouts = {phase.name: phase.total / GB for phase in phases(brief) if phase.name == "rollout"}
-    return stages(plan) | rollouts
+    decoding = {phase.name: phase.total / GB for phase in phases(brief) if phase.name in ("rollout", "evaluation")}
+    return stages(plan) | decoding
 
 
 def facts(found: Checked) -> dict[str, Any]:
@@ -182,8 +201,9 @@ def facts(found: Checked) -> dict[str, Any]:
 
 def markdown(found: Mapping[str, Mapping[str, Any]]) -> str:
     """Return {name: facts} as a Markdown table: planned and stepped-through GB of each stage."""
-    rows = [(name, *(cell(each["stages"].get(stage)) for stage in STAGES), end(each)) for name, each in found.items()]
-    return table(("recipe", *(f"{stage}, GB" for stage in STAGES), "went through"), rows, left=1)
+    named = (*STAGES, "evaluation")
+    rows = [(name, *(cell(each["stages"].get(stage)) for stage in named), end(each)) for name, each in found.items()]
+    return table(("recipe", *(f"{stage}, GB" for stage in named), "went through"), rows, left=1)
 
 
 def cell(figures: Mapping[str, float] | None) -> str:
