@@ -116,7 +116,7 @@ def run(
 def answer_all(answering: Answering, count: int, batch: int, path: Path) -> list[items_file.Answered]:
     """Return the answers to the first `count` items, asked `batch` at a time: those in the file `path`, and new ones.
 
-    An interrupted batch is asked again as a whole, with the same responses as without the interruption. Errors: `run`.
+    An interrupted batch is asked again, with the same responses as without the interruption. Raises as `run` does.
     """
     done = {item.index: item for item in items_file.read(path)}
     items_file.rewrite(path, done.values())

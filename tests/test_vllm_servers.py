@@ -183,6 +183,24 @@ def test_a_server_started_anew_gets_the_weights_before_it_answers(
     engine.close()
 
 
+def test_a_server_that_others_send_weights_to_is_one_line(policy: MLLM, servers: Callable[..., FakeServer]) -> None:
+    one = servers()
+    engine, answer = opened(policy, one.url), one.answer
+
+    def taken(path: str, data: bytes) -> tuple[int, Any]:
+        """Answer, and lose the weights at once to somebody else's."""
+        found = answer(path, data)
+        one.pushed = "of another run:9"
+        return found
+
+    one.answer = taken  # type: ignore[method-assign]
+    one.pushed = None
+    with pytest.raises(UserError, match=rf"^rollout.urls: {one.url} held other weights 4 times, .* its own servers$"):
+        ask(engine, policy)
+    assert one.events.count("ask") == 4
+    engine.close()
+
+
 def test_a_server_gets_frozen_weights_once_and_then_adapters_alone(
     policy: MLLM, servers: Callable[..., FakeServer]
 ) -> None:

@@ -28,7 +28,7 @@ from ral.rollout.vllm.engine import VLLMEngine, vllm_engine
 from ral.types import Prepared, Rollout
 
 TRANSPORTS, LEVELS, ADAPTERS = ("file", "ipc", "broadcast"), (0, 1, 2), ("merged", "alone")
-"""What can be combined: ways of weights, levels of sleep (0: none), ways of adapters."""
+"""Values of the settings transport, sleep_level (0: no sleep) and adapters of rollout=vllm."""
 TINY = "tiny"
 """Name of the shipped model among the models."""
 BOUNDS = {"float32": 1e-4, "bfloat16": 5e-2}
@@ -56,7 +56,11 @@ class Case:
 
 
 def chosen(text: str, known: Sequence[Any], flag: str) -> list[Any]:
-    """Return the values of a comma-separated text. UserError for one that is not known. flag: of the command line."""
+    """Return those of the values `known` that a comma-separated text names. UserError, naming `flag`, for an unknown
+    one.
+
+    flag: the option of the command line that has the text.
+    """
     by_word = {str(value): value for value in known}
     if unknown := [word for word in text.split(",") if word not in by_word]:
         raise UserError(f"{flag} {text}: {unknown[0]} is none: write some of {','.join(by_word)}")
@@ -89,7 +93,7 @@ def loaded(given: argparse.Namespace) -> MLLM:
 
 @torch.no_grad()
 def move(policy: MLLM, seed: int) -> None:
-    """Add noise to the adapters, as an update does; the same for a seed."""
+    """Add noise to the adapters, as an update changes them; a seed gives the same noise each time."""
     generator = torch.Generator().manual_seed(seed)
     for _, parameter in policy.trained_parameters():
         parameter.add_((MOVED * torch.randn(parameter.shape, generator=generator)).to(parameter))
@@ -97,7 +101,7 @@ def move(policy: MLLM, seed: int) -> None:
 
 @torch.no_grad()
 def gaps(policy: MLLM, prepared: Prepared, rollout: Rollout, temperature: float) -> Tensor:
-    """Return the absolute differences of log-probs [tokens], nats, between policy and sampler."""
+    """Return the absolute differences of log-probs between policy and sampler, in nats, one for each sampled token."""
     ids, mask = rollout.token_ids, rollout.valid
     assert rollout.log_probs is not None
     with policy.arithmetic():
@@ -109,9 +113,9 @@ def gaps(policy: MLLM, prepared: Prepared, rollout: Rollout, temperature: float)
 
 
 def measured(given: argparse.Namespace, case: Case) -> dict[str, Any]:
-    """Return what one combination gives: gaps and seconds of each push, memory of the GPU, and what is wrong, if any.
+    """Return the figures of one case: gaps and seconds of each push, memory of the GPU in MB, and what is "wrong".
 
-    A UserError is what is wrong, as its one line.
+    "wrong" is the line of a UserError, else a line of `wrong`, or None where the case is all right.
     """
     found: dict[str, Any] = {"pushes": [], "memory_mb": {"before": gpu_memory_mb()}}
     try:
@@ -125,7 +129,7 @@ def measured(given: argparse.Namespace, case: Case) -> dict[str, Any]:
 
 
 def run(given: argparse.Namespace, case: Case, found: dict[str, Any]) -> None:
-    """Start an engine, push and sample; figures are added to `found`."""
+    """Start an engine; given.pushes times, hand weights to it and sample. Add the figures to `found`, in place."""
     policy = loaded(given)
     engine = opened(policy, given, case)
     try:
@@ -136,7 +140,7 @@ def run(given: argparse.Namespace, case: Case, found: dict[str, Any]) -> None:
 
 
 def opened(policy: MLLM, given: argparse.Namespace, case: Case) -> VLLMEngine:
-    """Return the engine of a combination."""
+    """Return the engine of a case. given: its size of cache and its folder."""
     return vllm_engine(
         policy,
         cache_gb=given.cache_gb,
@@ -152,9 +156,10 @@ def opened(policy: MLLM, given: argparse.Namespace, case: Case) -> VLLMEngine:
 def pushed(
     policy: MLLM, engine: VLLMEngine, given: argparse.Namespace, push: int, memory: dict[str, Any]
 ) -> dict[str, Any]:
-    """Hand weights over, sample once, then move them; return the figures. memory: gets that of the GPU, in place.
+    """Hand the weights over, sample once, then move the weights by noise; return the figures of this push.
 
-    far: gap between these responses and the moved policy, as of an engine that a push has not reached.
+    push: number of this push, from 0. memory: gets the GPU's memory in MB, in place. "far" is the mean gap between the
+    responses and the moved policy, as an engine with stale weights would have it.
     """
     spec = {"prompts": given.prompts, "prompt_tokens": given.prompt_tokens}
     prepared = policy.prepare(prompts_of(policy, spec, push))
@@ -184,7 +189,10 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def wrong(found: dict[str, Any], bound: float, case: Case, cache_gb: float) -> str | None:
-    """Return what is wrong with the figures of `measured`; None where nothing is."""
+    """Return one line on what is wrong in the figures of `measured`, or None.
+
+    bound: greatest mean gap, in nats. cache_gb: GiB of the engine's cache, which sleep frees.
+    """
     for number, push in enumerate(found["pushes"]):
         if not push["gap"] <= bound:
             return f"push {number}: sampler and trainer are {push['gap']} nats apart, and {bound} is the bound"

@@ -22,8 +22,9 @@ TYPES = ("auto", "float32", "bfloat16")
 
 @dataclass
 class Task:
-    """conf/benchmark: one benchmark. `source`, `judge` and `summary` are `_target_` nodes; the yaml explains the
-    fields.
+    """Schema of a file of conf/benchmark, one benchmark; comments in the yaml explain its keys.
+
+    `source`, `judge` and `summary` are `_target_` nodes.
     """
 
     path: str | None
@@ -42,7 +43,7 @@ class Task:
 
 @dataclass
 class Benchmark:
-    """conf/evaluate.yaml, benchmark. `check` checks each of the tasks against `Task`."""
+    """Schema of benchmark in conf/evaluate.yaml. `check` checks each entry of `tasks` against `Task`."""
 
     path: str | None
     tasks: Node
@@ -50,7 +51,7 @@ class Benchmark:
 
 @dataclass
 class Media:
-    """conf/evaluate.yaml, media: the fields of ral.data.media.MediaSettings that a user sets."""
+    """Schema of media in conf/evaluate.yaml: the fields of ral.data.media.MediaSettings that a user sets."""
 
     fps: float
     max_frames: int
@@ -63,7 +64,7 @@ class Media:
 
 @dataclass
 class Evaluate:
-    """conf/evaluate.yaml."""
+    """Schema of conf/evaluate.yaml, the configuration of an evaluation; comments in the yaml explain the keys."""
 
     checkpoint: str
     family: str | None

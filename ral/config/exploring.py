@@ -36,7 +36,7 @@ OF_SPLITS = ("split", "limit", "thinking")
 
 @dataclass
 class Settings:
-    """conf/explore.yaml."""
+    """Schema of conf/explore.yaml, the configuration of the viewer's page; comments in the yaml explain its keys."""
 
     checkpoint: str
     before: str | None

@@ -21,7 +21,7 @@ CHOICES = {"cut": ("evidence", "placebo", "medium"), "parts": ("response", "ques
 
 @dataclass
 class Settings:
-    """conf/knockout.yaml."""
+    """Schema of conf/knockout.yaml, the configuration of a knockout; comments in the yaml explain its keys."""
 
     checkpoint: str
     family: str | None

@@ -20,11 +20,12 @@ OURS = ("ral.", "torch.")
 
 @dataclass(frozen=True)
 class Range:
-    """The numbers from `least` to `most` that a key may have, and `such_as`, one that is often right.
+    """Range of the numbers that a key of conf/ may have, from `least` to `most`.
 
-    whole: only integers are allowed. ends: brackets of the interval, round where `least` (or `most`) itself is not
-    allowed. endless: infinity is allowed too, and means no bound. words: texts that are allowed as well. write: advice
-    that replaces the range in the message on a number that is too small.
+    such_as: a usual value, which messages suggest. whole: whether only integers are allowed. ends: brackets of the
+    interval; "(" excludes `least`, ")" excludes `most`. endless: whether infinity, for no bound, is allowed beside the
+    interval. words: texts that are allowed beside numbers. write: advice in the message on a number that is too small;
+    "" for the range itself.
     """
 
     least: float

@@ -16,7 +16,8 @@ Node = Mapping[str, Any]
 
 @dataclass
 class Algo:
-    """conf/algo: the objective (names of its terms, each a `_target_` node of algo) and the training loop.
+    """Schema of conf/algo: the objective, as names of loss terms, each a `_target_` node of algo, and the training
+    loop.
 
     Nodes that only some algorithms have are null in the others (conf/algo/shared/loop.yaml).
     """
@@ -50,7 +51,7 @@ class Algo:
 
 @dataclass
 class Model:
-    """conf/model: the weights that training starts from, those of the teacher, and which parts are trained."""
+    """Schema of conf/model: the weights that training starts from, the teacher, and which parts are trained."""
 
     pretrained: str
     teacher: str | None
@@ -61,7 +62,9 @@ class Model:
 
 @dataclass
 class Lora:
-    """conf/train.yaml, lora: adapters. rank 0: none, the weights themselves are trained."""
+    """Schema of lora in conf/train.yaml: the adapters. With rank 0 there are none, and the weights themselves are
+    trained.
+    """
 
     rank: int
     alpha: float
@@ -73,7 +76,7 @@ class Lora:
 
 @dataclass
 class Dataset:
-    """conf/dataset: the entries, their prompt templates and their media. A dataset may have keys of its own."""
+    """Schema of conf/dataset: the entries, their prompt templates and their media. A dataset may have further keys."""
 
     path: str
     media_root: str | None
@@ -90,7 +93,7 @@ class Dataset:
 
 @dataclass
 class Hardware:
-    """conf/hardware: processes, precision, memory."""
+    """Schema of conf/hardware: processes, precision, memory."""
 
     accelerator: str
     devices: int
@@ -117,11 +120,11 @@ class Hardware:
 
 @dataclass
 class Rollout:
-    """conf/rollout: the engine that samples. `engine` is a `_target_` node, called with the policy.
+    """Schema of conf/rollout: the engine that samples. engine: a `_target_` node, called with the policy.
 
-    noise: whether the engine can put noise on attention. gaps: {arithmetic: nats} that
-    diagnostics.max_log_prob_gap=null stands for; null: those of an engine that shares the trainer's code. urls: of
-    servers; null for other engines.
+    noise: whether the engine can put noise on attention. gaps: {arithmetic: nats}, bounds that stand for
+    diagnostics.max_log_prob_gap=null; null for the bounds of an engine that shares the trainer's code. urls: addresses
+    of vLLM servers; null for other engines.
     """
 
     engine: Node
@@ -132,14 +135,14 @@ class Rollout:
 
 @dataclass
 class Optim:
-    """conf/train.yaml, optim: optimizer and schedule are `_target_` nodes."""
+    """Schema of optim in conf/train.yaml, where optimizer and schedule are `_target_` nodes beside this field."""
 
     max_grad_norm: float
 
 
 @dataclass
 class Evaluation:
-    """conf/train.yaml, eval: evaluations on held-out prompts during training."""
+    """Schema of eval in conf/train.yaml: evaluations on held-out prompts during training."""
 
     every: int
     prompts: int
@@ -150,7 +153,7 @@ class Evaluation:
 
 @dataclass
 class Checkpoint:
-    """conf/train.yaml, checkpoint: when checkpoints are written and which are kept."""
+    """Schema of checkpoint in conf/train.yaml: when checkpoints are written, and which are kept."""
 
     every: int
     keep: int
@@ -160,7 +163,7 @@ class Checkpoint:
 
 @dataclass
 class Guard:
-    """conf/train.yaml, guard: how many updates may be skipped, and when signs of trouble give a warning."""
+    """Schema of guard in conf/train.yaml: how many updates may be skipped, and when signs of trouble give a warning."""
 
     max_skipped: int
     watch: bool
@@ -170,9 +173,9 @@ class Guard:
 
 @dataclass
 class Planning:
-    """conf/train.yaml, planning: tokens of a prompt and response, for plan=true.
+    """Schema of planning in conf/train.yaml: lengths, in tokens, of a prompt and a response for the plan of plan=true.
 
-    None: the most that dataset.media and dataset.max_new_tokens let through.
+    null stands for the longest that dataset.media and dataset.max_new_tokens let through.
     """
 
     visual_tokens: int | None = None
@@ -182,7 +185,7 @@ class Planning:
 
 @dataclass
 class Train:
-    """conf/train.yaml: everything a run needs."""
+    """Schema of conf/train.yaml: all settings of a run."""
 
     seed: int
     max_steps: int

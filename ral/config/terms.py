@@ -169,10 +169,10 @@ def groups_are_whole_where_they_are_compared(tree: Node, terms: Sequence[FoundTe
 
 
 def updates_move_away_from_the_anchor(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
-    """Yield a line for a term against the old policy with one update a rollout: its gradient is 0 (RAL, section 3, Eq.
-    3).
+    """Yield a line for each term that compares the policy with the old policy although a rollout has a single update.
 
-    The same with an EMA of decay 0, which is the old policy.
+    At that update the two are equal, so that the term's gradient is 0 (RAL, section 3, Eq. 3). An EMA of decay 0 is the
+    old policy. Terms of coef=0, and terms without the mark `still_at_its_anchor`, pass.
     """
     algo = tree["algo"]
     if algo["updates_per_rollout"] > 1:

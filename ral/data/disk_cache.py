@@ -25,10 +25,10 @@ NOT_OF_THE_PIXELS = ("timeout_s",)  # settings that do not change what is read
 
 
 def cache_key(media: Media, settings: MediaSettings) -> str:
-    """Return a name for the frames of one image or video, different where the frames may differ.
+    """Return a name for the frames of one image or video; names differ where frames may differ.
 
-    It depends on path, size and time of change of the files, on what the entry says of reading them, on the settings
-    but timeout_s, and on READING. OSError where a file is missing.
+    It is made from path, size and time of change of the files (or the bytes given), all that the entry says of reading
+    them, the settings except those in NOT_OF_THE_PIXELS, and READING. OSError where a file is missing.
     """
     files = () if media.data is not None else media.frames or (media.path,)
     statuses = [(str(path.absolute()), path.stat()) for path in files]

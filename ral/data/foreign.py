@@ -26,9 +26,8 @@ _BRANDS = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC", b"msf1": "HEIC", b
 
 
 def foreign(data: bytes) -> tuple[str, str] | None:
-    """Return (what the file is, what to write instead) by the first bytes of a file that no image reader takes.
-
-    None where the bytes tell nothing.
+    """Return (kind of a file that no image reader takes, remedy), from the file's first bytes; None for an unknown
+    kind.
     """
     head = data[:HEAD].lstrip(b"\xef\xbb\xbf")
     if _SVG.search(head) and head.lstrip().startswith(b"<"):

@@ -28,9 +28,9 @@ SHOWN = 5
 
 
 def lacking(data: Mapping[str, Any], names: Sequence[str]) -> tuple[str, str] | None:
-    """Return (what is wrong, what to write) for an entry without a field; None where it has nothing like it.
+    """Return (fault, remedy) for an entry without a field but with a field of a like name; None where there is no such.
 
-    data: the entry. names: the names that the field may have.
+    data: the entry. names: names that the missing field may have.
     """
     filled = {name: value for name, value in data.items() if isinstance(name, str) and value not in (None, "")}
     others = {other for name in names for other in (name, *ALIKE.get(name, ()))}

@@ -13,7 +13,11 @@ IDS = ("problem_id", "id")
 
 
 def entry_name(data: object, number: int, names: Sequence[str] = IDS) -> str:
-    """Return the id of an entry, on one line, else its number as text. names: the fields that may hold the id."""
+    """Return the id of a dataset's entry, on one line, or its number as text where it has no id.
+
+    data: the entry, parsed. number: number of the entry in its file. names: fields that may hold the id; the first that
+    is present and not null counts.
+    """
     ids = [data[name] for name in names if data.get(name) is not None] if isinstance(data, Mapping) else []
     return " ".join(str(ids[0]).split()) if ids else str(number)
 

@@ -75,7 +75,7 @@ def scan(splits: Mapping[str, Samples], workers: int) -> Iterator[list[Usable | 
 
 
 def kind_of(reason: str) -> str:
-    """Return a reason without what is particular to one entry, at most 80 characters: the key to group reasons by."""
+    """Return a reason without details of one entry, at most 80 characters long, by which reasons are grouped."""
     return re.sub(r"field ('\w+'): .* (is not|is none)", r"field \1: \2", re.split(r" \(|: /|: [^:]*/", reason)[0])[:80]
 
 

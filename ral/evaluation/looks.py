@@ -102,7 +102,7 @@ def seen_of(rollout: Rollout, rows: Tensor | None, n: int) -> Tensor | None:
 def attention_of_tokens(rollout: Rollout, rows: Tensor | None, n: int, inside: Sequence[bool]) -> dict[str, Any] | None:
     """Return the attention map on the first medium of the tokens of response n that are `inside`: mean row, sum 1.
 
-    The map is {"grid": [T, H, W], "weights": T * H * W numbers, "seconds_per_slot"}. rows: as of `seen_of`. None where
+    The map is {"grid": [T, H, W], "weights": T * H * W numbers, "seconds_per_slot"}. rows: as in `seen_of`. None where
     `seen_of` gives None, or no token is inside.
     """
     seen = seen_of(rollout, rows, n)

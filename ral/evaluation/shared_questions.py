@@ -28,10 +28,10 @@ PLACES = 2.0
 
 @dataclass(frozen=True)
 class Shared:
-    """Prompts with common heads. heads: the heads, as a batch.
+    """Prompts grouped by their common beginnings, the heads; the rest of a prompt is its tail.
 
-    places, tails: for each head its questions' indices in the order asked, and their tails' token ids. uids, texts: of
-    all questions in the order asked; a text is a whole prompt.
+    heads: a batch of heads. places, tails: for each head the indices of its questions in the order asked, and the token
+    ids of their tails. uids, texts: uids and whole prompts of all questions in the order asked.
     """
 
     heads: PromptBatch
@@ -80,7 +80,11 @@ def common(rows: Sequence[Sequence[int]]) -> int:
 
 
 def buckets(shared: Shared) -> list[list[int]]:
-    """Return the batches of heads (indices) to decode at once: of similar length, with few empty rows (PLACES)."""
+    """Return batches of heads, as indices, to decode at once.
+
+    Heads of a batch have similar lengths, and few empty rows (PLACES): a batch has a row for each head and each of the
+    most questions to one head.
+    """
     lengths, counts = shared.heads.valid.sum(1).tolist(), [len(places) for places in shared.places]
     found: list[list[int]] = []
     for bucket in length_buckets(lengths):

@@ -38,7 +38,7 @@ class Diagnostics:
     max_log_prob_gap: float | None = 0.1
 
     def due(self, step: int) -> bool:
-        """Tell whether a step, counted from 0, is measured at each of its updates."""
+        """Tell whether a step, counted from 0, has measurements at each of its updates; never where `every` is 0."""
         return self.every > 0 and step % self.every == 0
 
     def needs(self, asked: frozenset[str], updates: int, step: int) -> frozenset[str]:

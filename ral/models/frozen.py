@@ -36,11 +36,11 @@ class FrozenModel(Protocol):
         ...
 
     def prepare(self, prompts: PromptBatch) -> Prepared:
-        """Do as MLLM.prepare."""
+        """Return prompts ready for forward passes, with visual embeddings; see MLLM.prepare."""
         ...
 
     def show(self, prepared: Prepared, rollout: Rollout) -> Shown | None:
-        """Do as MLLM.show."""
+        """Return positions and visual embeddings of responses with shown segments, or None; see MLLM.show."""
         ...
 
     def states(
@@ -51,15 +51,15 @@ class FrozenModel(Protocol):
         spec: AttentionSpec | None,
         shown: Shown | None = None,
     ) -> States:
-        """Do as MLLM.states."""
+        """Return the hidden states that predict the tokens of responses; see MLLM.states."""
         ...
 
     def head(self, hidden: Tensor) -> Tensor:
-        """Do as MLLM.head."""
+        """Return logits [M V] of hidden states [M D]; see MLLM.head."""
         ...
 
     def sees_like(self, other: MLLM) -> bool:
-        """Do as MLLM.sees_like."""
+        """Tell whether the model shares its vision tower in memory with `other`; see MLLM.sees_like."""
         ...
 
 
@@ -92,12 +92,12 @@ class Wrapped(ABC):
         return self.model.depth
 
     def prepare(self, prompts: PromptBatch) -> Prepared:
-        """Do as MLLM.prepare."""
+        """Return prompts ready for forward passes, with visual embeddings; see MLLM.prepare."""
         with self.around():
             return self.model.prepare(prompts)
 
     def show(self, prepared: Prepared, rollout: Rollout) -> Shown | None:
-        """Do as MLLM.show."""
+        """Return positions and visual embeddings of responses with shown segments, or None; see MLLM.show."""
         with self.around():
             return self.model.show(prepared, rollout)
 
@@ -109,16 +109,16 @@ class Wrapped(ABC):
         spec: AttentionSpec | None,
         shown: Shown | None = None,
     ) -> States:
-        """Do as MLLM.states."""
+        """Return the hidden states that predict the tokens of responses; see MLLM.states."""
         with self.around():
             return self.model.states(prepared, token_ids, valid, spec, shown)
 
     def head(self, hidden: Tensor) -> Tensor:
-        """Do as MLLM.head, outside the context `around()`."""
+        """Return logits [M V] of hidden states [M D], as MLLM.head does; the one pass that does not need `around()`."""
         return self.model.head(hidden)
 
     def sees_like(self, other: MLLM) -> bool:
-        """Do as MLLM.sees_like."""
+        """Tell whether the wrapped model shares its vision tower in memory with `other`; see MLLM.sees_like."""
         return self.model.sees_like(other)
 
 

@@ -244,10 +244,11 @@ def numbers_of(network: nn.Module) -> dict[str, Numbers]:
 
 
 def check_numbers(pretrained: str, numbers: Mapping[str, Numbers], norms: Collection[str] = ()) -> None:
-    """Raise UserError for a weight that holds NaN, infinity or numbers that overflow, or a part that is mostly zeros.
+    """Raise UserError where the weights of a network hold numbers with which no network works.
 
-    A part is a tower, the decoder, the head or the table of embeddings; its matrices are counted. norms: names of the
-    weights by which norms multiply, none of which may be all zeros.
+    Such are: NaN or infinity; absolute values above LARGEST; a part (`part_of`) with a share of all-zero matrices above
+    MOST_EMPTY; a norm whose weight is all zeros. pretrained: name or folder of the network, for the message. numbers:
+    {name of a weight: facts about its numbers}. norms: names of the weights of norms.
     """
     if bad := [name for name, known in numbers.items() if not known.finite]:
         raise UserError(

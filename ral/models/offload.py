@@ -50,7 +50,9 @@ class Offloaded(Wrapped):
         return moved(self.network, self.policy.device, shared)
 
     def head(self, hidden: Tensor) -> Tensor:
-        """Do as MLLM.head, by a copy of the head on the device of `hidden`."""
+        """Return logits [M V] of hidden states [M D], by a copy of the output head on the device of `hidden`; see
+        MLLM.head.
+        """
         last, device = self.model.network.lm_head, hidden.device
         if device not in self.head_weights:
             self.head_weights[device] = {name: w.detach().to(device) for name, w in last.named_parameters()}

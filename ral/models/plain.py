@@ -77,7 +77,10 @@ class PlainMLLM(MLLM):
         spec: AttentionSpec | None,
         shown: Shown | None = None,
     ) -> States:
-        """Do as MLLM.states, over one sequence for each response."""
+        """Return the states that predict response tokens, from one sequence [prompt | response] for each response.
+
+        Arguments: see MLLM.states.
+        """
         group = len(token_ids) // len(prepared)
         return super().states(prepared.repeat(group), token_ids, valid, spec, shown)
 
@@ -87,7 +90,10 @@ class PlainMLLM(MLLM):
 
     @in_own_arithmetic
     def prefill(self, prepared: Prepared, group_size: int, openings: Openings | None = None) -> tuple[Tensor, Decode]:
-        """Do as MLLM.prefill, over one sequence for each response; AssertionError for openings with tokens."""
+        """Run one pass over prompts, one sequence for each response; return states [N D] and the decoding state.
+
+        Arguments: see MLLM.prefill. AssertionError for openings with tokens.
+        """
         assert openings is None or not openings.lengths.any()
         rows = prepared.repeat(group_size)
         past = DynamicCache(config=self.network.config.get_text_config())

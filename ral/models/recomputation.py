@@ -16,7 +16,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 
 def keep_in_main_memory(network: PreTrainedModel) -> None:
-    """Set that hidden states kept by gradient checkpointing wait in main memory for the backward pass, from now on."""
+    """Make later forward passes of a network keep the hidden states of gradient checkpointing in main memory."""
     network.kept_in_main_memory = True
 
 

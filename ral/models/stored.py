@@ -86,9 +86,10 @@ class Origin:
     first: str = ""
 
     def made(self, network: PreTrainedModel, meta: bool = False) -> dict[str, Tensor]:
-        """Return the whole weights that the converter makes, by name. meta: True for empty ones on the meta device.
+        """Return the whole weights that the converter makes, {name: weight}. AssertionError where there is no
+        converter.
 
-        Only where there is a converter. network: the one that the weights are for.
+        network: the network whose weights they are. meta: whether to return empty tensors on the meta device.
         """
         converter = deepcopy(self.converter)
         assert converter is not None

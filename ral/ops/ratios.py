@@ -11,8 +11,8 @@ from torch import Tensor
 RatioLevel = Literal["token", "sequence"]
 """Level of the importance ratio: one for each token, or one for each response."""
 Clip = Literal["surrogate", "weight"]
-"""What the clip bounds: "surrogate", ratio * advantage, which has no gradient beyond the bounds; "weight", the factor
-of a log-prob that keeps its gradient."""
+"""Quantity that is clipped: "surrogate", the product ratio * advantage, without a gradient beyond the bounds (PPO);
+"weight", the factor in front of a log-prob, which keeps its gradient (CISPO)."""
 
 MAX_LOG_RATIO = 20.0
 """Log-ratio, in nats, beyond which the ratio exp(log-ratio) is linear (exp(20) = 5e8). Metrics count such tokens."""

@@ -146,9 +146,11 @@ def evaluate(term: Term, signals: Mapping[str, Any]) -> Any:
 
 
 def still_at_its_anchor(term: Term) -> Term:
-    """Mark a term whose value and gradient are zero while the policy equals the model that it is compared with.
+    """Mark, and return, a loss term that is zero with zero gradient while the policy equals the term's comparison
+    model.
 
-    This model is the one that `against` names, or the reference where the term has no `against`.
+    The comparison model is the one named by the keyword `against`, or the reference for a term without that keyword.
+    The checks of a configuration read the mark: such a term learns nothing before the policy has moved.
     """
     vars(term)["still_at_its_anchor"] = True
     return term

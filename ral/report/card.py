@@ -59,7 +59,7 @@ def draw(run: RunFiles) -> bytes | None:
 def render(run: RunFiles, figure: str | None, licence: str | None = None, scores: bool = False) -> str:
     """Return the card's text. figure: file name of the curves, None for no figure; scores: True for a reward model.
 
-    licence: as of `write_card`.
+    licence: as in `write_card`.
     """
     pairs, _ = match(run.before, run.after)
     rows, base = table(pairs), str(run.setup.config.get("model", {}).get("pretrained", ""))

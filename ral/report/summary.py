@@ -184,6 +184,6 @@ def _compared(pairs: Sequence[Pair]) -> Compared:
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
-    """Return the mean of what is known; None where nothing is."""
+    """Return the mean of the known values; None where there is no known value."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None

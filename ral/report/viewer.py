@@ -74,7 +74,7 @@ def write_viewer(
 
 
 def render_viewer(samples: Sequence[ViewedSample], facts: Mapping[str, str], notes: Sequence[str] = ()) -> str:
-    """Return the page's HTML. Arguments as of `write_viewer`."""
+    """Return the page's HTML. Arguments as in `write_viewer`."""
     script = "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in SCRIPTS)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     index, blob = content_of(samples)
@@ -125,7 +125,11 @@ def content_of(samples: Sequence[ViewedSample]) -> tuple[dict[str, Any], bytes]:
 
 
 def entry_of(sample: ViewedSample, choice: RowChoice, blob: bytearray) -> dict[str, Any]:
-    """Return the index of one sample, and append its rows to `blob`."""
+    """Return a sample's entry in the page's index, as JSON values, and append its responses' attention rows to `blob`.
+
+    choice: the queries, layers and heads of which rows are written. "at" of a response is the offset of its rows in
+    `blob`, in bytes.
+    """
     example, first = sample.example, sample.answers[0].rows
     times = slots_of(first, sample.pixels)
     shown = [slot for slot, *_ in times]

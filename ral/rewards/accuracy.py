@@ -15,6 +15,7 @@ from ral.rewards.choices import chosen_letter
 from ral.rewards.clauses import DATED, without_names
 from ral.rewards.dress import quoted, undress, unwrapped
 from ral.rewards.keyed import keyed
+from ral.rewards.named import of_angle, of_quantity, without_bound
 from ral.rewards.nothing import says_none
 from ral.rewards.number_words import lone_number
 from ral.rewards.numbers import FACTORIAL, Number, in_terms_of, parse_number, rounding
@@ -26,6 +27,8 @@ from ral.types import PROBLEM_TYPES, Example, UserError
 
 RELATIVE_TOLERANCE = Fraction(1, 100)  # of numerical answers that are not written as integers
 Scorer = Callable[[str], float]
+_AS_ASKED = (without_names, of_angle, of_quantity)
+"""(answer, question) -> the part of the answer without the numbers that its question names."""
 
 
 def accuracy(example: Example, response: str, *, rules: Literal["fixed", "compat"] = "fixed") -> float:
@@ -99,7 +102,8 @@ def _answered(gold: Number, answer: str, question: str) -> Number | None:
 
     Numbers that only name what `question` asks about ("in Q3 2021") are left out where the answer has several.
     """
-    number = parse_number(answer) or parse_number(without_names(answer, question) or "")
+    forms = (without_bound(answer, question), answer, *(read(answer, question) for read in _AS_ASKED))
+    number = next(filter(None, (parse_number(form) for form in forms if form)), None)
     return Number(gold.value, whole=True) if number is None and not gold.value and says_none(answer) else number
 
 

@@ -187,9 +187,9 @@ _OF_ANOTHER = re.compile(
 
 
 def without_subject(text: str) -> str | None:
-    """Return "2√3" of "The length is 2√3": what a sentence says that a thing is, where that begins as a formula does.
+    """Return what a sentence says that a thing is, where that begins like a formula: "2√3" for "The length is 2√3".
 
-    None for other texts, and where the thing is another one's opposite, inverse or half.
+    None for other texts, and where the subject is another thing's opposite, inverse, half or the like.
     """
     found = _SUBJECT.match(text.strip())
     return text.strip()[found.end() :] if found and not _OF_ANOTHER.search(found["words"]) else None

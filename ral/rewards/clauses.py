@@ -64,8 +64,9 @@ _JOINED_BEHIND = re.compile(r" ?(?:and|or|to|not|than)\b|,? not\b", re.IGNORECAS
 _JOINED = re.compile(r"\b(?:and|or|to|than|not|n['’]t)\s*$|[-–/]\s*$", re.IGNORECASE)
 _CHANGE = re.compile(
     r"(?P<said>[^?？]*\d[^?？,;(]*)[,;(]\s*(?:which is |that is )?(?:an? )?"
-    r"(?:up|down|(?:an? )?(?:increase|decrease|rise|growth|drop|decline)(?: of)?)(?: by)? [\d.,]+ ?(?:%|percent)"
-    r"(?: (?:from|compared (?:to|with)|over|versus|vs\.?|on|since|year)[^?？,;]*)?\)?[\s.!]*",
+    r"(?:(?:up|down) from [\d.,]+ ?(?:%|percent)?(?: in \d{4})?"
+    r"|(?:up|down|(?:an? )?(?:increase|decrease|rise|growth|drop|decline)(?: of)?)(?: by)? [\d.,]+ ?(?:%|percent)"
+    r"(?: (?:from|compared (?:to|with)|over|versus|vs\.?|on|since|year)[^?？,;]*)?)\)?[\s.!]*",
     re.IGNORECASE,
 )
 
@@ -148,7 +149,7 @@ def year_of_month(text: str) -> str | None:
 
 
 def total_said(text: str) -> str | None:
-    """Return the text of what a sum is said to be, "5" of "3 plus 2 equals 5" or "1 + 2 + 2 = 3 + 2 = 5"; else None."""
+    """Return the total that a sum states: "5" for "3 plus 2 equals 5" or "1 + 2 + 2 = 3 + 2 = 5"; else None."""
     if found := _SUMMED.fullmatch(text) or _CHAIN.fullmatch(text):
         return found["end"]
     spoken = _SPOKEN.fullmatch(text)

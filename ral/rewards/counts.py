@@ -58,6 +58,32 @@ _REASON = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _CONCLUDES = re.compile(r"\b(?:so|therefore|thus|hence|total|altogether|wait|actually|but|answer)\b", re.IGNORECASE)
+_MOMENT = r"\d{1,3}(?::[0-5]\d|(?:\.\d+)? ?(?:s|sec|seconds?)\b)"
+_DONE = re.compile(
+    rf"(?:(?P<who>[^\d,;:.?()]{{0,60}}?) )?(?:(?:a total of|exactly|only|just) )?(?P<times>{_N}) times"
+    r"(?: in (?:the|this) (?:video|clip|scene)| during the first \d+ ?(?:s|seconds?|minutes?))?"
+    rf"(?:,? \((?:at )?(?P<moments>{_MOMENT}(?:(?:, and|,| and) {_MOMENT})*)\))?{_END}",
+    re.IGNORECASE,
+)
+_TOLD = re.compile(r"(?:he|she|it|the [^\W\d_]+(?: [^\W\d_]+)?) [^\W\d_]+(?:s|ed)(?: [^\W\d_]+){0,4}", re.IGNORECASE)
+_NOT_TOLD = re.compile(
+    rf"\b(?:not|never|no|or|and|less|more|fewer|than|least|most|over|under|almost|nearly|about|maybe|perhaps|probably"
+    rf"|is|was|does|if|whether|{_WORDS})\b|n['’]t\b",
+    re.IGNORECASE,
+)
+
+
+def times_done(text: str) -> str | None:
+    """Return the number of "The person claps four times (at 0:02, 0:03, 0:05 and 0:07)"; else None.
+
+    As many moments have to be listed, where they are; a sentence that denies, doubts or compares, or holds another
+    number, has none.
+    """
+    found = _DONE.fullmatch(text.strip())
+    if found is None or (found["who"] and (not _TOLD.fullmatch(found["who"]) or _NOT_TOLD.search(found["who"]))):
+        return None
+    moments = re.findall(_MOMENT, found["moments"] or "")
+    return found["times"] if not moments or len(moments) == _value(found["times"]) else None
 
 
 def counted(text: str) -> str | None:

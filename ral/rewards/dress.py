@@ -43,6 +43,13 @@ _QUOTED = re.compile(
 _ABOUT_TEXT = re.compile(
     r"\b(?:text|sign|word|words|label|caption|title|answer|it|logo|plate|number)\b|文字|内容|答案", re.I
 )
+_A_THING = re.compile(r"\s*(?:the|this|that|its|his|her|their|my|your)(?: [\w'’&/-]+){1,9}\s*", re.IGNORECASE)
+_IS = re.compile(r"\s(?:is|reads?|says?|shows?)\s*$", re.IGNORECASE)
+_OF_ANOTHER = re.compile(
+    r"\b(?:other|another|wrong|incorrect|former|previous|next|opposite|maybe|perhaps|possibly|might|may|could|would|if"
+    r"|unless|whether|who|i|you|we|is|are|was|were|or|but|than|only thing)\b",
+    re.IGNORECASE,
+)
 _NOT = re.compile(r"\b(?:not|never|no)\b|n't|不|没", re.IGNORECASE)
 _EMOJI = re.compile(r"[\u2600-\u27bf\U0001f300-\U0001faff]")
 _HEADING = re.compile(r"^\s*#{1,6}\s+", re.MULTILINE)
@@ -84,9 +91,9 @@ def unmarked(text: str) -> str:
 
 
 def unwrapped(text: str) -> str:
-    r"""Return a text without what is set around the whole of it: quotes, Markdown, \boxed{} and \text{}.
+    r"""Return a text without the quotes, Markdown, \boxed{} or \text{} that enclose the whole of it.
 
-    What stands inside stays as it is, but for typographic apostrophes, which become plain ones.
+    The text inside is kept, but typographic apostrophes become plain ones.
     """
     text = _QUOTES.sub("'", shown(text)).strip()
     for _ in range(_NESTED):
@@ -99,12 +106,22 @@ def unwrapped(text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return the text that a sentence quotes: EXIT of 'The sign reads "EXIT".' and "The text says: EXIT"; else ""."""
+    """Return the text that a sentence quotes: EXIT of 'The sign reads "EXIT".' and "The text says: EXIT"; else "".
+
+    So does a sentence that says what one thing is: Sunkist of "The brand is Sunkist."
+    """
     found = _QUOTED.fullmatch(text)
-    if found is None or not _ABOUT_TEXT.search(found["lead"]) or _NOT.search(found["lead"]):
+    if found is None or not _names_text(found["lead"]) or _NOT.search(found["lead"]):
         return ""
     inner = found["inner"]
     return unwrapped(inner.rstrip(".。!") if inner[0] in '"“「『' else inner)
+
+
+def _names_text(lead: str) -> bool:
+    """Tell whether the words in front of a quoted text name it, "The sign", or a thing that has one, "The name"."""
+    named = _IS.sub("", lead)
+    thing = _A_THING.fullmatch(named) is not None and not _OF_ANOTHER.search(named)
+    return thing or _ABOUT_TEXT.search(lead) is not None
 
 
 def undress(text: str) -> str:

@@ -35,10 +35,10 @@ class Judged(NamedTuple):
 
 
 def judged_clause(line: str, truth: Callable[[str], bool | None]) -> Judged | None:
-    """Return the verdict of "it is (not) true that ..."; None where a line judges no clause.
+    """Return the verdict of "it is (not) true that ..."; None where `line` has no such form.
 
-    line: in small letters. truth: a function from a text to the truth that it gives a statement ("the claim is false"
-    -> False), None where it gives none. Where "but" or "so" follows the clause, the part behind the last one decides.
+    line: in small letters. truth: function from a text to the truth that the text gives a statement ("the claim is
+    false" -> False), or None. Where "but" or "so" follows the clause, only the last part decides.
     """
     found = _JUDGED.match(line)
     if found is None:

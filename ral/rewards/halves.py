@@ -27,7 +27,11 @@ _HAN = re.compile(rf"{_INTEGER}\s*({HAN_HALF})")
 
 
 def join_halves(text: str) -> str:
-    """Return a text with "5 1/2" for "5 and a half", and "5 1/2 hours" for "5 hours and a half"."""
+    """Return a text in which an integer and a fraction said behind it are one mixed number.
+
+    "5 and a half" becomes "5 1/2", "5 hours and a half" "5 1/2 hours"; "an hour and a half" only becomes "one and a
+    half hour". A half is read in Spanish, Portuguese, Italian, French, Russian, German and Chinese as well.
+    """
     text = _ONE.sub(r"one and \2 \3 \1", text)
     text = _SAID.sub(lambda m: f"{m[1]} {_COUNTS[m[3].lower()]}/{_PARTS[m[4].lower()]}{m[2]}", text)
     return _HAN.sub(lambda m: f"{m[1]} 1/2{measure(m[2])}", _HALF.sub(r"\1 1/2\2", _WRITTEN.sub(r"\1 ", text)))

@@ -11,9 +11,10 @@ _FENCE = re.compile(r"\s*```[A-Za-z]*\s*(?P<inner>.*?)\s*```\s*", re.DOTALL)
 
 
 def keyed(text: str) -> str:
-    """Return what a JSON object has under the one key for an answer that it has; any other text as it is.
+    """Return the answer in a JSON object: the value of its one key that is in KEYS. Any other text stays as it is.
 
-    Two such keys, a list or an object under it, and what is no JSON leave the text as it is.
+    The object may stand in a code fence. Numbers are kept as written. Text stays as it is, too, where two keys are in
+    KEYS, or the value is a list, an object or null.
     """
     fenced = _FENCE.fullmatch(text) if len(text) <= LONGEST else None
     inner = (fenced["inner"] if fenced else text).strip()

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from ral.rewards.below_zero import FREEZING, below_zero
 from ral.rewards.bounds import bound
 from ral.rewards.claims import LONGEST, REASON, UNSURE
+from ral.rewards.comparisons import as_asked_for, compared
 from ral.rewards.compounds import MODEL, article_before, content_word, part_of_more
 from ral.rewards.denials import denied, taken_back
 from ral.rewards.landmarks import only_near, without_landmark
@@ -49,6 +50,9 @@ _ADDED = re.compile(
     r"|\s*[/&+、]|\s*[,，]\s*(?!which|as\b|so\b|that)\w+[.!]?\s*$"
 )
 _NUMERAL = re.compile(r"\d[\d.,]*|[零〇一二两兩三四五六七八九十百千万萬亿億]+")
+_SO = re.compile(r"(?P<ahead>[^,;.]+)[,;] (?:so|thus|hence|therefore),? (?P<end>[^,;]+)", re.IGNORECASE)
+_THAN = re.compile(r"\bthan\b", re.IGNORECASE)
+_IT_IS = re.compile(r"^(?:(?:it is|it's|the answer is) )?(?:(?:the|an?) )?")
 _HAND = re.compile(r"\b(left|right)[ -]hand\b", re.IGNORECASE)
 _WITH = re.compile(r"\s*with\b", re.IGNORECASE)
 _JOINED = re.compile(r"\b(?:and|with)\b|[和与與&+]")
@@ -68,8 +72,21 @@ def one_in_sentence(text: str, options: Mapping[str, str], question: str = "") -
         return None
     if named := _last_letter(line, options) or one_text(line, options, question):
         return named
+    if named := _preferred(line, options, question) or _concluded(line, options, question):
+        return named
     place = without_landmark(line, question)
     return one_text(place, options, question) if place else None
+
+
+def _preferred(line: str, options: Mapping[str, str], question: str) -> str | None:
+    """Return the letter of the option that a sentence compares with another option: the chair of "The chair is closer
+    than the lamp"; None where it compares anything else, or not as `question` asks (`comparisons.compared`).
+    """
+    if (parts := compared(line, question)) is None or _JOINED.search(parts[1]):
+        return None
+    others = {letter for letter, *_ in mentions(parts[1], options)}
+    named = one_text(parts[0], options, question)
+    return named if len(others) == 1 and named not in others and not SETS_OFF.search(parts[1]) else None
 
 
 def lone_letters(line: str) -> set[str]:
@@ -107,7 +124,7 @@ def one_text(line: str, options: Mapping[str, str], question: str = "") -> str |
         return None
     line = f"a{line[1:]}" if article else line
     pairs = any(_JOINED.search(text) for text in options.values())  # "blue with white" may be "blue and white"
-    if lone_letters(line) - {letter}:
+    if lone_letters(without_mentions(line, options)) - {letter}:
         return None
     for _, start, end in found:
         ahead, behind = line[:start], line[end:]
@@ -126,6 +143,34 @@ def one_text(line: str, options: Mapping[str, str], question: str = "") -> str |
 def _is_number(own: str) -> bool:
     """Tell whether an option is nothing but a number, in digits or words."""
     return _NUMERAL.fullmatch(own) is not None or read_words(own) is not None
+
+
+def _concluded(line: str, options: Mapping[str, str], question: str) -> str | None:
+    """Return the letter of the option that a sentence ends with: the door of "The lamp is farther away, so the door".
+
+    The end may be a sentence that compares as `question` asks; else None where it is more than the option's text, and
+    where what stands in front denies or doubts anything, or names none.
+    """
+    found = _SO.fullmatch(line)
+    if found is None or SETS_OFF.search(_THAN.sub(" ", found["ahead"])) or UNSURE.search(line):
+        return None
+    named, told = (
+        one_text(found["end"], options, question),
+        {letter for letter, *_ in mentions(found["ahead"], options)},
+    )
+    if named is None or not told:
+        return None
+    if _THAN.search(found["ahead"]) and (len(told) != 2 or named not in told):
+        return None
+    bare = _IT_IS.sub("", found["end"].casefold()).strip(" .!") == options[named]
+    return named if bare or as_asked_for(found["end"], question) else None
+
+
+def without_mentions(line: str, options: Mapping[str, str]) -> str:
+    """Return a line with blanks for the options' texts, so that the B of "sample B" is no letter of an option."""
+    for _, start, end in mentions(line, options):
+        line = line[:start] + " " * (end - start) + line[end:]
+    return line
 
 
 def mentions(line: str, options: Mapping[str, str]) -> Iterator[tuple[str, int, int]]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from ral.rewards.counts import times_done
+
 LONGEST = 400  # characters of a choice in which such words are looked for
 _SURE = re.compile(
     r"\b(?:(?:i am|i'm|i’m|we are) )?(?:about )?\d{1,3} ?(?:%|percent) (?:sure|confident|certain|positive)"
@@ -50,7 +52,7 @@ _ALL_OF_TWO = re.compile(
 
 
 def without_asides(text: str) -> str | None:
-    """Return a numerical answer without what is said around it; None where nothing is."""
+    """Return a numerical answer without remarks around the number; None where it has no such remarks."""
     if found := _TO_BE_EXACT.fullmatch(text):
         return found["said"]
     if found := _TIMES.fullmatch(text):
@@ -58,14 +60,14 @@ def without_asides(text: str) -> str | None:
     if found := _SINGLE.fullmatch(text):
         return f"1 {found['thing']}"
     rest = _BRACKETS.sub("", _SURE.sub("", text)).strip()
-    return rest if rest != text else None
+    return rest if rest != text else times_done(text)
 
 
 def choice_alone(text: str, question: str) -> str | None:
-    """Return the choice that a text states, without what it says beside it; None where it says nothing beside.
+    """Return the choice that a text states, without the remarks beside the choice; None where there are no remarks.
 
     Read are "I'd go with B, though D is tempting", "~~A~~ B", "All right, left", "It used to be blue, now it is red"
-    (unless `question` asks for what was), and "There is no dog in the image", which is "no" where the question is
+    (unless `question` asks for the past), and "There is no dog in the image", which is "no" where the question is
     whether there is one.
     """
     if len(text) > LONGEST:

@@ -27,9 +27,10 @@ RESAMPLES = 10_000
 
 @dataclass(frozen=True)
 class Asked:
-    """One ablation. axis: "frames" or "tokens". values: the numbers on it. settings: further ones of evaluate.py.
+    """One ablation.
 
-    output: folder of the evaluations.
+    axis: "frames" or "tokens". values: the numbers of frames or tokens. settings: further settings of evaluate.py, as
+    key=value. output: folder of the evaluations.
     """
 
     axis: str

@@ -101,9 +101,10 @@ def verdict(found: Compared | None) -> str:
 
 
 def not_below(found: Compared | None, margin: float) -> str:
-    """Return the verdict of a comparison that asks for no loss, by the interval alone.
+    """Return the verdict on a claim that a mean difference is not below 0, from its 95% interval alone.
 
-    margin: how far the interval may reach below 0.
+    CONTRADICTED where the interval lies below 0; else SUPPORTED where it lies above -margin; else INCONCLUSIVE, also
+    where `found` is None. margin: tolerated loss, in the unit of the differences.
     """
     if found is None:
         return INCONCLUSIVE
@@ -210,7 +211,7 @@ def lead_grows(letter: str, axis: str, reduced: Mapping[str, Resolution], traine
     """Return claim (c) or (c'): runs trained on few and on many decide; fewer in evaluation alone is only shown.
 
     The latter are runs of the table `main`, at a rate where RAL's runs are nearly GRPO's, and so can show no growth.
-    letter, axis: "c" with "tokens", or "c'" with "frames". reduced, trained: as of `judge`.
+    letter, axis: "c" with "tokens", or "c'" with "frames". reduced, trained: as in `judge`.
     """
     what, unit, questions = AXES[axis]
     own = trained.get(axis)

@@ -84,7 +84,11 @@ def narrow(row: Row, metric: str) -> list[str]:
 
 
 def remarks(rows: Sequence[Row]) -> list[str]:
-    """Return lines on the limits of the seeds: rows with equal values, and the smallest p that can come out."""
+    """Return lines, for below a table of runs compared, on what its seeds cannot show.
+
+    One line for each row whose values equal those of the first row on every common seed; one with the smallest p-value
+    that the sign-flip test can give with so few pairs of seeds.
+    """
     first, found = {run.seed: run.last for run in rows[0].runs}, list[str]()
     numbers = sorted({row.difference.n for row in rows if row.difference is not None})
     for row in rows[1:]:

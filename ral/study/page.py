@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ral.files.markdown import table
-from ral.study import path_again, path_claims
+from ral.study import path_again, path_claims, path_paper
 from ral.study.claims import ALPHA, MARGIN, Claim, Comparison, Resolution, family
 from ral.study.facts import all_runs, commits, data_of, grounded_share, question_counts
 from ral.study.plan import MAIN
@@ -37,6 +37,7 @@ KINDS = {
 OWN_CLAIMS = {
     path_claims.PATH: (path_claims.LETTERS, path_claims.__doc__),
     path_again.AGAIN: (path_again.LETTERS, path_again.__doc__),
+    path_paper.PAPER: (path_paper.LETTERS, path_paper.__doc__),
 }
 """Tables with claims of their own -> the letters of these, and their rule."""
 RULE = (

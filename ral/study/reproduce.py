@@ -19,6 +19,7 @@ from ral.study.path_again import AGAIN, judge_again
 from ral.study.path_claims import PATH, judge_path
 from ral.study.path_figures import path_figures
 from ral.study.path_gate import measure, read_gate
+from ral.study.path_paper import PAPER, judge_paper
 from ral.study.plan import MAIN, Table, cells, experiment_settings, is_done, read_tables, select
 from ral.study.processes import alone
 from ral.study.results import (
@@ -157,9 +158,11 @@ def report(study: Study, failed: Mapping[str, str], docs: Path) -> None:
     claims = judge(main, base, found, trained) if main else []
     path = next((result for result in results if result.table.name == PATH and result.full), None)
     again = next((result for result in results if result.table.name == AGAIN and result.full), None)
+    paper = next((result for result in results if result.table.name == PAPER and result.full), None)
     gate = read_gate(output / GATE_FOLDER)
     claims += judge_path(path, gate) if path else []
     claims += judge_again(again, gate) if again else []
+    claims += judge_paper(paper, gate) if paper else []
     figures, env = draw(results, base, found), environment()
     figures |= path_figures(path, output / GATE_FOLDER / "knockout" / "results.json") if path else {}
     problems = [f"failed: `{name}`: {problem}" for name, problem in failed.items()] + problems

@@ -64,10 +64,11 @@ class Compared:
 
 @dataclass(frozen=True)
 class RowResult:
-    """A row's done runs by seed.
+    """Results of one row of a table: its done runs, by seed, and their statistics.
 
-    asked: number of runs in the plan. mean: mean of last accuracies, None where no run is done. paired: differences
-    from its baseline. to_base: differences from the shipped model. None where they do not exist.
+    asked: number of seeds for which a run is wanted. mean: mean, over runs, of the accuracy in the last evaluation,
+    with its interval; None where no run is done. paired: differences from the row's baseline on the same seeds.
+    to_base: differences from the shipped model. Both are None where fewer than LEAST_PAIRS runs can be compared.
     """
 
     row: Row

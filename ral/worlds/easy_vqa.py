@@ -30,11 +30,11 @@ NAMED = re.compile(rf"\b(?:{'|'.join(KINDS['shape'] + KINDS['color'])})\b")
 
 @dataclass(frozen=True)
 class Conversion:
-    """Settings of one conversion.
+    """Settings of one conversion of easy-VQA to Video-R1 JSON.
 
-    source, output: folders. limits: {split: greatest number of entries, None for all}, for all of SPLITS. sft_share:
-    share, in [0, 1], of the training images whose questions go to sft.json. seed: fixes order and split. copy: whether
-    images are copied to `output`.
+    source: data folder of the package `easy-vqa`. output: folder that is written. limits: {split: greatest number of
+    entries, None for all}, with every split of SPLITS as a key. sft_share: share, in [0, 1], of the training images
+    whose questions go to sft.json. seed: fixes order and split. copy: whether images are copied to `output`.
     """
 
     source: Path

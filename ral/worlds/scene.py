@@ -139,14 +139,14 @@ def objects(rng: Random, grid: int, count: int, palette: Sequence[str] = COLORS)
 
 
 def picture(rng: Random, grid: int, distractors: int) -> Scene:
-    """Return a scene of objects in any colors, for an image. grid, distractors: as of `few_colors`."""
+    """Return a scene of objects in any colors, for an image. grid, distractors: as in `few_colors`."""
     return objects(rng, grid, _count(rng, distractors))
 
 
 def few_colors(rng: Random, grid: int, distractors: int) -> Scene:
     """Return a scene of objects in at most three colors, for an image, so that a color often has several objects.
 
-    grid, distractors: as of `ral.worlds.questions.World`.
+    grid, distractors: as in `ral.worlds.questions.World`.
     """
     return objects(rng, grid, _count(rng, distractors), rng.sample(COLORS, 3))
 
@@ -154,7 +154,7 @@ def few_colors(rng: Random, grid: int, distractors: int) -> Scene:
 def signs(rng: Random, grid: int, distractors: int) -> Scene:
     """Return a scene of signs, for an image: squares of different colors, each with a letter and a digit on it.
 
-    grid, distractors: as of `few_colors`.
+    grid, distractors: as in `few_colors`.
     """
     count = _count(rng, distractors)
     texts = [a + b for a, b in zip(rng.sample(LETTERS, count), rng.choices(DIGITS, k=count), strict=True)]

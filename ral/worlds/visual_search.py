@@ -200,7 +200,7 @@ def source(
     free_form_share: float = 0.0,
     limit: int | None = None,
 ) -> Entries:
-    """Return the examples of a split, made first if need be. sizes: {split: entries}; other parameters as of `make`.
+    """Return the examples of a split, made first if need be. sizes: {split: entries}; other parameters as in `make`.
 
     limit: first entries to keep, None for all. UserError for a split without a size, for settings that do not work, for
     a root that cannot be written.

@@ -89,6 +89,6 @@ def source(
     limit: int | None = None,
     unpacked: str | Path = UNPACKED,
 ) -> Entries:
-    """Return a split of the file; parameters as of `ral.data.sources.video_r1`, media_root as of `read`."""
+    """Return a split of the file; parameters as in `ral.data.sources.video_r1`, media_root as of `read`."""
     root = _root(path, media_root)
     return file_split(split, path, root, validation_path, validation_size, limit, parse, unpacked)

@@ -113,7 +113,7 @@ def read(path: str | Path, *, split: str = "test", media_root: str | Path | None
 def source(split: str, *, path: str | Path, media_root: str | Path | None = None, limit: int | None = None) -> Entries:
     """Return a split: the published val, which has times, for training; the published test as held out.
 
-    media_root: as of `read`. limit: first training entries to keep; None for all. UserError for an unknown split or
+    media_root: as in `read`. limit: first training entries to keep; None for all. UserError for an unknown split or
     missing files.
     """
     if split not in SPLITS:

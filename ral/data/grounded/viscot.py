@@ -80,5 +80,5 @@ def source(
     limit: int | None = None,
     unpacked: str | Path = UNPACKED,
 ) -> Entries:
-    """Return a split of the file; parameters as of `ral.data.sources.video_r1`."""
+    """Return a split of the file; parameters as in `ral.data.sources.video_r1`."""
     return file_split(split, path, media_root, validation_path, validation_size, limit, parse, unpacked)

@@ -18,7 +18,7 @@ from ral.rewards.choices import chosen_letter
 from ral.rewards.claims import DESCRIBED, UNSURE, without_claims
 from ral.rewards.denials import denied
 from ral.rewards.dress import undress, unmarked
-from ral.rewards.mentions import SETS_OFF, mentions, one_in_sentence, one_text
+from ral.rewards.mentions import SETS_OFF, mentions, one_in_sentence, one_text, without_mentions
 from ral.rewards.option_texts import split_options
 from ral.rewards.verdicts import option_of_verdict
 
@@ -103,12 +103,13 @@ def letter(text: str, options: Sequence[str], question: str = "") -> str:
         return stated[-1]
     if opening := _letters(_LEADING, certain, texts):
         return "" if _compares(line) else opening[0]
+    outside = without_mentions(line, texts)
     for pattern in (_BRACKETED, _MARKED):
-        named = set(_letters(pattern, line, texts))
+        named = set(_letters(pattern, outside, texts))
         if named:
             return named.pop() if len(named) == 1 else ""
     occurring = _occurring(texts, certain, question)
-    found = occurring if len(occurring) == 1 else sorted(set(_letters(_ALONE, line, texts)))
+    found = occurring if len(occurring) == 1 else sorted(set(_letters(_ALONE, outside, texts)))
     return found[0] if len(found) == 1 else ""
 
 
@@ -121,7 +122,12 @@ def _certain(text: str, texts: dict[str, str]) -> str:
 
     parts = _PIECES.split(text)
     pieces = [part if n % 2 or kept(part) else " " for n, part in enumerate(parts)]
-    return _DENIED.sub(" ", _SEVERAL.sub(" ", "".join(pieces)))
+    return _DENIED.sub(_blanked, _SEVERAL.sub(" ", "".join(pieces)))
+
+
+def _blanked(found: re.Match[str]) -> str:
+    """Return a blank for a letter ruled out; "than" stays, as a sign that its sentence compares."""
+    return " than " if found[0].lower().startswith("than ") else " "
 
 
 def _compares(line: str) -> bool:

@@ -35,9 +35,9 @@ def key_phrases(response: str) -> list[str]:
 
 
 def normal(text: str) -> list[str | float]:
-    """Return the forms in which a text is compared: its number, rounded to DECIMALS; else its words in small letters.
+    """Return the forms in which a text is compared: its number, rounded to DECIMALS, or the text in small letters.
 
-    A single character gives two forms: with a space before it, and with one behind it.
+    A single character gives two forms: with a space in front of it and with one behind it.
     """
     text = text.strip()
     try:

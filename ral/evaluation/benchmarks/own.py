@@ -47,7 +47,9 @@ class OwnItems(Sequence[Item]):
         return self.item(range(len(self))[at])
 
     def item(self, at: int) -> Item:
-        """Return the item at a position, from 0. BadSample where it cannot be used."""
+        """Return the item at a position, from 0. BadSample where its entry cannot be used, or its gold answer not be
+        read.
+        """
         number = bisect_right(self.ends, at)
         name, part = list(self.parts.items())[number]
         example = part[at - self.ends[number] + len(part)]

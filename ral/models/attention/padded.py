@@ -41,9 +41,11 @@ def on_prompts(query: Tensor, key: Tensor, value: Tensor, valid: Tensor, mask: T
 
 
 def sdpa(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float) -> Tensor:
-    """Compute attention by PyTorch's kernel, [B S H D]; mask [B 1 S K], True = attend; None for causal attention.
+    """Compute attention by torch's scaled_dot_product_attention; return [B S H D].
 
-    query [B H S D]; key, value [B Hkv K D].
+    query [B H S D]; key, value [B Hkv K D], each of the Hkv heads shared by H / Hkv query heads. mask [B 1 S K] bool:
+    True where a query attends to a key; None for causal attention, for which S = K. scaling: factor of the attention
+    logits.
     """
     grouped = query.shape[1] != key.shape[1]
     if grouped and query.is_cuda and (mask is not None or query.dtype == torch.float32):  # no fast kernel groups here

@@ -29,7 +29,7 @@ class Kept:
     recurrent: dict[int, Tensor] = field(default_factory=dict)
 
     def take(self, rows: Tensor) -> Kept:
-        """Return the states of the sequences with indices `rows`, which may repeat."""
+        """Return the states of the sequences with the indices `rows`, [R] int, in this order; an index may repeat."""
         return Kept({n: x[rows] for n, x in self.conv.items()}, {n: x[rows] for n, x in self.recurrent.items()})
 
     def where(self, fed: Tensor, others: Kept) -> Kept:

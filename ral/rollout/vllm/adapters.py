@@ -1,4 +1,4 @@
-"""Adapters handed to vLLM alone: a folder as peft writes it, which vLLM loads beside the frozen weights."""
+"""Adapters handed to vLLM by themselves: a folder in peft's layout, which vLLM loads beside the frozen weights."""
 
 from __future__ import annotations
 
@@ -28,19 +28,20 @@ def rank_of(policy: MLLM) -> int:
 
 
 def room_for(rank: int) -> int:
-    """Return the least of RANKS that holds adapters of this rank."""
+    """Return the least of RANKS that is `rank` or more. ValueError above LARGEST_ADAPTER."""
     return min(room for room in RANKS if room >= rank)
 
 
 def arguments_for(rank: int) -> dict[str, Any]:
-    """Return the arguments of vLLM's engine by which it takes adapters of this rank."""
+    """Return the arguments of vLLM's engine, by name, with which it can load adapters of this rank."""
     return {"enable_lora": True, "max_loras": 1, "max_lora_rank": room_for(rank)}
 
 
 def write_adapters(policy: MLLM, folder: Path, writes: bool) -> Path:
-    """Write the policy's adapters to FOLDER in a folder, in place of earlier ones; return its path.
+    """Write the policy's adapters to the subfolder FOLDER of `folder`, in place of earlier ones; return its path.
 
-    Every rank must call it; those that do not write gather and wait. UserError, on all ranks, where the folder is full.
+    writes: whether this rank writes. Every rank must call this function, since sharded adapters are gathered.
+    UserError, on all ranks, where a rank cannot write.
     """
     reshard(policy)
     state: dict[str, Tensor] = {

@@ -1,4 +1,4 @@
-"""vLLM's answers as a Rollout, after checks: ids exactly as sampled, with vLLM's log-probs."""
+"""vLLM's responses as a Rollout: ids exactly as sampled, with vLLM's log-probs. Checks come first."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ Answered = Sequence[Mapping[str, Any]]
 def rollout_of(
     processor: Processor, prepared: Prepared, answered: Answered, count: int, sampling: Sampling, version: int
 ) -> Rollout:
-    """Return the rollout of vLLM's answers, `count` responses to each prompt; version: of the weights.
+    """Return the rollout of vLLM's responses, `count` to each of the B prompts.
 
-    UserError where vLLM read other ids, sampled banned tokens, or gave another number of responses.
+    answered: what vLLM returned. version: version of the weights that sampled. UserError where vLLM read other ids than
+    the prompts', sampled a banned token, or returned another number of prompts or responses.
     """
     check_read(prepared, answered)
     responses = [each for answer in answered for each in copies(answer["responses"], count, sampling.greedy)]
@@ -39,9 +40,9 @@ def rollout_of(
 
 
 def copies(responses: Sequence[Any], count: int, greedy: bool) -> list[Any]:
-    """Return `count` responses to a prompt: those sampled, or copies of the single greedy one.
+    """Return `count` responses to a prompt: the sampled ones, or `count` times the single greedy one.
 
-    UserError where vLLM gave another number.
+    responses: those of vLLM to the prompt. UserError where their number is wrong.
     """
     found = [*responses] * (count if greedy else 1)
     if len(found) != count:
@@ -50,7 +51,7 @@ def copies(responses: Sequence[Any], count: int, greedy: bool) -> list[Any]:
 
 
 def check_read(prepared: Prepared, answered: Answered) -> None:
-    """Raise UserError unless vLLM read exactly the ids of each prompt."""
+    """Raise UserError unless vLLM read exactly the ids of each prompt, and all of the prompts."""
     if len(answered) != len(prepared):
         raise UserError(f"rollout: vLLM answered {len(answered)} of {len(prepared)} prompts")
     for b, (answer, example) in enumerate(zip(answered, prepared.prompts.examples, strict=True)):
@@ -63,7 +64,10 @@ def check_read(prepared: Prepared, answered: Answered) -> None:
 
 
 def check_sampled(processor: Processor, rows: Sequence[Sequence[int]]) -> None:
-    """Raise UserError for a banned token in responses, which shows that vLLM was started without banned tokens."""
+    """Raise UserError where a response holds a banned token, which a vLLM without this project's arguments may sample.
+
+    rows: the ids of each response.
+    """
     for index in {i for row in rows for i in row}:
         if index >= processor.vocab_size or bool(processor.banned[index]):
             raise UserError(
@@ -72,15 +76,15 @@ def check_sampled(processor: Processor, rows: Sequence[Sequence[int]]) -> None:
 
 
 def right_pad(rows: Sequence[Sequence[float]], filler: float) -> Tensor:
-    """Return N lists as one tensor [N C], padded on the right with `filler`."""
+    """Return N lists of numbers as one tensor [N C], C the greatest length, padded on the right with `filler`."""
     length = max(map(len, rows))
     return torch.tensor([[*row, *[filler] * (length - len(row))] for row in rows])
 
 
 def log_probs_of(responses: Sequence[Any], sampling: Sampling, device: torch.device) -> Tensor | None:
-    """Return log-probs [N C] fp32, nats, under the sampling distribution; None where vLLM gives those of another one.
+    """Return the log-probs of the responses' tokens, [N C] fp32, nats, under the distribution that vLLM sampled from.
 
-    For greedy sampling vLLM gives log-probs at temperature 1, whatever the sampling temperature.
+    None for greedy sampling at a temperature other than 1, since vLLM then gives log-probs at temperature 1.
     """
     if sampling.greedy and sampling.temperature != 1:
         return None

@@ -1,4 +1,4 @@
-"""Arguments of vLLM's engine, the same for one in a process of this run and for a server."""
+"""Arguments of a vLLM engine, equal for an engine in a process of this run and for one in a server."""
 
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ GB = 2**30
 
 
 def head_rows(config: Any) -> int:
-    """Return the number of rows of the head, which may exceed the number of tokens."""
+    """Return the number of rows of the output head, which may exceed the number of tokens. config: the model's, of
+    Transformers.
+    """
     return int(config.get_text_config().vocab_size)
 
 
 def banned_tokens(processor: Processor, rows: int) -> list[int]:
-    """Return the ids that no response may contain, including rows of the head without a token."""
+    """Return the ids that no response may contain: the processor's banned tokens, and rows of the head without a token.
+
+    rows: number of rows of the head.
+    """
     return [*processor.banned.nonzero().flatten().tolist(), *range(processor.vocab_size, rows)]
 
 
@@ -34,11 +39,12 @@ def engine_arguments(
     cpu: bool = False,
     options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the arguments of vLLM's engine by name.
+    """Return the arguments of a vLLM engine by name.
 
-    rows: of the head; dtype: of the arithmetic, by its name in torch. max_length: tokens of prompt and response; None
-    for the model's bound, at most LONGEST. cache_gb: GiB for keys and values. options: further arguments, which replace
-    these. On a CPU chunked prefill is off, since seeded requests must not be prefilled in pieces.
+    rows: number of rows of the output head. dtype: dtype of the arithmetic, by its name in torch. max_length: most
+    tokens of a prompt with its response; None for the smaller of the model's own bound and LONGEST. cache_gb: GiB for
+    cached keys and values. cpu: whether the engine runs on a CPU, where chunked prefill is off, since seeded requests
+    must not be prefilled in pieces. options: further arguments, which replace those made here.
     """
     length = max_length or min(LONGEST, processor.most_positions or LONGEST)
     here = {"enforce_eager": True, "block_size": BLOCK, "enable_chunked_prefill": False} if cpu else {}

@@ -1,7 +1,8 @@
-"""A patch of vLLM that distinguishes videos, sent as embeddings, by their times.
+"""A patch of vLLM by which two videos sent as embeddings differ where only their times differ.
 
-vLLM 0.32 identifies such a video by embeddings and grid alone: the same frames at another rate would get the positions,
-and the cached keys and values, of the first. With the patch its times are a field like these.
+vLLM 0.32 identifies such a video by its embeddings and patch grid alone: the same frames at another frame rate would
+get the positions, and the cached keys and values, of the first video. The patch adds the times to what identifies a
+video.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ SECONDS = "second_per_grid_ts"
 
 
 def keep_clip_times() -> None:
-    """Make vLLM's parser of Qwen-VL's media take times of embedded videos as one of their fields, in this process."""
+    """Make vLLM's parser of Qwen-VL's media, in this process, take embedded videos with their times."""
     parser: Any = qwen2_vl.Qwen2VLMultiModalDataParser
     usual: Callable[..., Any] = parser._parse_video_data
 
@@ -37,7 +38,10 @@ def keep_clip_times() -> None:
 
 
 def with_seconds(merge: int) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    """Return vLLM's factory of the fields of Qwen-VL's media, with the times of videos added. merge: merge size."""
+    """Return the factory with which vLLM makes the fields of Qwen-VL's media, the times of videos added.
+
+    merge: patches along one side of a visual token.
+    """
     usual = qwen2_vl._create_qwen2vl_field_factory(merge)
 
     def fields(inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The rollout engine `vllm`: each rank asks a vLLM engine in a process of its own, on the trainer's device."""
+"""The rollout engine `vllm`: each rank has a vLLM engine in a process of its own, on the trainer's or another GPU."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ral.rollout.vllm.wire import Message
 from ral.types import Prepared, Rollout, UserError
 
 Adapters = Literal["merged", "alone"]
-"""Whether adapters are added into the weights that are handed over, or handed over beside them."""
+"""How adapters reach the engine: "merged", added into the weights; "alone", as factors beside the weights."""
 Transport = Literal["auto", "file", "ipc", "broadcast"]
 """Way of weights from trainer to engine."""
 PRECISIONS = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16}
@@ -34,16 +34,21 @@ PRECISIONS = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16}
 
 
 def engine_dtype(policy: MLLM, precision: str) -> torch.dtype:
-    """Return the dtype of an engine's arithmetic; auto: the policy's. UserError for an unknown precision."""
+    """Return the dtype of an engine's arithmetic. UserError for an unknown precision.
+
+    precision: key of PRECISIONS, or "auto" for the policy's dtype.
+    """
     if precision != "auto" and precision not in PRECISIONS:
         raise UserError(f"rollout.engine.precision={precision}: write {', '.join(PRECISIONS)} or auto")
     return PRECISIONS.get(precision, policy.dtype)
 
 
 def answered(policy: MLLM, asked: Any, kind: Kind, prompts: Prepared, count: int, sampling: Sampling, seed: int) -> Any:
-    """Return vLLM's answers (ral.rollout.vllm.answers.Answered) to prompts.
+    """Return vLLM's responses (ral.rollout.vllm.answers.Answered), `count` to each of the prompts.
 
-    asked: function that sends a message and returns the answers. UserError as `numbers` and `ask`.
+    asked: function that sends a message and returns the responses. kind: form in which media are sent. seed: together
+    with the uid of a prompt it fixes the prompt's random numbers. UserError for noise, and for media that vLLM cannot
+    serve.
     """
     parameters = numbers(policy.processor, count, sampling)
     uids = [example.uid for example in prompts.prompts.examples]
@@ -52,11 +57,11 @@ def answered(policy: MLLM, asked: Any, kind: Kind, prompts: Prepared, count: int
 
 @dataclass(frozen=True)
 class Handover:
-    """Way of the weights to an engine. adapters: merged (into the weights) or alone (sent beside the frozen weights).
+    """Way in which weights reach an engine.
 
-    transport: file, ipc (CUDA IPC; on a CPU shared memory), broadcast (NCCL; on a CPU gloo), or auto for what fits the
-    devices. folder: of files that are handed over; None for main memory. sleep: vLLM's level of sleep between rollouts;
-    None for no sleep.
+    adapters: "merged" into the weights, or "alone", beside the frozen weights. transport: "file", "ipc" (CUDA IPC; on a
+    CPU shared memory), "broadcast" (NCCL; on a CPU gloo), or "auto", by the devices. folder: folder for files that are
+    handed over; None for main memory. sleep: vLLM's sleep level between rollouts, 1 or 2; None for no sleep.
     """
 
     adapters: Adapters = "merged"
@@ -68,9 +73,9 @@ class Handover:
 class VLLMEngine:
     """Rollout engine that samples from a copy of the weights in a vLLM process of this rank.
 
-    The responses to a prompt depend on its AnswerKey, and on a GPU on rounding. media, precision, device: as of
-    `vllm_engine`. settings: keywords of `engine_arguments`. UserError where vLLM is missing, does not serve the family,
-    or cannot be given weights as asked.
+    On a GPU the responses to a prompt depend on its AnswerKey and on rounding, on a CPU on the key alone. media,
+    precision, device: as in `vllm_engine`. settings: keywords of `engine_arguments`. UserError where vLLM is missing,
+    does not serve the family, or cannot be given weights in the way asked for.
     """
 
     max_lag: float = 0
@@ -96,13 +101,17 @@ class VLLMEngine:
         self.open = False
 
     def beside(self, **known: bool) -> BesideTrainer:
-        """Return what is asked of this engine. known: facts about its device."""
+        """Return the request for this engine, as `check_beside` takes it. known: cpu and own_gpu, once known."""
         way = self.handover
         rank = rank_of(self.policy)
         return BesideTrainer(way.adapters, rank, way.transport, way.sleep, half=self.dtype.itemsize == 2, **known)
 
     def generate(self, prompts: Prepared, count: int, sampling: Sampling, seed: int) -> Rollout:
-        """Return a rollout of N = B * count responses. UserError where vLLM reads other ids, and for noise."""
+        """Return a rollout of N = B * count responses, `count` to each of the B prompts.
+
+        UserError for noise or media that vLLM cannot serve; where vLLM refuses, ends twice, reads other ids than the
+        prompts', or returns banned tokens or another number of responses.
+        """
         assert self.process is not None, "the engine is asked before it was given weights"
         with self.session():
             found = answered(self.policy, self.process.ask, self.media, prompts, count, sampling, seed)
@@ -110,7 +119,7 @@ class VLLMEngine:
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        """Keep the engine awake inside the block; a block inside another one does nothing, nor without sleep."""
+        """Keep the engine awake inside the block. Nested blocks, and engines without sleep, do nothing."""
         if self.open or self.process is None or self.handover.sleep is None:
             yield
             return
@@ -123,16 +132,17 @@ class VLLMEngine:
         self.process.sleep(self.handover.sleep)
 
     def wake(self, process: OwnProcess) -> None:
-        """Wake the weights, hand them over again where the sleep has dropped them, then wake the caches."""
+        """Wake the engine: weights first, handed over again where its sleep level drops them, then the caches."""
         make_room(self.policy)
         if process.wake(WEIGHTS) and self.handover.sleep == DROPS:
             self.hand_over(process)
         process.wake(CACHE)
 
     def update_weights(self, policy: MLLM, version: int) -> None:
-        """Hand the weights to every rank's engine; the first call starts it. An engine that sleeps wakes for weights.
+        """Hand the policy's weights, as version `version`, to every rank's engine; the first call starts the engine.
 
-        Its caches sleep on, until the next session.
+        An engine that sleeps is woken for its weights alone; the caches sleep until the next session. UserError, on all
+        ranks, where an engine does not start or weights cannot be handed over.
         """
         self.policy = policy
         self.folder = self.folder or make_folder(self.handover.folder)
@@ -144,9 +154,11 @@ class VLLMEngine:
         self.version = version
 
     def hand_over(self, process: OwnProcess) -> None:
-        """Hand over the weights with adapters merged; else the frozen weights, where it has none yet, and the adapters.
+        """Hand the policy's weights to the engine's process.
 
-        All ranks call it together. UserError, on all of them, where one has an error.
+        Merged adapters are handed over within the weights. Else the adapters are handed over alone, after the frozen
+        weights where the process has not got them. All ranks call it at the same time. UserError, on all ranks, where
+        one of them has an error.
         """
         assert self.transport is not None and self.folder is not None
         merge = self.handover.adapters == "merged"
@@ -159,7 +171,10 @@ class VLLMEngine:
             on_each_rank(lambda: process.give("adapters", lambda each: each.exchange(message)))
 
     def start(self) -> None:
-        """Start the engine's process, where it has not started; call it once the policy is on its device."""
+        """Start the engine's process, unless it runs already. The policy must be on its device by then.
+
+        UserError where the process does not start, or the devices do not fit the settings.
+        """
         if self.process is not None:
             return
         trainer = engine = self.policy.device
@@ -175,14 +190,14 @@ class VLLMEngine:
         self.process = OwnProcess(arguments, engine, self.folder)
 
     def further(self) -> dict[str, Any]:
-        """Return the arguments of vLLM's engine that the hand-over asks for."""
+        """Return the arguments of vLLM's engine that sleep and adapters need, by name."""
         found: dict[str, Any] = {} if self.handover.sleep is None else {"enable_sleep_mode": True}
         if self.handover.adapters == "alone":
             found |= arguments_for(rank_of(self.policy))
         return found
 
     def close(self) -> None:
-        """End the engine's process and remove the files of its weights."""
+        """End the engine's process and remove the folder of its weights."""
         if self.process is not None:
             self.process.close()
         if self.folder is not None:
@@ -190,13 +205,13 @@ class VLLMEngine:
 
 
 def check_beside(asked: BesideTrainer) -> None:
-    """Raise UserError for what an engine cannot do."""
+    """Raise UserError where the engine cannot be as the request asks."""
     if (fault := asked.fault()) is not None:
         raise UserError(fault)
 
 
 def make_room(policy: MLLM) -> None:
-    """Give memory that PyTorch keeps for later back to the GPU, which the engine is about to use."""
+    """Give memory that PyTorch holds in reserve on the GPU back to it, for the engine that is about to use it."""
     if policy.device.type == "cuda":
         torch.cuda.empty_cache()
 
@@ -216,13 +231,14 @@ def vllm_engine(
     sleep: bool = False,
     sleep_level: Literal[1, 2] = 1,
 ) -> VLLMEngine:
-    """Return the engine of these settings (conf/rollout/vllm.yaml).
+    """Return the engine that conf/rollout/vllm.yaml configures.
 
-    media: what is sent of images and videos, the trainer's visual embeddings or pixels. precision: key of PRECISIONS,
-    or auto for the policy's. max_length: tokens of a prompt with its response; None for a default. cache_gb: GiB for
-    keys and values. device: index of another GPU than the trainer's; None for the same. options: further arguments of
-    vLLM's engine. folder, adapters, transport: as of Handover. sleep: whether the engine frees its memory between
-    rollouts: at sleep_level 1 weights go to main memory, at 2 they are dropped and handed over again.
+    media: whether images and videos are sent as the trainer's visual embeddings or as pixels. precision: key of
+    PRECISIONS, or "auto" for the policy's dtype. max_length: most tokens of a prompt with its response; None for a
+    default (`engine_arguments`). cache_gb: GiB for cached keys and values. device: index of another GPU than the
+    trainer's; None for the trainer's. folder, adapters, transport: as in `Handover`. options: further arguments of
+    vLLM's engine. sleep: whether the engine frees its memory between rollouts; at sleep_level 1 its weights go to main
+    memory, at 2 they are dropped and handed over again.
     """
     handover = Handover(adapters, transport, folder, sleep_level if sleep else None)
     settings = {"max_length": max_length, "cache_gb": cache_gb, "options": options}

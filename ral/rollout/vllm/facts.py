@@ -1,4 +1,4 @@
-"""Facts about a model by which a trainer checks that a server has the same one."""
+"""Facts about a model by which a trainer checks that a server holds the same model."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ SIZES = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"
 
 
 def facts_of(config: Any, dtype: str, banned: Sequence[int] | None) -> dict[str, Any]:
-    """Return family and sizes of a model by its configuration, dtype of the arithmetic, and sorted banned tokens."""
+    """Return facts about a model, as JSON values: its family, sizes, dtype of the arithmetic, and sorted banned tokens.
+
+    config: Transformers' configuration of the model. dtype: by its name in torch. banned: ids; None where they are not
+    known.
+    """
     text = config.get_text_config()
     sizes = {name: getattr(text, name, None) for name in SIZES}
     return {"model_type": config.model_type, **sizes, "dtype": dtype, "banned": banned and sorted(banned)}
 
 
 def difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str | None:
-    """Return, in words, the first fact that differs; None where none does."""
+    """Return, in words, the first of the trainer's facts that differs from the server's; None where all are equal."""
     for name, value in ours.items():
         other = theirs.get(name)
         if other != value:

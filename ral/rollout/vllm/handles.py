@@ -1,6 +1,6 @@
-"""Handles by which another process on this machine opens the memory of a tensor: CUDA IPC, shared memory on a CPU.
+"""Handles by which another process on this machine opens a tensor's memory: CUDA IPC, or shared memory on a CPU.
 
-PyTorch's own reductions for its multiprocessing make them (torch.multiprocessing.reductions).
+PyTorch's own reductions for multiprocessing make the handles (torch.multiprocessing.reductions).
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ DEVICE = 6
 
 @contextmanager
 def shared_by_name() -> Iterator[None]:
-    """Share main memory by name inside the block: by file descriptor the processes would need a common ancestor."""
+    """Share main memory by name inside the block.
+
+    PyTorch's default, sharing by file descriptor, needs processes with a common ancestor.
+    """
     usual = get_sharing_strategy()
     set_sharing_strategy("file_system")
     try:
@@ -32,19 +35,21 @@ def shared_by_name() -> Iterator[None]:
 
 
 def handle_of(tensor: Tensor) -> str:
-    """Return a handle of a tensor as text. It is good for one `opened`, and as long as the tensor is kept.
+    """Return a handle of a tensor, as text.
 
-    A tensor in main memory is moved to shared memory, in place; one on a GPU stays, and what is to be seen there has to
-    be computed (torch.cuda.synchronize).
+    The handle may be given to `opened` once, and only while the tensor exists. A tensor in main memory is moved to
+    shared memory, in place. A tensor on a GPU stays; its values have to be computed before the other process reads them
+    (torch.cuda.synchronize).
     """
     with shared_by_name():
         return b64encode(bytes(ForkingPickler.dumps(reduce_tensor(tensor)))).decode()
 
 
 def opened(handle: str, device: torch.device) -> Tensor:
-    """Return the tensor of a handle, without a copy. device: where it lies, by this process's numbers.
+    """Return the tensor that a handle points to, without a copy. device: its device, by this process's numbering.
 
-    The handle is unpickled: it must come from a process that may run code here, such as the one that started this one.
+    A handle is unpickled, which may run code: it must come from a trusted process, such as the one that started this
+    one.
     """
     rebuild, arguments = pickle.loads(b64decode(handle))
     if rebuild is rebuild_cuda_tensor:  # the sender may see other GPUs than this process

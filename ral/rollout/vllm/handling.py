@@ -1,4 +1,4 @@
-"""Answers to the trainer's messages inside vLLM's process."""
+"""Handling of the trainer's messages inside vLLM's process."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def drop_caches(llm: Any) -> None:
 
 
 class Handler:
-    """Answers messages by a vLLM engine; which function does so, the message's "do" says.
+    """Receiver of the trainer's messages, which calls the method named by a message's "do". llm: the vLLM engine.
 
-    adapters: vLLM's request for them, which goes with every question; None without adapters.
+    adapters: vLLM's request for the policy's adapters, sent along with every prompt; None where no adapters are loaded.
     """
 
     def __init__(self, llm: Any) -> None:
@@ -35,36 +35,42 @@ class Handler:
         }
 
     def reply(self, message: Message) -> dict[str, Any]:
-        """Do what a message asks for; return the head of the reply, {"error": one line} where that raises."""
+        """Call the method that a message names; return the head of the reply.
+
+        The head is {} where the method returns nothing, and {"error": type and message, one line} where it raises.
+        """
         try:
             return self.functions[message.head["do"]](message) or {}
         except Exception as error:
             return {"error": one_line(error)}
 
     def push(self, message: Message) -> None:
-        """Load weights from files."""
+        """Load weights from the safetensors files message.head["files"], in place of earlier ones, and drop caches."""
         self.llm.collective_rpc("take_weights", args=(message.head["files"],))
         drop_caches(self.llm)
 
     def join(self, message: Message) -> None:
-        """Join the trainer's process group, for broadcasts."""
+        """Join the trainer's process group, for broadcasts. message.head["file"]: path by which the processes meet."""
         self.llm.collective_rpc("join", args=(message.head["file"],))
 
     def begin(self, message: Message) -> None:
-        """Start to load weights bucket by bucket."""
+        """Start to load new weights, which follow in buckets."""
         self.llm.collective_rpc("begin_weights")
 
     def bucket(self, message: Message) -> None:
-        """Load one bucket."""
+        """Load one bucket of new weights. message.head: as in `Weights.take_bucket`."""
         self.llm.collective_rpc("take_bucket", args=(message.head,))
 
     def finish(self, message: Message) -> None:
-        """End the loading of buckets."""
+        """End the loading of new weights after the last bucket, and drop caches."""
         self.llm.collective_rpc("finish_weights")
         drop_caches(self.llm)
 
     def adapter(self, message: Message) -> None:
-        """Load the adapters of a folder, in place of those loaded before. RuntimeError where vLLM does not."""
+        """Load the adapters in the folder message.head["folder"], in place of earlier ones, and drop caches.
+
+        RuntimeError where vLLM does not load them.
+        """
         folder = message.head["folder"]
         if not self.llm.llm_engine.add_lora(adapters_in(folder, load=True)):
             raise RuntimeError("the adapters could not be loaded")
@@ -72,15 +78,21 @@ class Handler:
         self.adapters = adapters_in(folder)
 
     def sleep(self, message: Message) -> None:
-        """Free the memory of weights and caches."""
+        """Free the memory of weights and caches.
+
+        message.head["level"]: 1 keeps the weights in main memory, 2 drops them.
+        """
         self.llm.sleep(level=message.head["level"])
 
     def wake(self, message: Message) -> None:
-        """Take memory for weights or caches again."""
+        """Take memory again for what message.head["tags"] names: "weights" or "kv_cache"."""
         self.llm.wake_up(tags=message.head["tags"])
 
     def ask(self, message: Message) -> dict[str, Any]:
-        """Answer prompts. RuntimeError where vLLM is asleep: it would wait for ever."""
+        """Return vLLM's responses to the prompts of a question, as {"answers": [...]} (`answer_of`).
+
+        RuntimeError where vLLM is asleep: its engine would wait for ever.
+        """
         if self.llm.llm_engine.is_sleeping():
             raise RuntimeError("vLLM is asleep")
         prompts, parameters = prompts_of(message), parameters_of(message)

@@ -1,4 +1,7 @@
-"""Client of vLLM servers: spreads prompts over them, sends weights to each, waits for those that do not answer."""
+"""Client of vLLM servers: it spreads prompts over servers, sends weights to each, and waits for servers that are away.
+
+A server is away while it does not answer, as during a restart.
+"""
 
 from __future__ import annotations
 
@@ -24,17 +27,20 @@ OTHER_WEIGHTS = 409
 """HTTP status of a server that does not have the weights asked for, since it was started anew."""
 PAUSE = 1.0
 """Seconds between two attempts to reach a server."""
+ATTEMPTS = 4
+"""Times that a question is asked of a server that holds other weights, which gets the newest ones after each."""
 
 
 class OtherWeights(Exception):
-    """Error of a request to a server that does not have the weights asked for."""
+    """Error of a request to a server that holds other weights than those that the request names."""
 
 
 def request(url: str, path: str, data: Any, seconds: float) -> dict[str, Any]:
-    """Send `data` (bytes, a file's path, or None for a GET) to /ral/`path`; return the JSON of the answer.
+    """Send `data` to /ral/`path` of a server; return the JSON object of its reply.
 
-    seconds: time limit. OtherWeights where the server has other weights; UserError where it refuses; OSError where it
-    cannot be reached.
+    data: bytes, or the path of a file whose content is sent; None for a GET. seconds: time limit for a reply.
+    OtherWeights where the server holds other weights; UserError where it refuses; OSError where it cannot be reached,
+    or its reply is no JSON.
     """
     key = os.environ.get("VLLM_API_KEY")
     headers = {"Content-Type": "application/octet-stream"} | ({"Authorization": f"Bearer {key}"} if key else {})
@@ -58,7 +64,7 @@ def request(url: str, path: str, data: Any, seconds: float) -> dict[str, Any]:
 
 
 def refusal(url: str, code: int, said: str) -> str:
-    """Return a message of one line on why a server refused a request. code: HTTP status; said: body of the answer."""
+    """Return one line on why a server refused a request. code: HTTP status; said: body of the reply."""
     try:
         return f"rollout.urls: {url}: vLLM refused: {json.loads(said)['error']}"
     except (ValueError, KeyError, TypeError):
@@ -69,9 +75,11 @@ def refusal(url: str, code: int, said: str) -> str:
 
 @dataclass(frozen=True)
 class Pushed:
-    """Weights for servers. tag: theirs; files: of all weights, or with adapters of the frozen ones, whose tag is base.
+    """Weights for servers. tag: name of this state of the weights, sent with each question.
 
-    adapters: files of adapters that are sent alone; () where they are in the weights.
+    files: safetensors files of all weights, or of the frozen weights alone where `adapters` are sent. adapters: files
+    of the adapters; () where the files hold the adapters merged in. base: tag of the frozen weights, which do not
+    change.
     """
 
     tag: str = ""
@@ -81,10 +89,11 @@ class Pushed:
 
 
 class Servers:
-    """Servers that have the policy's weights. timeout: seconds for an answer; patience: seconds to wait for a server.
+    """The servers that answer the prompts of one rank.
 
-    rank: of this process, which decides the server it asks first. pushed: the weights sent last; their tag is sent with
-    each question, and a server started anew, which has another one, gets the weights again.
+    rank: rank of this process, which decides the server that it asks first. timeout: seconds for one reply. patience:
+    seconds to wait for a server that is away. pushed: the newest weights. A question names their tag: a server that
+    holds other weights, since it was started again, gets these weights first.
     """
 
     def __init__(self, urls: Sequence[str], rank: int, timeout: float, patience: float) -> None:
@@ -94,20 +103,21 @@ class Servers:
         self.pushed = Pushed()
 
     def facts(self) -> dict[str, dict[str, Any]]:
-        """Return the facts (ral.rollout.vllm.facts) of each server, by url."""
+        """Return {url: facts about the server's model (ral.rollout.vllm.facts)}."""
         return dict(zip(self.urls, self.each(lambda url: request(url, "facts", None, self.timeout)), strict=True))
 
     def push(self, pushed: Pushed, sends: bool) -> None:
-        """Note new weights; where `sends` is True, send them to every server, which loads them.
+        """Keep `pushed` as the newest weights, and, where `sends` is True, send them to all servers.
 
-        A server that has the frozen weights gets the adapters alone.
+        Frozen weights are not sent to a server that holds them already, only the adapters. UserError where a server
+        refuses, or stays away for `patience` seconds.
         """
         self.pushed = pushed
         if sends:
             self.each(self.renew)
 
     def renew(self, url: str) -> None:
-        """Send one server the noted adapters, or the noted weights where there are none or it has other ones."""
+        """Send the newest weights to one server, the adapters alone where it holds the frozen weights."""
         if not self.pushed.adapters:
             self.give(url)
             return
@@ -117,13 +127,13 @@ class Servers:
             self.give(url)
 
     def give(self, url: str) -> None:
-        """Send the noted weights to one server and let it load them."""
+        """Send all of the newest weights to one server."""
         self.send(url, self.pushed.files)
 
     def send(self, url: str, files: Sequence[Path]) -> None:
-        """Send files of weights, and the noted adapters, and let the server load them.
+        """Send `files` of weights, and the newest adapters, to one server, and have it load them.
 
-        OtherWeights where it lacks the frozen weights of these adapters and `files` is empty.
+        OtherWeights where `files` is empty and the server lacks the frozen weights that the adapters belong to.
         """
         for file in (*files, *self.pushed.adapters):
             request(url, f"bucket/{file.name}", file, self.timeout)
@@ -133,7 +143,10 @@ class Servers:
         request(url, "push", packed(Message(head)), self.timeout)
 
     def ask(self, message: Message) -> list[Any]:
-        """Return the answers to a question's prompts, in their order; each server gets a share of the prompts."""
+        """Return the responses to a question's prompts, in their order, from a share of the prompts to each server.
+
+        UserError where a server refuses, or stays away for `patience` seconds.
+        """
         count, urls = len(message.head["prompts"]), self.urls[: max(len(message.head["prompts"]), 1)]
         shares = {url: list(range(n, count, len(urls))) for n, url in enumerate(urls)}
         found: dict[int, Any] = {}
@@ -142,22 +155,36 @@ class Servers:
         return [found[n] for n in range(count)]
 
     def share(self, url: str, message: Message, chosen: Sequence[int]) -> list[Any]:
-        """Return one server's answers to the prompts `chosen`; sends it the weights first if it was started anew."""
+        """Return one server's responses to the prompts with the indices `chosen`.
+
+        A server that holds other weights gets the newest weights first. UserError where it then holds others again,
+        ATTEMPTS times.
+        """
         data = packed(part(message, chosen, self.pushed.tag))
-        try:
-            return list(request(url, "ask", data, self.timeout)["answers"])
-        except OtherWeights:
-            self.give(url)
-            return list(request(url, "ask", data, self.timeout)["answers"])
+        for _ in range(ATTEMPTS):
+            try:
+                return list(request(url, "ask", data, self.timeout)["answers"])
+            except OtherWeights:
+                self.give(url)
+        raise UserError(
+            f"rollout.urls: {url} held other weights {ATTEMPTS} times, each time after it had got this run's: another"
+            " training sends weights to it; give each its own servers"
+        )
 
     def each(self, call: Callable[[str], T], urls: Sequence[str] = ()) -> list[T]:
-        """Call a function of an url for several servers in parallel; return its results. urls: () for all servers."""
+        """Call a function for each of several urls, in parallel; return the results in the order of the urls.
+
+        urls: () for all servers. UserError where a server stays away for `patience` seconds.
+        """
         chosen = urls or self.urls
         with ThreadPoolExecutor(len(chosen)) as pool:
             return list(pool.map(lambda url: self.patiently(call, url), chosen))
 
     def patiently(self, call: Callable[[str], T], url: str) -> T:
-        """Call until a server answers, with one warning that it does not. UserError after `patience` seconds."""
+        """Call a function of one url again until the server replies; warn once that the server is away.
+
+        UserError after `patience` seconds.
+        """
         began, told = time.monotonic(), False
         while True:
             try:
@@ -177,11 +204,11 @@ class Servers:
             time.sleep(min(PAUSE, self.patience))
 
     def close(self) -> None:
-        """Do nothing: the servers go on."""
+        """Do nothing: servers keep running after the trainer."""
 
 
 def part(message: Message, chosen: Sequence[int], tag: str) -> Message:
-    """Return a question about the prompts `chosen` of a message, for the weights of a tag."""
+    """Return the question with only the prompts whose indices are in `chosen`, for the weights called `tag`."""
     prompts = [message.head["prompts"][n] for n in chosen]
     tensors: Mapping[str, Any] = {
         f"{new}.{name}": message.tensors[f"{old}.{name}"]

@@ -1,4 +1,4 @@
-"""Parts that vLLM loads by name into its own processes: banned tokens, new weights, prompts in its format."""
+"""Code that vLLM loads by name into its own processes: banned tokens, loading of weights, prompts in vLLM's format."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ class Banned(LogitsProcessor):
         """Do nothing: banned tokens are the same for all requests."""
 
     def apply(self, logits: Tensor) -> Tensor:
-        """Set, in place, logits [n V] of banned tokens to -inf; return them."""
+        """Set the logits [R V] of banned tokens to -inf, in place, R requests over V tokens; return them."""
         return logits.index_fill_(-1, self.ids, -torch.inf)
 
 
 class Weights:
-    """Mixin of vLLM's workers that loads the trainer's weights: from files, or bucket by bucket.
+    """Mixin of vLLM's workers that loads the trainer's weights, from files or in buckets.
 
-    A bucket's layers are loaded in place once all of their weights are there (vllm.model_executor.model_loader.reload,
-    which vLLM's own weight transfer uses), so that CUDA graphs stay valid.
+    A layer is replaced in place once all weights of it have come (vllm.model_executor.model_loader.reload, which vLLM's
+    own weight transfer uses), so that CUDA graphs stay valid.
     """
 
     device: torch.device
@@ -61,50 +61,61 @@ class Weights:
     """The process group with the trainer; None before `join`."""
 
     def take_weights(self, files: list[str]) -> None:
-        """Load new weights from safetensors files, one tensor at a time, and make anew what is derived from them."""
+        """Load new weights from safetensors files, one tensor at a time; compute anew what vLLM derives from them."""
         self.reload_weights(weights_iterator=tensors_of(files))
         self.renew()
 
     def begin_weights(self) -> None:
-        """Start to load the buckets of new weights."""
+        """Start to load new weights, which follow in buckets."""
         with set_current_vllm_config(self.vllm_config):
             initialize_layerwise_reload(self.model_runner.get_model())
 
     def take_bucket(self, head: dict[str, Any]) -> None:
-        """Load the weights of one bucket. head: of `packed_bucket`, with a handle where there is one."""
+        """Load the weights of one bucket.
+
+        head: the description from `packed_bucket`. With a "handle" in it the bucket is read from the trainer's memory,
+        otherwise it is received by broadcast.
+        """
         received = self.copied(head["handle"]) if "handle" in head else self.broadcast(head)
         with set_current_vllm_config(self.vllm_config):
             self.model_runner.get_model().load_weights(unpacked_bucket(head, received))
 
     def copied(self, handle: str) -> Tensor:
-        """Return a copy of the trainer's memory: layers keep what they get, and the trainer uses its memory again."""
+        """Return a copy of the tensor that a handle points to.
+
+        It has to be a copy, since layers keep the tensor and the trainer reuses its memory.
+        """
         copy = opened(handle, self.device).clone()
         if copy.is_cuda:
             torch.cuda.synchronize(copy.device)
         return copy
 
     def broadcast(self, head: dict[str, Any]) -> Tensor:
-        """Return what the trainer broadcasts now. RuntimeError where it is gone."""
+        """Return a bucket, [total], that the trainer sends by broadcast. RuntimeError where the trainer is
+        gone.
+
+        head: the description from `packed_bucket`.
+        """
         room, trainer = room_of(head, self.device), os.getppid()
         if not broadcast(self.pair, room, lambda: os.getppid() == trainer):
             raise RuntimeError("the trainer's broadcast did not arrive")
         return room
 
     def finish_weights(self) -> None:
-        """End the buckets of new weights, and make anew what is derived from them."""
+        """End the loading of new weights after the last bucket; compute anew what vLLM derives from weights."""
         with set_current_vllm_config(self.vllm_config):
             finalize_layerwise_reload(self.model_runner.get_model(), self.vllm_config.model_config)
         self.model_runner.reset_lora_state()
         self.renew()
 
     def renew(self) -> None:
-        """Make anew what is derived from weights."""
+        """Compute anew what vLLM derives from weights, the packed head on a CPU, and set the rule of positions."""
         model = self.model_runner.get_model()
         renew_packed_head(model)
         use_own_positions(model)
 
     def join(self, file: str) -> None:
-        """Join the trainer's process group. file: by which both find each other."""
+        """Join the process group with the trainer. file: path of the file by which both processes meet."""
         self.pair = joined(Path(file), ENGINE, self.device)
 
 
@@ -117,28 +128,29 @@ def tensors_of(files: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
 
 
 def adapters_in(folder: str, load: bool = False) -> LoRARequest:
-    """Return vLLM's request for the adapters of a folder. load: read them now, in place of those with this number.
+    """Return vLLM's request for the adapters in a folder.
 
-    A request that loads is for one time: with each question vLLM would read the folder again at every token.
+    load: whether vLLM reads the folder now, in place of earlier adapters. Requests that go with questions have
+    load=False: with True vLLM would read the folder again at every token.
     """
     return LoRARequest(ADAPTERS, 1, folder, load_inplace=load)
 
 
 def renew_packed_head(model: Any) -> None:
-    """Make anew the packed copy of the head that vLLM multiplies with on a CPU, which a reload does not change."""
+    """Make a new packed copy of the output head, which vLLM uses on a CPU and a reload of weights leaves unchanged."""
     head = model.get_language_model().lm_head
     if head.weight.device.type == "cpu":
         head.quant_method.process_weights_after_loading(head)
 
 
 def parameters_of(message: Message) -> list[SamplingParams]:
-    """Return vLLM's sampling parameters for each prompt of a question; they differ only in their seeds."""
+    """Return vLLM's sampling parameters, one for each prompt of a question, which differ only in their seeds."""
     shared = {**message.head["parameters"], "output_kind": RequestOutputKind.FINAL_ONLY}
     return [SamplingParams(**shared, seed=prompt["seed"]) for prompt in message.head["prompts"]]
 
 
 def prompts_of(message: Message) -> list[dict[str, Any]]:
-    """Return the prompts of a question in vLLM's format."""
+    """Return the prompts of a question, in vLLM's format of inputs."""
     found = []
     for b, prompt in enumerate(message.head["prompts"]):
         tensors = {name: message.tensors[f"{b}.{name}"] for name in prompt["media"]}
@@ -153,7 +165,10 @@ def prompts_of(message: Message) -> list[dict[str, Any]]:
 
 
 def embeddings(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Return a prompt's media in vLLM's format, as visual embeddings with patch grids and times of videos."""
+    """Return a prompt's media in vLLM's format: visual embeddings, patch grids and, for videos, seconds per time slot.
+
+    tensors: the prompt's tensors of the question, by name.
+    """
     found: dict[str, Any] = {}
     for kind in ("image", "video"):
         if f"{kind}.embeds" in tensors:
@@ -164,7 +179,10 @@ def embeddings(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def frames(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Return a prompt's media in vLLM's format, as images and as frames of videos with their times."""
+    """Return a prompt's media in vLLM's format: images as PIL images, videos as frames with their times.
+
+    tensors: the prompt's tensors of the question, by name.
+    """
     found: dict[str, Any] = {"image": [], "video": []}
     for name in sorted(name for name in tensors if ".frames." in name):
         kind, _, number = name.split(".")
@@ -177,13 +195,13 @@ def frames(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def times(count: int, every: float) -> dict[str, Any]:
-    """Return vLLM's facts about a video of `count` frames, one every `every` seconds, none of which is left out."""
+    """Return vLLM's facts about a video of `count` frames, one every `every` seconds, all of which are read."""
     known = {"total_num_frames": count, "frames_indices": list(range(count)), "do_sample_frames": False}
     return {**known, "fps": 1 / every, "duration": count * every, "video_backend": "given"}
 
 
 def answer_of(output: Any) -> dict[str, Any]:
-    """Return vLLM's answer to a prompt as JSON values: the ids that it read, and its responses (Answered)."""
+    """Return vLLM's responses to one prompt as JSON values: one item of `ral.rollout.vllm.answers.Answered`."""
     responses = [
         {
             "ids": list(each.token_ids),

@@ -21,9 +21,10 @@ PAUSE = 0.0005
 
 
 def joined(file: Path, rank: int, device: torch.device) -> Any:
-    """Return the group as TRAINER or ENGINE; on a CPU it waits for the other. device: of the weights.
+    """Return the process group of trainer and engine. On a CPU this call waits for the other process.
 
-    file: new, and seen by both, through which they find each other.
+    file: path, not yet in use, that both processes can see and meet by. rank: TRAINER or ENGINE. device: device of the
+    weights in this process.
     """
     store = dist.FileStore(str(file), SIZE)
     if device.type == "cuda":
@@ -38,9 +39,11 @@ def joined(file: Path, rank: int, device: torch.device) -> Any:
 
 
 def broadcast(group: Any, tensor: Tensor, alive: Callable[[], bool] = lambda: True) -> bool:
-    """Send a tensor from TRAINER to ENGINE, in place there, and wait for it; False where it failed.
+    """Send a tensor from TRAINER to ENGINE and wait for the end; return whether it arrived.
 
-    alive: tells whether the other process still runs, which NCCL does not notice.
+    Both sides call it with a tensor of the same shape; ENGINE's is overwritten. It returns False where the other side
+    does not join, fails or is not alive. alive: function that tells whether the other process still runs, which NCCL
+    does not notice.
     """
     options: Any = dist.BroadcastOptions()
     options.rootRank = TRAINER

@@ -1,4 +1,4 @@
-"""Images and videos from the patches that a vision tower reads: exact, since pixels were whole numbers."""
+"""Images and videos computed back from the patches that a vision tower reads; exact, since pixels are whole numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ VALUES = {"image": "pixel_values", "video": "pixel_values_videos"}
 
 
 def frames_of(media: Mapping[str, Tensor], kind: str, settings: PatchSettings) -> list[Tensor]:
-    """Return the frames of each image or video of a batch, uint8 [F H W 3]. kind: "image" or "video"."""
+    """Return the frames of each image or video of a batch, uint8 [F H W 3], F = 1 for an image.
+
+    media: PromptBatch.media, with patches and grids. kind: "image" or "video"; an empty list where the batch has none.
+    """
     if VALUES[kind] not in media:
         return []
     grids = media[f"{kind}_grid_thw"]
@@ -27,7 +30,10 @@ def frames_of(media: Mapping[str, Tensor], kind: str, settings: PatchSettings) -
 
 
 def unpatched(patches: Tensor, grid: list[int], settings: PatchSettings) -> Tensor:
-    """Return the frames [t * temporal_patch_size, H, W, 3] that `ral.models.patches.patchify` cut into patches."""
+    """Return the frames [t * temporal_patch_size, H, W, 3], uint8, of patches made by `ral.models.patches.patchify`.
+
+    grid: (t, h, w), time slots, rows and columns of patches.
+    """
     (t, h, w), p, m = grid, settings.patch_size, settings.merge_size
     blocks = patches.reshape(t, h // m, w // m, m, m, 3, settings.temporal_patch_size, p, p)
     frames = blocks.permute(0, 6, 1, 3, 7, 2, 4, 8, 5).reshape(-1, h * p, w * p, 3)

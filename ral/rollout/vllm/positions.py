@@ -1,7 +1,8 @@
-"""Positions of a prompt in vLLM by the trainer's own rule.
+"""Positions of a prompt's tokens in vLLM by the trainer's own rule.
 
-In vLLM 0.32 the text after a video continues after its last time, in Transformers 5 after its rows and columns: the
-text after a long video would have other positions. The rule is the family's, by the installed Transformers.
+In vLLM 0.32 the text after a video continues after the video's last time slot, in Transformers 5 after its rows and
+columns too: text after a long video would have other positions. vLLM is given the family's rule of the installed
+Transformers.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ral.models.states import TokenRows
 
 
 def use_own_positions(model: Any) -> None:
-    """Make a model of vLLM, in place, compute positions by its family's rule (NetworkRules.positions)."""
+    """Make a vLLM model compute positions by its family's rule (NetworkRules.positions), in place."""
     kind = MODEL_MAPPING[type(model.config)]
     rule = kind.__new__(kind)  # for the network's rule of positions alone, without weights
     nn.Module.__init__(rule)
@@ -38,7 +39,10 @@ def use_own_positions(model: Any) -> None:
 
 
 def media_of(features: Sequence[Any]) -> dict[str, Tensor]:
-    """Return patch grids and video times of a prompt's media by name, in the order of their placeholders."""
+    """Return {name: patch grids, or seconds per time slot} of a prompt's media, stacked in the order of placeholders.
+
+    features: vLLM's features of the prompt's media.
+    """
     found: dict[str, list[Tensor]] = {}
     for feature in sorted(features, key=lambda feature: feature.mm_position.offset):
         for name in ("image_grid_thw", "video_grid_thw", "second_per_grid_ts"):

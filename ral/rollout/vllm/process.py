@@ -1,4 +1,4 @@
-"""A vLLM engine in a process of its own, which is started again where it ends by itself."""
+"""A vLLM engine in a process of its own; the process is started again where it ends by itself."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ON_CPU = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "TORCHDYNAMO_DISABLE": "1"}
 
 
 class Ended(Exception):
-    """Error of a process that has ended; the message says how."""
+    """Error of a process that has ended; the message says how it ended."""
 
 
 def check_package() -> None:
@@ -46,9 +46,9 @@ def check_package() -> None:
 
 
 def environment(device: torch.device, given: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment variables of an engine's process: one process, one device, no rank of the run.
+    """Return the environment variables of an engine's process: no rank of the run, one GPU or none.
 
-    given: those of this process.
+    device: device of the engine, by this process's numbering. given: environment variables of this process.
     """
     found = {
         name: value for name, value in given.items() if name not in OF_RANKS and not name.startswith("TORCHELASTIC")
@@ -62,15 +62,19 @@ def environment(device: torch.device, given: Mapping[str, str]) -> dict[str, str
 
 
 def server_environment(cpu: bool, given: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment variables of a server's process: `given`, and defaults that keep it quiet and quick."""
+    """Return the environment variables of a server's process: `given`, with defaults that keep it quiet and quick.
+
+    cpu: whether the server runs on a CPU.
+    """
     quick = ON_CPU | {"OMP_NUM_THREADS": str(torch.get_num_threads())} if cpu else {}
     return {**quick, **QUIET, **given}
 
 
 class Process:
-    """One process with one vLLM engine. engine: its arguments; env: environment variables.
+    """One process with one vLLM engine.
 
-    folder: of the weights, which the process removes if the trainer is gone. Ended where the process does not start.
+    engine: arguments of the engine; env: environment variables; folder: folder of the weights, which the process
+    removes when the trainer is gone. Ended where the process does not start.
     """
 
     def __init__(self, engine: Mapping[str, Any], env: Mapping[str, str], folder: Path) -> None:
@@ -90,19 +94,22 @@ class Process:
         self.exchange(Message({"engine": dict(engine), "folder": str(folder)}))
 
     def exchange(self, message: Message) -> Message:
-        """Send a message; return the reply. Ended where the process has ended; UserError where vLLM refuses."""
+        """Send a message and return the reply. Ended where the process has ended; UserError where vLLM refuses."""
         self.tell(message)
         return self.heard()
 
     def tell(self, message: Message) -> None:
-        """Send a message, whose reply `heard` returns. Ended where the process has ended."""
+        """Send a message, whose reply `heard` returns later. Ended where the process has ended."""
         try:
             self.pipe.send_bytes(packed(message))
         except OSError as error:
             raise Ended(self.how()) from error
 
     def heard(self) -> Message:
-        """Return the reply to a message. Ended where the process has ended; UserError where vLLM refuses."""
+        """Wait for the reply to the message sent with `tell`, and return it.
+
+        Ended where the process has ended; UserError where vLLM refuses.
+        """
         try:
             reply = unpacked(self.pipe.recv_bytes())
         except (EOFError, OSError) as error:
@@ -116,7 +123,10 @@ class Process:
         return self.popen.poll() is None
 
     def how(self) -> str:
-        """Return how the process ended: the signal, the last line of its log, or the exit code. Waits for its end."""
+        """Return how the process ended: the signal, else the last line of its log, else the exit code.
+
+        Waits for the end at most PATIENCE seconds, then kills the process.
+        """
         try:
             code = self.popen.wait(PATIENCE)
         except subprocess.TimeoutExpired:
@@ -128,7 +138,7 @@ class Process:
         return lines[-1] if lines else f"exit code {code}"
 
     def close(self) -> None:
-        """Tell the process to end; kill it if it does not within PATIENCE seconds."""
+        """Tell the process to end, and kill it after PATIENCE seconds."""
         try:
             self.pipe.send_bytes(packed(Message({"do": "stop"})))
             self.popen.wait(PATIENCE)
@@ -142,14 +152,14 @@ class Process:
 Give = Callable[[Process], object]
 """Function that gives a process weights."""
 WEIGHTS, CACHE = "weights", "kv_cache"
-"""vLLM's names of what sleeps, and wakes, by itself."""
+"""vLLM's names of the two kinds of memory that sleep and wake separately."""
 
 
 class OwnProcess:
-    """The vLLM engine of this rank; its process is started again where it ends, at most once for each message.
+    """The vLLM engine of this rank, in a process that is started again where it ends, at most once for each message.
 
-    given: by name, what the process has been given, and a process that is started later is given too. asleep: which of
-    WEIGHTS and CACHE have no memory now. UserError where no process starts.
+    given: {name: function that hands weights or adapters to a process}, called again for a process that is started
+    later. asleep: those of WEIGHTS and CACHE that have no memory now. UserError where the process does not start.
     """
 
     def __init__(self, engine: Mapping[str, Any], device: torch.device, folder: Path) -> None:
@@ -166,20 +176,28 @@ class OwnProcess:
             raise UserError(f"rollout=vllm: the engine did not start: {ended}{hint(str(ended))}") from None
 
     def restart(self, ended: Ended) -> None:
-        """Start a process in place of one that ended, with a warning. It is awake, and has not been given anything."""
+        """Start a process in place of one that ended, and warn. The new one is awake and holds the weights of the
+        model's files.
+
+        UserError where the process does not start.
+        """
         pid = self.process.popen.pid
         warnings.warn(f"rollout=vllm: process {pid} of vLLM ended ({ended}): started again", UserWarned, stacklevel=2)
         self.process.close()
         self.process, self.asleep = self.started(), set()
 
     def ask(self, message: Message) -> list[Any]:
-        """Return vLLM's answers to a question (Answered)."""
+        """Return vLLM's responses to the prompts of a question (`ral.rollout.vllm.answers.Answered`).
+
+        UserError as in `exchange`: where vLLM refuses, or where a process started again ends as well.
+        """
         return list(self.exchange(message).head["answers"])
 
     def give(self, name: str, give: Give) -> None:
-        """Give the process weights, in place of those given before by this name; a process started later gets them too.
+        """Hand weights or adapters to the process, now and after each later start of a process.
 
-        UserError where a new process ends, too.
+        name: WEIGHTS or "adapters"; a name given again replaces its function. give: function that hands them to a
+        process. UserError where vLLM refuses, or where a process started again ends as well.
         """
         self.given[name] = give
         try:
@@ -189,9 +207,9 @@ class OwnProcess:
             self.give_again(lambda: None)
 
     def exchange(self, message: Message) -> Message:
-        """Send a message; return the reply, by a new process if the old one has ended (with a warning).
+        """Send a message and return the reply. Where the process has ended, a new one is started and gets the message.
 
-        UserError where the new one ends, too.
+        UserError where vLLM refuses, or where the new process ends as well.
         """
         try:
             return self.process.exchange(message)
@@ -200,7 +218,10 @@ class OwnProcess:
         return self.give_again(lambda: self.process.exchange(message))
 
     def give_again(self, then: Callable[[], T]) -> T:
-        """Give a new process all that the old one was given, then call a function. UserError where the process ends."""
+        """Call all functions in `given` for a new process, then call `then` and return its result.
+
+        UserError where the process ends.
+        """
         try:
             for give in self.given.values():
                 give(self.process)
@@ -211,12 +232,12 @@ class OwnProcess:
             ) from None
 
     def sleep(self, level: int) -> None:
-        """Free the memory of weights and caches. level: 1 keeps the weights in main memory, 2 drops them."""
+        """Free the memory of weights and caches. level: 1 keeps weights in main memory, 2 drops them."""
         self.exchange(Message({"do": "sleep", "level": level}))
         self.asleep = {WEIGHTS, CACHE}
 
     def wake(self, name: str) -> bool:
-        """Give WEIGHTS or CACHE its memory back where it is asleep; tell whether it was."""
+        """Take memory for WEIGHTS or CACHE (`name`) again; return whether it was asleep."""
         if name not in self.asleep:
             return False
         self.exchange(Message({"do": "wake", "tags": [name]}))
@@ -224,12 +245,12 @@ class OwnProcess:
         return True
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, at most after PATIENCE seconds."""
         self.process.close()
 
 
 def hint(words: str) -> str:
-    """Return a remedy for the last line of an engine that did not start; "" for unknown ones."""
+    """Return a remedy for the last log line of an engine that did not start, or "" where no remedy is known."""
     if "torchvision" in words:
         return (
             ": torchvision does not fit this torch: write make vllm, or install the one of the same release and build"

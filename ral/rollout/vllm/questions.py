@@ -32,9 +32,9 @@ Kind = Literal["embeddings", "pixels"]
 
 
 def numbers(processor: Processor, count: int, sampling: Sampling) -> dict[str, Any]:
-    """Return vLLM's sampling parameters, the same for all prompts. UserError for noise on attention.
+    """Return vLLM's sampling parameters, which are the same for all prompts. UserError for noise on attention.
 
-    count: responses to each prompt. Greedy sampling is temperature 0 with a single response.
+    count: number of responses to each prompt. Greedy sampling becomes temperature 0 with a single response.
     """
     if sampling.noise is not None:
         raise UserError("algo.sampling.noise: vLLM has no noise on attention: write rollout=native")
@@ -54,9 +54,10 @@ def numbers(processor: Processor, count: int, sampling: Sampling) -> dict[str, A
 def ask(
     processor: Processor, prepared: Prepared, parameters: dict[str, Any], seeds: Sequence[int], kind: Kind
 ) -> Message:
-    """Return the message that asks vLLM for responses to prompts. parameters: of `numbers`; seeds: one for each prompt.
+    """Return the message that asks vLLM for responses to prompts.
 
-    UserError for media that vLLM reads as other tokens, or whose times or pixels are not known.
+    parameters: result of `numbers`. seeds: one for each prompt. kind: whether media are sent as embeddings or as
+    pixels. UserError for media that vLLM reads as other tokens, or whose times or pixels are unknown.
     """
     check_media(processor, prepared)
     asked = requests(prepared)
@@ -87,15 +88,17 @@ def check_media(processor: Processor, prepared: Prepared) -> None:
 
 
 def prompt_ids(prepared: Prepared, index: int) -> list[int]:
-    """Return the ids of prompt number `index`, without padding."""
+    """Return the ids of the prompt at position `index`, without padding."""
     prompts = prepared.prompts
     return [int(i) for i in prompts.token_ids[index][prompts.valid[index]]]
 
 
 def media_of(processor: Processor, prepared: Prepared, asked: Sequence[Request]) -> list[dict[str, Tensor]]:
-    """Return for each prompt the visual embeddings [M (1+J)*D] of its images and of its videos, by name, with grids.
+    """Return {name: tensor} for each prompt: visual embeddings [M (1 + J) * D], patch grids, and seconds per time slot.
 
-    M visual tokens; J deepstack features stand beside each embedding. Grids are in patches; times in seconds a slot.
+    M visual tokens of all media of one kind; J deepstack features, each of width D, stand beside the embedding of a
+    token. Grids are [media 3] patches in time, rows and columns. asked: the prompts as requests. UserError where times
+    are unknown.
     """
     merge, seconds = processor.patches.merge_size, clip_seconds(prepared)
     found = []
@@ -112,12 +115,14 @@ def media_of(processor: Processor, prepared: Prepared, asked: Sequence[Request])
 
 
 def embeddings(medium: SeenMedium) -> Tensor:
-    """Return the embeddings of an image or video with its J deepstack features beside them, [THW (1+J)*D]."""
+    """Return the embeddings of an image or video with J deepstack features beside each, [M (1 + J) * D], M visual
+    tokens.
+    """
     return torch.cat([medium.states, *medium.deepstack.unbind(0)], dim=-1)
 
 
 def clip_seconds(prepared: Prepared) -> Iterator[float]:
-    """Yield, for each video, the seconds that a time slot covers. UserError where the batch does not hold them."""
+    """Yield, for each video in the batch, the seconds of a time slot. UserError where the batch does not hold them."""
     prompts = prepared.prompts
     clips = sum(kind == "video" for wording in prompts.wordings for kind in wording.kinds)
     seconds = prompts.media.get("second_per_grid_ts", torch.zeros(0)).tolist()
@@ -129,9 +134,9 @@ def clip_seconds(prepared: Prepared) -> Iterator[float]:
 
 
 def pixels_of(processor: Processor, prepared: Prepared) -> list[dict[str, Tensor]]:
-    """Return for each prompt the frames of its images and videos, uint8 [F H W 3], and seconds between video frames.
+    """Return {name: tensor} for each prompt: frames uint8 [F H W 3] of its media, and seconds between a video's frames.
 
-    UserError for later turns, whose pixels are not known.
+    UserError for prompts that continue a trajectory, since their pixels, or times, are unknown.
     """
     media, patches = prepared.prompts.media, processor.patches
     wanted = sum(len(wording.kinds) for wording in prepared.prompts.wordings)

@@ -1,9 +1,9 @@
-"""ASGI middleware of a vLLM server with the requests of a trainer, beside the server's own interface.
+"""ASGI middleware of a vLLM server: requests of a trainer, beside the server's own interface.
 
-POST /ral/ask: a question (ral.rollout.vllm.wire) with the tag of the weights that are to answer it; 409 where the
-server has others. POST /ral/bucket/NAME: a file. POST /ral/push: load the files sent, as the weights of a tag, or as
-adapters of frozen weights sent before; 409 where the server has others. GET /ral/facts: the model's facts. Where
-VLLM_API_KEY is set, requests must have it.
+POST /ral/ask: a question (ral.rollout.vllm.wire), with the tag of the weights that must answer it. POST
+/ral/bucket/NAME: a file. POST /ral/push: load the files sent before, as weights with a tag, or as adapters for frozen
+weights that the server holds. GET /ral/facts: facts about the model. Status 409 where the server holds other weights
+than a request needs. Where VLLM_API_KEY is set, requests must carry it.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ keep_clip_times()
 
 
 class Served:
-    """The middleware around the server's `app`. pushed: tag of the engine's weights; None before the first push.
+    """The middleware around the server's `app`.
 
-    base: tag of its frozen weights; adapters: vLLM's request for the adapters beside them, None where there are none.
+    pushed: tag of the weights that the engine holds; None before the first push. base: tag of its frozen weights.
+    adapters: vLLM's request for the adapters, sent along with prompts; None where there are none.
     """
 
     def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
@@ -46,7 +47,7 @@ class Served:
         atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer requests to /ral/; hand all others on to the server."""
+        """Answer requests below /ral/, and pass all others on to the server. An error is status 400 with one line."""
         if scope["type"] != "http" or not scope["path"].startswith("/ral/"):
             await self.app(scope, receive, send)
             return
@@ -67,7 +68,10 @@ class Served:
         await send({"type": "http.response.body", "body": content})
 
     async def answer(self, path: list[str], engine: Any, receive: Any) -> tuple[int, dict[str, Any]]:
-        """Do what a request asks for; return HTTP status and answer. path: after /ral/, split at slashes."""
+        """Do what a request asks for; return HTTP status and reply. path: parts of the path after /ral/.
+
+        engine: vLLM's engine client of the server.
+        """
         if path == ["facts"]:
             config = engine.vllm_config
             dtype = str(config.model_config.dtype).removeprefix("torch.")
@@ -85,16 +89,18 @@ class Served:
         return OK, {"answers": await asyncio.gather(*[one(engine, *each, self.adapters) for each in asked])}
 
     async def keep(self, name: str, receive: Any) -> None:
-        """Write the body of a request to file `name` of a folder that `push` removes."""
+        """Write the body of a request to the file `name`, in a folder of this server's own."""
         self.folder.mkdir(exist_ok=True)
         with (self.folder / name).open("wb") as file:
             async for part in body(receive):
                 file.write(part)
 
     async def push(self, engine: Any, message: Message) -> tuple[int, dict[str, Any]]:
-        """Load the files sent as new weights, drop caches of the old ones, and remove the files.
+        """Load the files that were sent, as weights or adapters, and drop the caches; return HTTP status and reply.
 
-        RuntimeError where the prefix cache cannot be reset, since others use the server.
+        message.head: names of the files, and tags of the weights. Status 409 where only adapters were sent and the
+        server does not hold their frozen weights. RuntimeError where the prefix cache cannot be reset, as other clients
+        use it.
         """
         head = message.head
         async with self.lock:
@@ -120,9 +126,10 @@ class Served:
         return OK, {}
 
     async def loaded(self, engine: Any) -> Any:
-        """Load the adapters sent, in place of earlier ones; return the request for them, which goes with questions.
+        """Load the adapters that were sent, in place of earlier ones; return vLLM's request for them.
 
-        Their files stay: vLLM reads them again where it has dropped the adapters. RuntimeError where it takes none.
+        Their files stay, since vLLM may read them again after dropping them. RuntimeError where vLLM does not load
+        them.
         """
         if not await engine.add_lora(adapters_in(str(self.folder), load=True)):
             raise RuntimeError("the adapters could not be loaded")
@@ -130,7 +137,7 @@ class Served:
 
 
 async def body(receive: Any) -> Any:
-    """Yield the parts of a request's body. ConnectionError where the trainer is gone."""
+    """Yield the parts of a request's body, as bytes. ConnectionError where the trainer is gone."""
     more = True
     while more:
         event = await receive()
@@ -141,7 +148,9 @@ async def body(receive: Any) -> Any:
 
 
 async def one(engine: Any, prompt: Any, parameters: Any, adapters: Any) -> dict[str, Any]:
-    """Return the engine's answer to one prompt (`answer_of`). adapters: vLLM's request for them; None for none."""
+    """Return the engine's responses to one prompt (`answer_of`). adapters: vLLM's request for them; None without
+    adapters.
+    """
     asked = engine.generate(prompt, parameters, f"ral-{uuid.uuid4().hex}", lora_request=adapters)
     outputs = [output async for output in asked]
     return answer_of(outputs[-1])

@@ -1,4 +1,4 @@
-"""The rollout engine `vllm_server`: vLLM servers started by scripts/serve_vllm.py, on this machine or others."""
+"""The rollout engine `vllm_server`: asks vLLM servers started by scripts/serve_vllm.py, on any machine."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ from ral.types import Prepared, Rollout, UserError
 class VLLMServers:
     """Rollout engine that samples from copies of the weights in vLLM servers.
 
-    Which server answers a prompt changes nothing but rounding. urls: of the servers. media, precision, folder,
-    adapters: as of `vllm_engine`. timeout_s: seconds for one answer of a server. patience_s: seconds to wait for a
-    server that does not answer, before the run ends. UserError where urls is empty or vLLM does not serve the family.
+    Responses do not depend on the server that samples them, but for rounding. urls: addresses of the servers. media,
+    precision, folder, adapters: as in `vllm_engine`. timeout_s: seconds for one reply of a server. patience_s: seconds
+    to wait for a server that is away before the run ends. UserError where `urls` is empty, `precision` is unknown, vLLM
+    does not serve the family, or the adapters cannot be sent alone.
     """
 
     max_lag: float = 0
@@ -59,17 +60,25 @@ class VLLMServers:
         self.servers: Servers | None = None
 
     def generate(self, prompts: Prepared, count: int, sampling: Sampling, seed: int) -> Rollout:
-        """Return a rollout of N = B * count responses. UserError where a server reads other ids, and for noise."""
+        """Return a rollout of N = B * count responses, `count` to each of the B prompts.
+
+        UserError for noise or media that vLLM cannot serve; where a server refuses or stays away, reads other ids than
+        the prompts', or returns banned tokens or another number of responses.
+        """
         assert self.servers is not None, "the engine is asked before it was given weights"
         found = answered(self.policy, self.servers.ask, self.media, prompts, count, sampling, seed)
         return rollout_of(self.policy.processor, prompts, found, count, sampling, self.version)
 
     def session(self) -> AbstractContextManager[None]:
-        """Return a context that does nothing: the servers have their weights."""
+        """Return a context that does nothing: the servers keep their weights."""
         return nullcontext()
 
     def update_weights(self, policy: MLLM, version: int) -> None:
-        """Send the weights to every server, from rank 0; the first call checks that servers have this model."""
+        """Hand the policy's weights, as version `version`, to all servers; only rank 0 sends.
+
+        The first call also checks the model of each server. UserError, on all ranks, where the check fails, the folder
+        is full, or a server refuses or stays away.
+        """
         self.policy, rank = policy, dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
         self.folder = self.folder or make_folder(self.root)
         pushed = self.written(policy, self.folder, version)
@@ -77,7 +86,11 @@ class VLLMServers:
         self.version = version
 
     def written(self, policy: MLLM, folder: Path, version: int) -> Pushed:
-        """Write the weights, or, where the frozen ones are written, the adapters alone; return what servers need."""
+        """Write the weights that servers need; return them as `push` takes them.
+
+        With adapters alone the frozen weights are written once, later calls write the adapters only. version: version
+        of the policy's weights, for their tag. UserError, on all ranks, where the folder is full.
+        """
         writes, alone = first_of_node(), self.rank is not None
         if not alone or not self.files:
             self.files = write_weights(policy, self.dtype, folder, writes, merge=not alone)
@@ -86,14 +99,14 @@ class VLLMServers:
         return Pushed(f"{folder.name}:{version}", self.files, adapters, folder.name)
 
     def push(self, pushed: Pushed, rank: int) -> None:
-        """Send weights from rank 0; the first call checks that servers have this model."""
+        """Hand weights to all servers from rank 0; the first call checks the servers' models."""
         if self.servers is None:
             self.servers = Servers(self.urls, rank, *self.seconds)
             self.check(self.servers)
         self.servers.push(pushed, sends=rank == 0)
 
     def check(self, servers: Servers) -> None:
-        """Raise UserError for a server with another model, dtype or set of banned tokens, or no room for adapters."""
+        """Raise UserError for a server with another model, dtype or banned tokens, or without room for the adapters."""
         processor, network = self.policy.processor, self.policy.network
         banned = banned_tokens(processor, head_rows(network.config))
         ours = facts_of(network.config, str(self.dtype).removeprefix("torch."), banned)
@@ -109,6 +122,6 @@ class VLLMServers:
                 )
 
     def close(self) -> None:
-        """Remove the files of the weights; the servers keep running."""
+        """Remove the files of the weights; servers keep running."""
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)

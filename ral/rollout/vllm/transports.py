@@ -1,6 +1,7 @@
-"""Ways of the policy's weights to an engine's process: files, handles of the trainer's memory, or a broadcast.
+"""Transports of the policy's weights to an engine's process: files, handles of the trainer's memory, broadcasts.
 
-Each is called on every rank together, gathers sharded weights a bucket at a time, and hands over nothing else.
+All ranks call a transport at the same time, since sharded weights are gathered from all ranks, one bucket at a time.
+Adapters that are sent alone go by `write_adapters`.
 """
 
 from __future__ import annotations
@@ -39,28 +40,35 @@ Send = Callable[[Process, dict[str, Any], Tensor], None]
 
 @dataclass(frozen=True)
 class Files:
-    """Safetensors files in `folder`, written once on each machine, which the engines of its ranks read."""
+    """Transport by safetensors files in `folder`, written once on each machine and read by the engines of its ranks."""
 
     folder: Path
 
     def __call__(self, policy: MLLM, own: OwnProcess, dtype: torch.dtype, merge: bool) -> None:
-        """Hand over the weights (`named_weights`). UserError, on all ranks, where one has an error."""
+        """Write the weights and have the engine's process read them.
+
+        dtype, merge: as in `named_weights`. UserError, on all ranks, where one of them has an error.
+        """
         files = write_weights(policy, dtype, self.folder, first_of_node(), merge)
         message = Message({"do": "push", "files": [str(file) for file in files]})
         on_each_rank(lambda: own.give(WEIGHTS, lambda process: process.exchange(message)))
 
 
 def by_handle(process: Process, head: dict[str, Any], values: Tensor) -> None:
-    """Let the process copy a bucket out of this process's memory."""
+    """Let a process copy a bucket from this process's memory. head, values: results of `packed_bucket`.
+
+    Ended where the process has ended; UserError where vLLM refuses.
+    """
     if values.is_cuda:
         torch.cuda.synchronize(values.device)
     process.exchange(Message({"do": "bucket", **head, "handle": handle_of(values)}))
 
 
 class Broadcasts:
-    """Sends buckets over a process group with the engine's process; makes one for each process that it meets.
+    """Transport of buckets by broadcast in a process group with the engine's process.
 
-    folder: both see it, and find each other by a file in it. device: of the weights here.
+    folder: folder that both processes see, for the files by which they meet. device: device of the weights in this
+    process. groups: {process id: group} of the newest process.
     """
 
     def __init__(self, folder: Path, device: torch.device) -> None:
@@ -68,7 +76,7 @@ class Broadcasts:
         self.groups: dict[int, Any] = {}
 
     def group(self, process: Process) -> Any:
-        """Return the group with a process. Ended where it has ended."""
+        """Return the process group with a process, made at the first call for it. Ended where the process has ended."""
         pid = process.popen.pid
         if pid not in self.groups:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -79,7 +87,10 @@ class Broadcasts:
         return self.groups[pid]
 
     def __call__(self, process: Process, head: dict[str, Any], values: Tensor) -> None:
-        """Send a bucket. Ended where the process has ended; UserError where the broadcast fails."""
+        """Send a bucket by broadcast to a process, which loads it. head, values: results of `packed_bucket`.
+
+        Ended where the process has ended; UserError where the broadcast fails or vLLM refuses.
+        """
         group = self.group(process)
         process.tell(Message({"do": "bucket", **head}))
         arrived = broadcast(group, values, process.alive)
@@ -92,15 +103,17 @@ class Broadcasts:
 
 @dataclass(frozen=True)
 class Streams:
-    """Buckets handed over one after another by `send`, from the memory of `device`."""
+    """Transport of weights in buckets, which `send` hands over one after another from the memory of `device`."""
 
     send: Send
     device: torch.device
 
     def __call__(self, policy: MLLM, own: OwnProcess, dtype: torch.dtype, merge: bool) -> None:
-        """Hand over the weights (`named_weights`). UserError, on all ranks, where one has an error.
+        """Hand over the weights; dtype, merge: as in `named_weights`. UserError, on all ranks, where one of them has an
+        error.
 
-        Where a process ends it is started again, and all ranks hand over once more, since each gathers with the others.
+        Where a process ends on some rank, it is started again and all ranks hand over once more, as gathering needs all
+        ranks.
         """
         own.given[WEIGHTS] = lambda process: self.again(policy, process, dtype, merge)
         for _ in range(2):
@@ -113,7 +126,10 @@ class Streams:
         on_all_ranks(twice if error else None)
 
     def attempt(self, policy: MLLM, process: Process, dtype: torch.dtype, merge: bool) -> UserError | Ended | None:
-        """Hand the weights to a process; return the error that it met. It gathers all of them all the same."""
+        """Hand the weights to a process; return the error of that process, or None.
+
+        After an error the rest is still gathered, since other ranks need this rank for that.
+        """
         error = failure(lambda: process.exchange(Message({"do": "begin"})))
         for bucket in buckets(policy, dtype, STREAMED, self.device, merge):
             if error is None:
@@ -123,7 +139,9 @@ class Streams:
         return error or failure(lambda: process.exchange(Message({"do": "finish"})))
 
     def again(self, policy: MLLM, process: Process, dtype: torch.dtype, merge: bool) -> None:
-        """Give a new process the weights, on one rank alone. UserError where they are sharded."""
+        """Hand the weights to a process that was started again, on one rank alone. UserError where the weights are
+        sharded.
+        """
         if is_sharded(policy):
             raise UserError(
                 "rollout=vllm: weights are sharded, and one rank alone cannot gather them for a new process: write "
@@ -134,7 +152,7 @@ class Streams:
 
 
 def failure(call: Callable[[], object]) -> UserError | Ended | None:
-    """Return the error of a call where it is that of a process that refuses or has ended; None for none."""
+    """Call a function; return the error of a process that refuses (UserError) or has ended (Ended), else None."""
     try:
         call()
     except (UserError, Ended) as error:
@@ -143,9 +161,10 @@ def failure(call: Callable[[], object]) -> UserError | Ended | None:
 
 
 def transport_of(name: str, folder: Path, trainer: torch.device, engine: torch.device) -> Files | Streams:
-    """Return the transport of a name; auto: files on a CPU, handles within a GPU, broadcasts between two.
+    """Return the transport called `name`: "file", "ipc", "broadcast" or "auto".
 
-    folder: of what is handed over. trainer, engine: devices of both.
+    "auto" is files on a CPU, handles where engine and trainer share a GPU, broadcast between two GPUs. folder: folder
+    for the files of a transport. trainer, engine: device of each.
     """
     if name == "auto":
         name = "file" if trainer.type == "cpu" else "ipc" if trainer == engine else "broadcast"

@@ -1,4 +1,4 @@
-"""The policy's weights for an engine: whole (not sharded), adapters added in or left out, one bucket at a time."""
+"""The policy's weights for an engine: gathered (not sharded), adapters merged in or left out, in buckets."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ CPU = torch.device("cpu")
 def named_weights(
     policy: MLLM, dtype: torch.dtype, device: torch.device = CPU, merge: bool = True
 ) -> Iterator[tuple[str, Tensor]]:
-    """Yield (Transformers' name, weight in `dtype` on `device`), each gathered by itself; every rank must iterate.
+    """Yield (name in Transformers, weight in `dtype` on `device`). Each weight is gathered; every rank must iterate.
 
-    merge: a layer with an adapter has W + alpha / rank * B A; otherwise W, and adapters are left out. A weight that two
-    modules share comes once.
+    merge: whether a layer with an adapter has W + alpha / rank * B A; else it has W, without the adapter. A weight
+    shared by two modules comes once.
     """
     reshard(policy)
     layers = adapted(policy.network)
@@ -48,7 +48,9 @@ def named_weights(
 
 
 def whole(parameter: Tensor) -> Tensor:
-    """Return a weight, gathered if it is sharded, as one tensor without graph; then every rank must call it."""
+    """Return a weight as one tensor without autograd graph. If the weight is sharded, every rank must call this
+    function.
+    """
     value = parameter.detach()
     return value.full_tensor() if hasattr(value, "full_tensor") else value
 
@@ -56,7 +58,10 @@ def whole(parameter: Tensor) -> Tensor:
 def buckets(
     policy: MLLM, dtype: torch.dtype, size: int = BUCKET, device: torch.device = CPU, merge: bool = True
 ) -> Iterator[dict[str, Tensor]]:
-    """Yield dicts of weights (`named_weights`) by name, each of about `size` bytes; every rank must iterate."""
+    """Yield buckets {name: weight} of about `size` bytes each; every rank must iterate.
+
+    dtype, device, merge: as in `named_weights`.
+    """
     held, total = {}, 0
     for name, value in named_weights(policy, dtype, device, merge):
         held[name], total = value.contiguous(), total + value.nbytes
@@ -68,10 +73,10 @@ def buckets(
 
 
 def write_weights(policy: MLLM, dtype: torch.dtype, folder: Path, writes: bool, merge: bool = True) -> list[Path]:
-    """Write the weights to a folder, in place of its contents; return the files. writes: whether this rank writes.
+    """Write the weights as safetensors files to a folder, in place of its contents; return the paths of the files.
 
-    Every rank must call it; those that do not write gather and wait. UserError, on all ranks, where the folder is full.
-    merge: as in `named_weights`.
+    writes: whether this rank writes. Every rank must call this function, as sharded weights are gathered. dtype, merge:
+    as in `named_weights`. UserError, on all ranks, where a rank cannot write.
     """
     files, error = [], None
     if writes:
@@ -85,7 +90,7 @@ def write_weights(policy: MLLM, dtype: torch.dtype, folder: Path, writes: bool, 
 
 
 def written(bucket: Mapping[str, Tensor], file: Path) -> str | None:
-    """Write a bucket to a file; return an error as one line, None for none."""
+    """Write a bucket {name: weight} to a file; return one line on an error, or None."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         save_file(dict(bucket), file)
@@ -96,7 +101,9 @@ def written(bucket: Mapping[str, Tensor], file: Path) -> str | None:
 
 
 def on_all_ranks(error: str | None) -> None:
-    """Wait for all ranks; raise UserError on each of them where one has an error. error: this rank's; None for none."""
+    """Wait for all ranks, then raise UserError on every rank where one of them has an error. error: this rank's; None
+    for none.
+    """
     found = [error]
     if dist.is_available() and dist.is_initialized():
         found = [None] * dist.get_world_size()
@@ -106,7 +113,9 @@ def on_all_ranks(error: str | None) -> None:
 
 
 def on_each_rank(call: Callable[[], object]) -> None:
-    """Call a function on every rank and wait for all; UserError on each of them where one had a UserError."""
+    """Call a function, wait until all ranks have called theirs, and raise UserError on every rank where one had a
+    UserError.
+    """
     error = None
     try:
         call()
@@ -116,7 +125,7 @@ def on_each_rank(call: Callable[[], object]) -> None:
 
 
 def on_any_rank(flag: bool) -> bool:
-    """Tell whether a flag is True on one rank at least; every rank must call it."""
+    """Tell whether `flag` is True on at least one rank. Every rank must call this function."""
     found = [flag]
     if dist.is_available() and dist.is_initialized():
         found = [False] * dist.get_world_size()
@@ -125,19 +134,19 @@ def on_any_rank(flag: bool) -> bool:
 
 
 def is_sharded(policy: MLLM) -> bool:
-    """Tell whether a weight is held in parts by several ranks, so that one rank alone cannot gather it."""
+    """Tell whether weights are held in parts by several ranks, so that one rank cannot gather them alone."""
     return any(hasattr(parameter, "full_tensor") for parameter in policy.network.parameters())
 
 
 def first_of_node() -> bool:
-    """Tell whether this rank is the first of its machine, which writes."""
+    """Tell whether this rank is the first one on its machine, which writes the files there."""
     return int(os.environ.get("LOCAL_RANK", 0)) == 0
 
 
 def make_folder(root: str | None) -> Path:
-    """Return the path of the folder of a run's weights, the same on every rank; it is not created.
+    """Return a path for the folder of a run's weights, the same on every rank; the folder is not made.
 
-    root: folder that holds it; None for main memory, or the folder for temporary files where there is no MEMORY.
+    root: folder above it; None for main memory (MEMORY), or the folder for temporary files where MEMORY does not exist.
     """
     base = Path(root) if root else MEMORY if MEMORY.is_dir() else Path(tempfile.gettempdir())
     name = [f"ral-weights-{os.getpid()}-{os.urandom(4).hex()}"]

@@ -15,21 +15,21 @@ LENGTH_BYTES = 8
 
 @dataclass(frozen=True)
 class Message:
-    """A message between trainer and engine. head: JSON values; tensors: by name."""
+    """Message between trainer and engine. head: JSON values; tensors: {name: tensor}."""
 
     head: dict[str, Any]
     tensors: dict[str, Tensor] = field(default_factory=dict)
 
 
 def packed(message: Message) -> bytes:
-    """Return a message as bytes."""
+    """Return a message as bytes; tensors are copied to main memory."""
     head = json.dumps(message.head).encode()
     tensors = {name: value.detach().cpu().contiguous() for name, value in message.tensors.items()}
     return len(head).to_bytes(LENGTH_BYTES, "little") + head + (save(tensors) if tensors else b"")
 
 
 def unpacked(data: bytes) -> Message:
-    """Return the message that `packed` turned into `data`."""
+    """Return the message of bytes made by `packed`; its tensors are in main memory."""
     end = LENGTH_BYTES + int.from_bytes(data[:LENGTH_BYTES], "little")
     rest = data[end:]
     return Message(json.loads(data[LENGTH_BYTES:end]), load(rest) if rest else {})

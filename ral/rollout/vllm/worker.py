@@ -1,6 +1,6 @@
 """Main module of the process with a vLLM engine: python -m ral.rollout.vllm.worker <file descriptor of a pipe>.
 
-It answers one message after another (ral.rollout.vllm.wire), and ends when the other end of the pipe closes.
+It answers messages (ral.rollout.vllm.wire) one at a time, and ends when the other end of the pipe closes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from ral.rollout.vllm.wire import Message, packed, unpacked
 
 
 def serve(pipe: Connection, start: Message) -> None:
-    """Make the engine of `start`, then answer messages until one says "stop"."""
+    """Make the engine that `start` describes, then reply to messages until one says "stop".
+
+    EOFError or ConnectionError where the trainer is gone.
+    """
     keep_clip_times()
     llm = LLM(**start.head["engine"])
     handler = Handler(llm)
@@ -27,7 +30,7 @@ def serve(pipe: Connection, start: Message) -> None:
 
 
 def main() -> None:
-    """Answer the trainer; where it is gone, remove the folder of weights that it left."""
+    """Answer the trainer's messages; where the trainer is gone, remove the folder of weights that it left behind."""
     pipe = Connection(int(sys.argv[1]))
     start = unpacked(pipe.recv_bytes())
     try:

@@ -27,7 +27,10 @@ def ways(count: int, first: int) -> list[Asked]:
 
 
 def longvideobench(folder: Path) -> None:
-    """Write LongVideoBench: up to five options, each in a column."""
+    """Write a small copy of LongVideoBench's layout to `folder`: made videos, and one parquet file of questions.
+
+    Each question has five options, in a column each; LongVideoBench's own have up to five.
+    """
     rows = []
     for n, q in enumerate(ways(ITEMS, 0)):
         write(q, folder / "videos" / f"v{n}.mp4")
