@@ -152,14 +152,16 @@ def stepped(cfg: DictConfig, models: Models, objective: Objective, prompts: Prom
         for index in range(min(UPDATES, step.update.schedule.updates)):
             made = step.update(made, index, Progress(), backend).parts
 
+    def taken() -> None:
+        prepared = stage("vision", lambda: policy.prepare(prompts))
+        if work.frozen.sampled:
+            sampling = replace(instantiate(cfg.algo.sampling), max_new_tokens=REPLY)
+            stage("rollout", lambda: engine.generate(prepared, work.batch.group, sampling, cfg.seed))
+        made = stage("frozen passes", lambda: batches(prepared))
+        stage("updates", lambda: updates(made))
+
     step.update(batches(policy.prepare(prompts))[:1], 0, Progress(), backend)
-    prepared = stage("vision", lambda: policy.prepare(prompts))
-    if work.frozen.sampled:
-        sampling = replace(instantiate(cfg.algo.sampling), max_new_tokens=REPLY)
-        stage("rollout", lambda: engine.generate(prepared, work.batch.group, sampling, cfg.seed))
-    made = stage("frozen passes", lambda: batches(prepared))
-    stage("updates", lambda: updates(made))
-    del made, prepared
+    taken()
     if work.upkeep.evaluations:
         stage("evaluation", lambda: evaluated(cfg, policy, engine, work))
 
