@@ -77,7 +77,7 @@ def widened(processor: Processor, name: str, vocabulary: int) -> Processor:
 
 
 def shortened(model: MLLM) -> None:
-    """Leave of a vision tower's blocks one that looks at windows, where it has such, and one that looks at everything.
+    """Keep one block of a vision tower that looks at windows, where it has such, and one that looks at everything.
 
     Without gradient a block's memory is that of any other of its kind. A tower that gives features of several blocks
     keeps all.
