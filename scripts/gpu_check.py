@@ -3,16 +3,18 @@
     python scripts/gpu_check.py                               # all parts, on one GPU
     python scripts/gpu_check.py --parts tiny 3b               # some
     python scripts/gpu_check.py --parts rollout --timeout 3600   # decoding alone
+    python scripts/gpu_check.py --parts plan --prompt-tokens 4096 --timeout 3600   # a 7B step with LoRA beside its plan
     python scripts/gpu_check.py --parts vllm --timeout 3600   # with vLLM installed: CUDA IPC, sleep, adapters, speed
     python scripts/gpu_check.py --parts tiny 3b --hardware cpu --shape small --prompt-tokens 64   # without one
 
 parts: tests (tests/test_gpu.py), tiny (the shipped model, 100 steps), 3b (a random Qwen2.5-VL of that shape: 3 steps
 with LoRA and 3 without), attention and step (scripts/bench_attention.py and bench_step.py at 3B and 7B, 4,096 and
 16,384 visual tokens), rollout (scripts/bench_rollout.py at 3B and 7B: tokens a second beside the bandwidth of memory,
-Transformers' generate, and vLLM where it is installed), vllm (scripts/check_vllm.py: weights handed over by files and
-by CUDA IPC, sleep, adapters alone, exact after every push; then tokens a second). Writes <output>/gpu_check.json as
-parts end and prints it last; a run that fails or takes longer than --timeout is named and does not end the others (exit
-code 1). Random models are deleted after use.
+Transformers' generate, and vLLM where it is installed), plan (scripts/bench_plan.py at 7B with LoRA: memory and seconds
+of rollout and updates beside the plan), vllm (scripts/check_vllm.py: weights handed over by files and by CUDA IPC,
+sleep, adapters alone, exact after every push; then tokens a second). Writes <output>/gpu_check.json as parts end and
+prints it last; a run that fails or takes longer than --timeout is named and does not end the others (exit code 1).
+Random models are deleted after use.
 """
 
 from __future__ import annotations
@@ -38,8 +40,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(BY_ITSELF), help="default: all but vllm")
     parser.add_argument("--hardware", default="single_gpu", help="hardware group of the runs (default: %(default)s)")
-    parser.add_argument("--shape", choices=list(SIZES), default="3b", help="of part 3b (default: %(default)s)")
-    parser.add_argument("--prompt-tokens", type=int, default=1024, help="visual tokens, part 3b (default: %(default)s)")
+    parser.add_argument("--shape", choices=list(SIZES), default="3b", help="of 3b, and of plan on a CPU (default: 3b)")
+    parser.add_argument("--prompt-tokens", type=int, default=1024, help="visual tokens of 3b and plan (default: 1024)")
     parser.add_argument("--timeout", type=float, default=900, help="seconds for each run (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=100, help="of part tiny (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=OUTPUTS / "gpu_check", help="folder for all of it")

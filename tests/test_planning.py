@@ -25,8 +25,10 @@ from ral.models.adapters.lora import Adapters, adapted, add_adapters
 from ral.models.mllm import MLLM
 from ral.models.recipe import Sizes
 from ral.models.registry import FAMILIES
+from ral.planning import activations as act
 from ral.planning.afterwards import missed, off, tell_missed
 from ral.planning.architecture import Architecture, architecture_of, described, known
+from ral.planning.calibration import calibrated, numbers
 from ral.planning.device import device_of, read_device
 from ral.planning.networks import Networks
 from ral.planning.page import header, page
@@ -132,6 +134,106 @@ def test_sharding_divides_what_rests_and_gathers_for_a_rollout() -> None:
     assert rollout.parts["gathered"] < 8 * rollout.parts["weights"]
     assert eight.host.load * 1e9 < eight.networks.policy_bytes / 2  # a rank reads its parts, onto the GPU
     assert eight.fits and not alone.fits
+
+
+ON_GPUS = (
+    "model=qwen2_5_vl",
+    "model.pretrained=Qwen/Qwen2.5-VL-3B-Instruct",
+    "machine=h200",
+    "dataset=jsonl",
+    "dataset.path=x",
+)
+
+
+def parts_of(plan: Plan, phase: str) -> Mapping[str, float]:
+    """Return the bytes of a phase by use."""
+    return next(each.parts for each in plan.phases if each.name == phase)
+
+
+def test_ddp_on_gpus_holds_buckets_of_gradients_beside_them() -> None:
+    alone, four = (made_plan(*ON_GPUS, f"hardware={name}", "algo.prompts_per_step=4") for name in ("single_gpu", "ddp"))
+    more = parts_of(four, "optimizer step")["gradients"] - parts_of(alone, "optimizer step")["gradients"]
+    assert more == 4 * four.networks.trained and four.networks.work.ranks.count == 2
+    on_cpu = made_plan("hardware=ddp", "hardware.accelerator=cpu")
+    assert parts_of(on_cpu, "optimizer step")["gradients"] == 4 * on_cpu.networks.trained
+    assert on_cpu.host.load > made_plan().host.load  # what the first rank sends
+
+
+def test_logits_and_a_recomputed_layer_are_not_held_at_once() -> None:
+    plan = made_plan("experiment=paper/ral")
+    networks, found = plan.networks, parts_of(plan, "update, forward")
+    decoder, tokens = networks.policy.decoder, networks.work.batch.tokens
+    numbers, training = networks.in_passes, networks.work.training
+    kept = act.saved(networks.policy, tokens, numbers, training) + act.captured(decoder, tokens, training, numbers)
+    head = found["logits"] + networks.head * 2  # the head's gradient is in bf16 until ranks sum it
+    layer = act.one_layer(networks.policy, tokens, numbers, training) + act.backward(networks.policy, tokens, numbers)
+    layer += decoder.mlp * decoder.width * 2
+    assert found["activations"] + found["logits"] == pytest.approx(kept + max(head, layer))
+    assert found["gradients"] == networks.head * 2
+
+
+def test_several_passes_of_sharded_weights_hold_whole_gradients_until_the_last() -> None:
+    plan = made_plan("experiment=paper/sft")
+    whole = 4 * plan.networks.trained
+    assert parts_of(plan, "update, forward")["gradients"] == whole
+    backward = parts_of(plan, "update, backward")["gradients"]
+    assert backward == pytest.approx(whole + 4 * plan.networks.policy.counts.layers / 28)
+    each = made_plan("experiment=paper/sft", "hardware.strategy.sum_once=false")
+    assert parts_of(each, "update, forward")["gradients"] == whole / 8
+
+
+def test_weights_outside_of_layers_stay_gathered_where_a_head_is_read_and_come_twice() -> None:
+    plain_row, distilled = (made_plan(f"experiment=paper/{name}") for name in ("ral", "ral_distill"))
+    of_policy = plain_row.networks.outside(plain_row.networks.policy, 4)
+    counts = plain_row.networks.policy.counts
+    assert of_policy == 2 * (counts.total - counts.layers)
+    assert parts_of(plain_row, "vision")["gathered"] == 2 * of_policy
+    teacher = distilled.networks.teacher
+    assert teacher is not None and distilled.networks.left_gathered == 2 * (
+        teacher.counts.total - teacher.counts.layers
+    )
+    assert parts_of(distilled, "vision")["other networks"] > sum(distilled.networks.frozen_bytes.values()) / 8
+    assert plain_row.networks.left_gathered == 0
+
+
+def test_frozen_passes_hold_no_rows_of_the_old_policy_which_come_later() -> None:
+    plan = made_plan("experiment=paper/ral")
+    assert parts_of(plan, "frozen passes")["rows"] == 0 < parts_of(plan, "update, forward")["rows"]
+    assert parts_of(made_plan("experiment=paper/ral_distill"), "frozen passes")["rows"] > 0
+
+
+def test_processes_on_a_cpu_exchange_nothing_while_they_compute() -> None:
+    two = ("hardware=ddp", "hardware.precision=32-true", "algo.prompts_per_step=4")
+    for overrides, over_all in (((*two, "hardware.accelerator=cpu"), sum), (two, max)):
+        updates = made_plan(*overrides).step[-1]
+        assert updates.bounds["network"] > 0
+        slowest = max(value for name, value in updates.bounds.items() if name != "network")
+        assert updates.seconds == pytest.approx(over_all((slowest, updates.bounds["network"])))
+
+
+KEYS = {"vision": "vision_s", "rollout": "rollout_s", "frozen passes": "freeze_s", "updates": "update_s"}
+
+
+@pytest.mark.parametrize(
+    ("pretrained", "number"),
+    [("assets/tiny", {"launch_us": 40.0}), ("Qwen/Qwen2.5-VL-3B-Instruct", {"decoding_share": 0.07})],
+)
+def test_a_device_is_calibrated_by_the_seconds_of_a_run(pretrained: str, number: dict[str, float]) -> None:
+    plan = made_plan("dataset.max_new_tokens=48", f"model.pretrained={pretrained}")
+    compute = replace(plan.device.compute, training_share=0.9, **number)
+    other = planned(plan.networks, replace(plan.device, compute=compute))
+    found = calibrated(plan, {KEYS[part.name]: part.seconds for part in other.step})
+    assert numbers(found) == numbers(other.device) != numbers(plan.device)
+    assert planned(plan.networks, found).step_s == pytest.approx(other.step_s)
+
+
+def test_the_rate_between_processes_is_calibrated_by_a_run_of_two() -> None:
+    plan = made_plan("hardware=ddp", "hardware.accelerator=cpu", "hardware.precision=32-true")
+    slower = planned(plan.networks, replace(plan.device, traffic=replace(plan.device.traffic, peer_gb_s=0.25)))
+    taken = {KEYS[part.name]: part.seconds for part in slower.step}
+    found = calibrated(plan, taken, only=("network",))
+    assert found.traffic.peer_gb_s == pytest.approx(0.25) and found.compute == plan.device.compute
+    assert calibrated(plan, dict.fromkeys(taken, 1e-9), only=("network",)).traffic.peer_gb_s == pytest.approx(2000)
 
 
 def test_memory_grows_with_what_takes_it() -> None:

@@ -1,28 +1,25 @@
-"""Planned memory against the truth: what autograd saves, and (slow) the resident memory of whole runs."""
+"""Planned memory against the truth: what autograd saves, steps on tensors without memory, and (slow) whole runs."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
+import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from conftest import CONF, ENVIRONMENT, ROOT, TEXTS, make_prompts
-from hydra import compose, initialize_config_dir
+from conftest import TEXTS, make_prompts
 
-from ral.config.check import plain
+from ral.benches.plan import RUNS, memory
+from ral.checks.recipes import checked, facts, markdown
+from ral.learner.update import Update
 from ral.models.adapters.lora import Adapters, add_adapters
 from ral.models.fresh import write_model
 from ral.models.mllm import MLLM
 from ral.models.recipe import Sizes
 from ral.planning import activations as act
 from ral.planning.architecture import architecture_of
-from ral.planning.device import device_of
-from ral.planning.plan import Plan, plan_of
+from ral.planning.plan import STAGES
 from ral.planning.workload import Batch, Numbers, Training
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -93,56 +90,64 @@ def test_the_cache_and_the_rows_have_their_shapes() -> None:
     assert batch.tokens == 100 + 4 * 65 and batch.passes == 2
 
 
-MIDDLE = Sizes(hidden=512, layers=8, heads=8, kv_heads=2, mlp=1408, vision_hidden=128, vision_depth=2, vision_heads=4)
-"""Some 25 million parameters."""
-COMMON = (
-    *("max_steps=1", "eval.every=0", "eval.before=false", "eval.prompts=1", "diagnostics.gradients=false"),
-    *("checkpoint.every=0", "checkpoint.best=null", "hardware.threads=1", "dataset.source.clip_share=0"),
-    *("algo.updates_per_rollout=2", "algo.group_size=4"),
-    "dataset.source.sizes={sft: 16, train: 16, validation: 4, test: 4}",
-)
-RUNS = {
-    "full": ("algo=grpo", "dataset.max_new_tokens=48", "algo.prompts_per_step=2"),
-    "lora": ("algo=grpo", "dataset.max_new_tokens=48", "algo.prompts_per_step=2", "lora.rank=16"),
-    "checkpointing": (
-        *("algo=ral", "dataset.max_new_tokens=48", "algo.prompts_per_step=2", "hardware.gradient_checkpointing=true"),
-    ),
-    "distillation": ("algo=ral_distill", "dataset.max_new_tokens=48", "algo.prompts_per_step=2"),
-    "long prompt": (*("algo=ral", "dataset.max_new_tokens=32", "algo.prompts_per_step=1", "dataset.source.grid=32"),),
-}
-
-
-@pytest.fixture(scope="module")
-def middle(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A folder of a random model of MIDDLE."""
-    return str(write_model(tmp_path_factory.mktemp("middle"), TEXTS, sizes=MIDDLE, seed=3, vocab_size=300))
-
-
-def planned(*overrides: str) -> Plan:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        tree = plain(compose("train", [*overrides, "planning.text_tokens=40"]))
-    return plan_of(tree, device_of(tree))
-
-
-def measured(folder: Path, small: Path, *overrides: str) -> Any:
-    """Resident memory of a run in a process of its own: after a step with a small model, and at its most, in GB."""
-    environment = ENVIRONMENT | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "MALLOC_ARENA_MAX": "1"}
-    environment |= {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}  # what is freed goes back
-    command = [sys.executable, str(ROOT / "tests" / "planning_worker.py"), str(folder), str(small), *overrides]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=900)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(1000)
 @pytest.mark.parametrize("name", list(RUNS))
-def test_the_peak_of_a_run_is_the_planned_one(
-    name: str, middle: str, model_folder: Callable[[], Path], tmp_path: Path
-) -> None:
-    own = (f"model.pretrained={middle}", f"model.teacher={middle}", f"dataset.path={tmp_path / 'data'}")
-    overrides = (*own, *COMMON, *RUNS[name])
-    plan, found = planned(*overrides), measured(tmp_path, model_folder(), *overrides)
-    truth = found["peak"] - found["before"]
-    print(f"{name}: planned {plan.peak.total / 1e9:.3f} GB ({plan.peak.name}), measured {truth:.3f}")
-    assert plan.peak.total / 1e9 == pytest.approx(truth, rel=OPEN)
+def test_the_peak_of_a_run_is_the_planned_one(name: str, tmp_path: Path) -> None:
+    """In each rank's steps, and while its networks are made."""
+    given = argparse.Namespace(output=tmp_path, hardware="cpu", shape="small", prompt_tokens=64)
+    found = memory(given, name)
+    print(f"{name}: {found}")
+    assert found["memory"]["ratio"] == pytest.approx(1, abs=OPEN)
+    assert found["load"]["ratio"] == pytest.approx(1, abs=OPEN)
+    assert len(found["memory"]["measured_gb"]) == (2 if "2 ranks" in name else 1)
+
+
+STEPS = {
+    "adapters, checkpointing": ("lora.rank=8", "hardware.gradient_checkpointing=true"),
+    "sharded": ("hardware=fsdp", "hardware.accelerator=cpu", "hardware.precision=32-true"),
+}
+"""Overrides of small steps on tensors without memory."""
+FEW = (
+    *("algo.prompts_per_step=2", "algo.group_size=4", "dataset.max_new_tokens=64", "algo.updates_per_rollout=2"),
+    *("diagnostics.gradients=false", "dataset.source.grid=12", "dataset.source.clip_share=0"),
+)
+
+
+@pytest.mark.parametrize("name", list(STEPS))
+def test_a_step_on_tensors_without_memory_takes_what_is_planned(name: str, wide: Callable[[str], Path]) -> None:
+    found = facts(checked([f"model.pretrained={wide('qwen2_5_vl')}", *STEPS[name], *FEW]))
+    assert found["stopped"] is None and found["ranks"] == (2 if name == "sharded" else 1)
+    assert list(found["stages"]) == ["networks", "vision", "rollout", "frozen passes", "updates", "evaluation"]
+    assert found["stages"]["updates"]["ratio"] == pytest.approx(1, abs=OPEN), found["stages"]
+
+
+def test_a_step_frees_what_frozen_models_gathered(wide: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a wide vocabulary: the reference's weights outside of its layers are in no update."""
+    sharded = [f"model.pretrained={wide('qwen2_5_vl')}", *STEPS["sharded"], *FEW, "algo=grpo", "algo.group_size=2"]
+    freed = checked(sharded).stages
+    monkeypatch.setattr("ral.learner.step.free_gathered", lambda *_: None)
+    kept = checked(sharded).stages
+    outside = architecture_of(str(wide("qwen2_5_vl"))).counts
+    assert kept["vision"] - freed["vision"] == pytest.approx(4 * (outside.total - outside.layers) / 1e9, rel=0.01)
+
+
+def test_a_step_that_stops_says_where_and_why(wide: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("no kernel\nof that kind")
+
+    monkeypatch.setattr(Update, "add_gradient", broken)
+    found = facts(checked([f"model.pretrained={wide('qwen2_5_vl')}", *FEW]))
+    assert found["stopped"] == "after networks: RuntimeError: no kernel"
+    assert "went through" in markdown({"mine": found}) and "no kernel" in markdown({"mine": found})
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("recipe", ["ral", "sft", "ral_distill"])
+def test_a_recipe_of_the_paper_steps_through_at_its_size_within_its_plan(recipe: str) -> None:
+    found = facts(checked([f"experiment=paper/{recipe}"]))
+    assert found["stopped"] is None and found["ranks"] == 8 and found["fits"]
+    for stage in (*STAGES, "evaluation"):
+        if "ratio" in found["stages"].get(stage, {}):
+            assert found["stages"][stage]["ratio"] == pytest.approx(1, abs=OPEN), (stage, found["stages"])

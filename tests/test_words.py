@@ -158,7 +158,7 @@ def test_a_formula_without_source_is_found(text: str, sourced: bool) -> None:
 
 
 WORDS = """
-accept add analyse answer ask attend average ban bind bring call capture catch check choose close collect compare
+accept add analyse answer ask assume attend average ban bind bring call capture catch check choose close collect compare
 compose compute copy correct count cut decode describe do draw end enter estimate evaluate explain export feed fill
 find fold free gather give go group hand hold import join judge keep kill leave let list load lock log look make mark
 measure move name normalise note open penalise pretend print pull put raise read release remove renormalise reorder

@@ -185,6 +185,13 @@ def rollout(given: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def plan(given: argparse.Namespace) -> dict[str, Any]:
+    """Measure memory and seconds of a step with adapters beside its plan, by stage; 7B, without a GPU given.shape."""
+    shape = "7b" if given.hardware != "cpu" else given.shape
+    common = ["--runs", "adapters", "--hardware", given.hardware, "--prompt-tokens", str(given.prompt_tokens)]
+    return {f"{shape}_lora": bench(given, f"plan_{shape}", "bench_plan.py", "--shape", shape, *common)}
+
+
 def vllm(given: argparse.Namespace) -> dict[str, Any]:
     """Check vLLM beside the trainer in fp32 and at the 3B shape in bf16, and measure its tokens a second there."""
     shape = ["--model", "3b", "--cache-gb", "8", "--prompt-tokens", "1024", "--response-tokens", "128"]
@@ -222,6 +229,7 @@ PARTS: Mapping[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "attention": attention,
     "step": step,
     "rollout": rollout,
+    "plan": plan,
     "vllm": vllm,
 }
 """Name of a part on the command line -> the function that measures it."""

@@ -86,3 +86,13 @@ def move_average(models: Models, decay: float) -> None:
         for name, weight in average.network.named_parameters():
             if own[name].requires_grad:
                 weight.lerp_(own[name].to(weight.dtype), 1 - decay)
+
+
+def free_gathered(models: Models, needs: frozenset[str]) -> None:
+    """Free the gathered weights of sharded frozen models, whose passes are over, where no update reads their head.
+
+    needs: names of the signals that updates need. Every rank frees its own; the next pass gathers the weights again.
+    """
+    for name, model in models.with_weights().items():
+        if f"{name}_head" not in needs:
+            reshard(model)

@@ -16,7 +16,7 @@ from torch import Tensor
 from ral.learner.clock import Clock
 from ral.learner.experience import Experience, PassSize, Portion, freeze, portions
 from ral.learner.metrics import rollout_pairs
-from ral.learner.models import Models, move_average
+from ral.learner.models import Models, free_gathered, move_average
 from ral.learner.objective import Objective
 from ral.learner.placebo import place
 from ral.learner.ranks import gather, sum_over_ranks, together
@@ -222,7 +222,9 @@ class Step:
             second=views.frozen["view"].prepared if second is not None else None,
         )
         places = portions(prepared, rollout, self.size)
-        return places, freeze(objective.passes, views.frozen, batch, objective.needs, places)
+        parts = freeze(objective.passes, views.frozen, batch, objective.needs, places)
+        free_gathered(self.models, objective.needs)
+        return places, parts
 
     def rewarded(
         self, places: Sequence[Portion], parts: Sequence[Experience], rollout: Rollout, scores: Scores

@@ -65,12 +65,17 @@ def saved(architecture: Architecture, tokens: int, numbers: Numbers, training: T
     on_gpu: whether passes run on a GPU, so that layers' inputs which are moved to main memory do not count.
     """
     decoder = architecture.decoder
-    one = layer_bytes(decoder, numbers, bool(training.rank)) * tokens + layer_casts(architecture, numbers, training)
     ends = (2 * numbers.stream + norm_bytes(numbers, bool(training.rank))) * decoder.width * tokens
     if not training.checkpointing:
-        return decoder.layers * one + ends
+        return decoder.layers * one_layer(architecture, tokens, numbers, training) + ends
     kept = 0.0 if training.aside and on_gpu else inputs_of_layers(decoder, tokens, numbers)
-    return kept + one + ends
+    return kept + ends
+
+
+def one_layer(architecture: Architecture, tokens: int, numbers: Numbers, training: Training) -> float:
+    """Return the bytes that one layer saves for its backward pass over `tokens` tokens, casts of its weights too."""
+    own = layer_bytes(architecture.decoder, numbers, bool(training.rank)) * tokens
+    return own + layer_casts(architecture, numbers, training)
 
 
 def inputs_of_layers(decoder: Decoder, tokens: int, numbers: Numbers) -> float:
@@ -84,18 +89,23 @@ def backward(architecture: Architecture, tokens: int, numbers: Numbers) -> float
     return float(tokens * (3 * numbers.product * decoder.mlp + 2 * numbers.stream * decoder.width))
 
 
-def weight_gradient(architecture: Architecture, numbers: Numbers, training: Training) -> float:
-    """Return the bytes of the largest weight's gradient before it is added: in the type of products, and in the
-    weight's.
+def weight_gradient(weights: int, numbers: Numbers, training: Training) -> float:
+    """Return the bytes of a matrix's gradient before it is added, for its number of weights.
 
-    0 for frozen weights. Weights in 4 bits are unpacked for a product, into the type of frozen weights and that of
-    products: these bytes.
+    It is in the type of the weights; where products cast these, first in the type of products. 0 for frozen weights.
     """
-    decoder = architecture.decoder
     if training.rank:
-        return float(decoder.mlp * decoder.width * (numbers.frozen + numbers.product)) if numbers.base else 0.0
-    largest = max(decoder.mlp * decoder.width, architecture.decoder.vocabulary * decoder.width)
-    return float(largest * (numbers.product if numbers.mixed else 0) + largest * numbers.trained)
+        return 0.0
+    cast = numbers.product if numbers.mixed and numbers.trained > numbers.product else 0
+    return float(weights * (cast + numbers.trained))
+
+
+def written_out(decoder: Decoder, numbers: Numbers, training: Training) -> float:
+    """Return the bytes of the largest matrix of a layer, unpacked from 4 bits for a product: in the type of frozen
+    weights and in that of products. 0 for weights that are not in 4 bits.
+    """
+    packed = training.rank and numbers.base
+    return float(decoder.mlp * decoder.width * (numbers.frozen + numbers.product)) if packed else 0.0
 
 
 def without_gradient(decoder: Decoder, tokens: int, numbers: Numbers) -> float:

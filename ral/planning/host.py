@@ -11,6 +11,8 @@ from ral.planning.networks import Networks
 
 WORKER_GB = 0.5
 """Main memory, in GB, of a process that decodes media, without the decoded ones: Python, torch and the readers."""
+SENT = 250 * 2**20
+"""Most bytes of weights that DDP sends to the other ranks at a time, when it wraps a network."""
 EXPORT_BYTES = 4
 """Bytes of a weight in hf/, which is fp32."""
 
@@ -41,15 +43,18 @@ def main_memory(networks: Networks, base_gb: float) -> MainMemory:
 def loaded(networks: Networks) -> float:
     """Return the bytes of main memory in which a rank makes its networks, before they go to the device.
 
-    Whole networks, or with sharding one block of a file at a time, and the shards that stay in main memory.
+    Whole networks, and without a GPU what several ranks are sent of them at a time; or with sharding one block of a
+    file at a time, and the shards that stay in main memory.
     """
     numbers, policy, ranks = networks.work.numbers, networks.policy, networks.work.ranks
+    whole = networks.policy_bytes + sum(networks.frozen_bytes.values())
     if ranks.sharded:
-        parts = (networks.policy_bytes + sum(networks.frozen_bytes.values())) / ranks.parts
-        return BLOCK + (0.0 if ranks.on_gpu and not ranks.offload else parts)
+        block = min(BLOCK, EXPORT_BYTES * policy.decoder.width * max(policy.decoder.mlp, policy.decoder.vocabulary))
+        return block + (0.0 if ranks.on_gpu and not ranks.offload else whole / ranks.parts)
     half = numbers.frozen < numbers.trained and policy.half
     own = max(networks.policy_bytes, policy.counts.total * (numbers.frozen if half else EXPORT_BYTES))
-    return own + sum(networks.frozen_bytes.values())
+    sent = min(SENT, whole) if ranks.count > 1 and not ranks.on_gpu else 0.0
+    return own + sum(networks.frozen_bytes.values()) + sent
 
 
 def resting(networks: Networks) -> float:

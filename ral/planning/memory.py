@@ -53,18 +53,24 @@ def resident(networks: Networks, gradients: float | None = None) -> dict[str, fl
     return {
         "weights": networks.weights,
         "other networks": networks.others,
-        "gradients": networks.gradients if gradients is None else gradients,
+        "gradients": networks.buckets + (networks.gradients if gradients is None else gradients),
         "optimizer": networks.optimizer,
     }
 
 
 def kept(networks: Networks) -> dict[str, float]:
     """Return the bytes of frozen signals and visual embeddings that a rank's batch keeps during the updates."""
+    return {"rows": signals(networks, "rows", "hidden"), "inputs": inputs(networks, networks.work.batch.prompts)}
+
+
+def signals(networks: Networks, *kinds: str, old: bool = True) -> float:
+    """Return the bytes of frozen signals of these kinds of a rank's batch. old: with the old policy's."""
     work, batch = networks.work, networks.work.batch
-    hidden = 4.0 * batch.prompts * batch.group * batch.response * work.frozen.count("hidden")
+    answers = batch.prompts * batch.group * batch.response
     width = (networks.teacher or networks.policy).decoder.width
-    rows = act.rows(batch, work.frozen.layers) * work.frozen.count("rows")
-    return {"rows": rows + hidden * width, "inputs": inputs(networks, batch.prompts)}
+    one = {"rows": act.rows(batch, work.frozen.layers), "hidden": 4.0 * answers * width}
+    models = [found for name, found in work.frozen.signals.items() if old or name != "old"]
+    return sum(one[kind] for kind in kinds for found in models if kind in found)
 
 
 def inputs(networks: Networks, prompts: int) -> float:
@@ -77,10 +83,14 @@ def inputs(networks: Networks, prompts: int) -> float:
 
 
 def vision(networks: Networks) -> Phase:
-    """Return the phase of the vision tower's pass over all prompts of a step."""
+    """Return the phase of the vision tower's pass over all prompts of a step.
+
+    With sharding it holds what lies outside of the layers twice: as it was received, too, since no layer follows.
+    """
     work = networks.work
     tower = act.tower(networks.policy, work.batch.prompts * work.batch.visual, work.numbers, work.training.vision)
-    more = {"activations": tower, "gathered": gathered(networks), "inputs": inputs(networks, work.batch.prompts)}
+    whole = 2 * networks.outside(networks.policy, networks.weight_bytes)
+    more = {"activations": tower, "gathered": whole, "inputs": inputs(networks, work.batch.prompts)}
     return Phase("vision", resident(networks) | more)
 
 
@@ -109,57 +119,84 @@ def sampling(networks: Networks, batch: Batch) -> dict[str, float]:
 
 
 def frozen_passes(networks: Networks) -> Phase:
-    """Return the phase of a frozen network's pass over a micro-batch, the largest one's, with all signals kept."""
+    """Return the phase of a frozen network's pass over a micro-batch, the largest one's, with all frozen signals kept.
+
+    A layer's activations, and what is computed behind the last layer, do not exist at once. With sharding the policy's
+    weights outside of its layers are there meanwhile, as it made positions just before, and as they were received.
+    """
     work = networks.work
     model = networks.teacher or networks.policy
-    rows = work.frozen.count("rows") > 0
-    scores = act.scores(model.decoder, work.batch, work.ranks.on_gpu) if rows else 0.0
-    held = kept(networks)
+    own = signals(networks, "rows", "hidden", old=False)
+    scores = act.scores(model.decoder, work.batch, work.ranks.on_gpu) if signals(networks, "rows", old=False) else 0.0
+    asked = {kind for name, kinds in work.frozen.signals.items() if name != "old" for kind in kinds}
+    logits = act.logits(model.decoder, work.batch.answers, distilled=False) if "log_probs" in asked else 0.0
+    layer = act.without_gradient(model.decoder, work.batch.tokens, work.numbers)
+    gathered = networks.gathered(model, work.numbers.frozen) - networks.left_gathered + networks.largest_other
     more = {
-        "activations": act.without_gradient(model.decoder, work.batch.tokens, work.numbers),
-        "gathered": networks.gathered(model, work.numbers.frozen) + networks.largest_other,
-        "logits": act.logits(model.decoder, work.batch.answers, distilled=False),
+        "activations": max(layer - logits, 0.0),
+        "gathered": gathered + 2 * networks.outside(networks.policy, networks.weight_bytes),
+        "logits": logits,
+        "rows": own + scores,
+        "inputs": inputs(networks, work.batch.prompts),
     }
-    return Phase("frozen passes", resident(networks) | held | more | {"rows": held["rows"] + scores})
+    return Phase("frozen passes", resident(networks) | more)
 
 
 def update(networks: Networks) -> Phase:
-    """Return an update at the peak of its activations: the end of a forward pass."""
+    """Return an update at the peak of its activations: the end of a forward pass, the beginning of a backward one."""
     work = networks.work
-    earlier = networks.held_gradients if work.batch.passes > 1 else head_gradient(networks)
+    earlier = networks.earlier_gradients if work.batch.passes > 1 else head_gradient(networks)
     own = work.training.gradients * networks.trained * work.numbers.trained
     return Phase("update, forward", resident(networks, earlier + own) | during(networks, whole=True))
 
 
 def head_gradient(networks: Networks) -> float:
-    """Return the bytes of the output head's gradient, the first of a backward pass; 0 with adapters."""
-    return 0.0 if networks.work.training.rank else float(networks.head * networks.work.numbers.trained)
+    """Return the bytes of the output head's gradient, the first of a backward pass; 0 with adapters.
+
+    That of a sharded head is in the type in which it was gathered, until it is summed.
+    """
+    numbers = networks.in_passes
+    return 0.0 if networks.work.training.rank else float(networks.head * numbers.trained)
 
 
 def gradients(networks: Networks) -> Phase:
-    """Return an update at the peak of its gradients: the end of a backward pass, with one layer left."""
-    own = networks.work.training.gradients * networks.trained * networks.work.numbers.trained
-    held = resident(networks, networks.held_gradients + own)
-    return Phase("update, backward", held | during(networks, whole=False))
+    """Return an update at the peak of its gradients: the end of a backward pass.
+
+    That is with one layer left, or at the gradients outside of the layers, the last ones, whichever takes more.
+    """
+    work, numbers = networks.work, networks.in_passes
+    own = work.training.gradients * networks.trained * work.numbers.trained
+    layer = resident(networks, networks.held_gradients + own) | during(networks, whole=False)
+    embeddings = act.weight_gradient(networks.policy.counts.embeddings, numbers, work.training)
+    last = resident(networks, networks.last_gradients + own) | kept(networks)
+    last |= {"gathered": gathered(networks), "activations": 0.0 if work.ranks.sharded else embeddings}
+    return Phase("update, backward", max((layer, last), key=lambda parts: sum(parts.values())))
 
 
 def during(networks: Networks, whole: bool) -> dict[str, float]:
-    """Return the bytes that an update adds. whole: with the activations of all layers; False: of one layer."""
+    """Return the bytes that an update adds. whole: with the activations of all layers; False: of one layer.
+
+    With all layers, the backward pass is at the head, with logits, at attention rows, with scores, or at the last
+    layer, which checkpointing has recomputed; whichever takes more.
+    """
     work, policy = networks.work, networks.policy
-    numbers, training, tokens = work.numbers, work.training, work.batch.tokens
-    held, scores = kept(networks), act.scores(policy.decoder, work.batch, work.ranks.on_gpu)
-    one = act.layer_bytes(policy.decoder, numbers, bool(training.rank)) * tokens
-    layers = act.saved(policy, tokens, networks.in_passes, training, work.ranks.on_gpu) if whole else one
-    layers += act.captured(policy.decoder, tokens, training, numbers)
+    numbers, training, tokens = networks.in_passes, work.training, work.batch.tokens
+    decoder = policy.decoder
+    at_rows = act.scores(decoder, work.batch, work.ranks.on_gpu) if training.captured else 0.0
+    one = act.one_layer(policy, tokens, numbers, training)
+    layers = act.saved(policy, tokens, numbers, training, work.ranks.on_gpu) if whole else one
+    layers += act.captured(decoder, tokens, training, numbers)
     if training.vision and whole:
         layers += act.tower(policy, work.batch.prompts * work.batch.visual, numbers, trained=True)
-    passing = act.backward(policy, tokens, numbers) + act.weight_gradient(policy, numbers, training)
-    over = act.logits(policy.decoder, work.batch.answers, "teacher" in work.frozen.signals) if whole else 0.0
-    return held | {
+    over = act.logits(decoder, work.batch.answers, "teacher" in work.frozen.signals) if whole else 0.0
+    at_head = over + (act.weight_gradient(networks.head, numbers, training) if whole else 0.0)
+    at_layer = act.backward(policy, tokens, numbers) + act.written_out(decoder, numbers, training)
+    at_layer += act.weight_gradient(decoder.mlp * decoder.width, numbers, training)
+    at_layer += one if whole and training.checkpointing else 0.0
+    return kept(networks) | {
         "gathered": gathered(networks),
-        "activations": layers + max(passing - over, 0.0),
+        "activations": layers + max(at_head, at_rows, at_layer) - over,
         "logits": over,
-        "rows": held["rows"] + (scores if training.captured else 0.0),
     }
 
 
@@ -177,7 +214,8 @@ def evaluation(networks: Networks) -> Phase:
     batch = replace(work.batch, prompts=min(work.upkeep.batch, share), group=1)
     tower = act.tower(networks.policy, batch.prompts * batch.visual, work.numbers, trained=False)
     answers = sampling(networks, batch)
-    looks = {"gathered": gathered(networks), "activations": tower, "inputs": inputs(networks, batch.prompts)}
+    whole = 2 * networks.outside(networks.policy, networks.weight_bytes)
+    looks = {"gathered": whole, "activations": tower, "inputs": inputs(networks, batch.prompts)}
     most = max((answers, looks), key=lambda parts: sum(parts.values()))
     return Phase("evaluation", resident(networks) | most)
 

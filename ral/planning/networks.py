@@ -68,7 +68,14 @@ class Networks:
         """Return the bytes of the other networks that stay on the device."""
         ranks = self.work.ranks
         fixed = {name: size for name, size in self.frozen_bytes.items() if name == "ema" or not ranks.aside}
-        return 0.0 if ranks.offload else sum(fixed.values()) / ranks.parts
+        return self.left_gathered + (0.0 if ranks.offload else sum(fixed.values()) / ranks.parts)
+
+    @property
+    def left_gathered(self) -> float:
+        """Return the bytes of a sharded teacher that stay gathered, for its head is read in updates; 0 without such."""
+        if self.teacher is None or "hidden" not in self.work.frozen.signals.get("teacher", ()):
+            return 0.0
+        return self.outside(self.teacher, self.work.numbers.frozen)
 
     @property
     def largest_other(self) -> float:
@@ -89,15 +96,46 @@ class Networks:
         return 0.0 if ranks.offload else self.trained * self.work.numbers.trained / ranks.parts
 
     @property
-    def held_gradients(self) -> float:
-        """Return the bytes of gradients at their peak; whole ones where they are summed over ranks once, after several
-        passes.
+    def buckets(self) -> float:
+        """Return the bytes in which PyTorch's DDP would exchange gradients of whole networks; 0 with one rank.
+
+        It allocates them when it wraps the networks; averages are exchanged elsewhere, and they stay unused. Without a
+        GPU memory that is never written takes no room.
         """
-        ranks, whole = self.work.ranks, self.trained * self.work.numbers.trained
-        if ranks.sharded and ranks.sum_once and self.work.batch.passes > 1:
-            return whole + whole / ranks.count
-        layer = self.policy.counts.layers / self.policy.decoder.layers
-        return self.gradients + (max(layer, self.root) * self.work.numbers.trained if ranks.sharded else 0.0)
+        ranks = self.work.ranks
+        alone = ranks.count == 1 or ranks.sharded or not ranks.on_gpu
+        return 0.0 if alone else float(self.trained * self.work.numbers.trained)
+
+    @property
+    def summed_once(self) -> bool:
+        """Tell whether each rank holds whole gradients of sharded weights until the last of several passes."""
+        ranks = self.work.ranks
+        return ranks.sharded and ranks.sum_once and self.work.batch.passes > 1
+
+    @property
+    def earlier_gradients(self) -> float:
+        """Return the bytes of gradients that earlier passes of an update have left."""
+        return self.trained * self.work.numbers.trained if self.summed_once else self.gradients
+
+    @property
+    def held_gradients(self) -> float:
+        """Return the bytes of gradients while those of a layer are made, the last of them.
+
+        With sharding a layer's are whole until they are summed, in the type of trained weights.
+        """
+        layer = self.policy.counts.layers / self.policy.decoder.layers * self.work.numbers.trained
+        whole = 0.0 if self.work.training.rank or not self.work.ranks.sharded else layer
+        return self.earlier_gradients + whole
+
+    @property
+    def last_gradients(self) -> float:
+        """Return the bytes of gradients when those outside of the layers, the last ones, are summed over ranks.
+
+        They are then there twice: as they were made, and in the type of trained weights.
+        """
+        numbers = self.work.numbers
+        made = numbers.trained if self.summed_once else min(numbers.trained, numbers.product)
+        return self.gradients + (self.root * (made + numbers.trained) if self.work.ranks.sharded else 0.0)
 
     @property
     def root(self) -> int:
@@ -117,10 +155,18 @@ class Networks:
         """
         if not self.work.ranks.sharded:
             return 0.0
-        counts, numbers = architecture.counts, self.work.numbers
-        size, tower = (min(n, numbers.product) for n in (size, self.tower_bytes))
-        rest = counts.decoder - counts.layers + GROUPS_AT_ONCE * counts.layers / architecture.decoder.layers
-        return size * rest + counts.vision * tower
+        layers = GROUPS_AT_ONCE * architecture.counts.layers / architecture.decoder.layers
+        return self.outside(architecture, size) + min(size, self.work.numbers.product) * layers
+
+    def outside(self, architecture: Architecture, size: int) -> float:
+        """Return the bytes of a sharded network's weights outside of its layers when they are gathered; 0 without
+        sharding. size: bytes of a weight.
+        """
+        if not self.work.ranks.sharded:
+            return 0.0
+        counts = architecture.counts
+        size, tower = (min(n, self.work.numbers.product) for n in (size, self.tower_bytes))
+        return float(size * (counts.decoder - counts.layers) + counts.vision * tower)
 
     @property
     def in_passes(self) -> Numbers:

@@ -18,6 +18,13 @@ from ral.planning.networks import Networks
 from ral.planning.settings import workload
 
 Tree = Mapping[str, Any]
+STAGES: Mapping[str, tuple[str, ...]] = {
+    "vision": ("vision",),
+    "rollout": ("rollout",),
+    "frozen passes": ("frozen passes",),
+    "updates": ("update, forward", "update, backward", "optimizer step"),
+}
+"""Stage of a step, by the names of its seconds in a plan -> phases of memory that it has."""
 
 
 @dataclass(frozen=True)
@@ -131,3 +138,10 @@ def changed(tree: Tree, changes: Mapping[str, Any]) -> dict[str, Any]:
             place = place[group]
         place[name] = value
     return made
+
+
+def stages(plan: Plan) -> dict[str, float]:
+    """Return {stage of a step: GB} of a plan: of the phases that STAGES names, the one that holds most."""
+    found = {phase.name: phase.total / GB for phase in plan.phases}
+    most = {stage: [found[name] for name in names if name in found] for stage, names in STAGES.items()}
+    return {stage: max(sizes) for stage, sizes in most.items() if sizes}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ral.planning.architecture import Architecture
@@ -19,11 +20,16 @@ SCALE = 1e9
 
 @dataclass(frozen=True)
 class Time:
-    """Seconds of a phase on a rank, and the name of the bound that sets them."""
+    """Seconds of a phase on a rank. bounds: {name: seconds of that kind of work alone}; bound: the greatest of them."""
 
     name: str
     seconds: float
-    bound: str
+    bounds: Mapping[str, float]
+
+    @property
+    def bound(self) -> str:
+        """Return the name of the greatest bound."""
+        return max(self.bounds, key=lambda name: self.bounds[name])
 
 
 def times(networks: Networks, device: Device) -> list[Time]:
@@ -37,10 +43,15 @@ def times(networks: Networks, device: Device) -> list[Time]:
     return [*parts, updates(networks, device)]
 
 
-def slowest(name: str, bounds: dict[str, float]) -> Time:
-    """Return a phase with the seconds of its slowest bound, while which all the others are done."""
-    bound = max(bounds, key=lambda key: bounds[key])
-    return Time(name, bounds[bound], bound)
+def taking(name: str, networks: Networks, bounds: Mapping[str, float]) -> Time:
+    """Return a phase with the seconds of its slowest bound, while which all the others are done.
+
+    Without a GPU the processes exchange nothing while they compute, so that the network's seconds are added.
+    """
+    if networks.work.ranks.on_gpu:
+        return Time(name, max(bounds.values()), bounds)
+    here = max(seconds for bound, seconds in bounds.items() if bound != "network")
+    return Time(name, here + bounds.get("network", 0.0), bounds)
 
 
 def flops_s(networks: Networks, device: Device) -> float:
@@ -82,8 +93,8 @@ def vision(networks: Networks, device: Device, batch: Batch) -> Time:
         patches = batch.prompts * batch.visual * architecture.vision.patches
         flops += FLOPS_A_WEIGHT * architecture.counts.vision * patches
     flops *= 1 + 2 * work.training.vision
-    sent = wire(networks, device, networks.gathered(networks.policy, networks.weight_bytes))
-    return slowest("vision", {"flops": flops / flops_s(networks, device), "network": sent})
+    sent = wire(networks, device, networks.outside(networks.policy, networks.weight_bytes))
+    return taking("vision", networks, {"flops": flops / flops_s(networks, device), "network": sent})
 
 
 def rollout(networks: Networks, device: Device, batch: Batch, times: float) -> Time:
@@ -98,8 +109,9 @@ def rollout(networks: Networks, device: Device, batch: Batch, times: float) -> T
     read = weights + keys * batch.prompts * (batch.prompt + batch.group * batch.response / 2)
     flops = pass_flops(networks.policy, batch, batch.group) / flops_s(networks, device)
     launches = 0.0 if networks.work.frozen.graphs else decoder.layers * OPERATIONS * device.compute.launch_us * 1e-6
-    return slowest(
+    return taking(
         "rollout",
+        networks,
         {
             "flops": flops * times,
             "memory": batch.response * read / rate * times,
@@ -120,7 +132,7 @@ def scoring(networks: Networks, device: Device) -> Time:
         flops += work.batch.parts * pass_flops(model, work.batch, work.batch.together)
         size = model.counts.total * min(work.numbers.frozen, work.numbers.product)
         sent += work.batch.passes * wire(networks, device, size) if work.ranks.sharded else 0.0
-    return slowest("frozen passes", {"flops": flops / flops_s(networks, device), "network": sent})
+    return taking("frozen passes", networks, {"flops": flops / flops_s(networks, device), "network": sent})
 
 
 def updates(networks: Networks, device: Device) -> Time:
@@ -140,7 +152,7 @@ def updates(networks: Networks, device: Device) -> Time:
         "memory": (moved + read) / rate,
         "network": wire(networks, device, exchanged(networks)),
     }
-    return slowest("updates", {name: training.updates * value for name, value in each.items()})
+    return taking("updates", networks, {name: training.updates * value for name, value in each.items()})
 
 
 def exchanged(networks: Networks) -> float:

@@ -132,10 +132,6 @@ class Frozen:
     graphs: bool = False
     others: float = 0.0
 
-    def count(self, kind: str) -> int:
-        """Return the number of models whose signals of a kind are held."""
-        return sum(kind in kinds for kinds in self.signals.values())
-
 
 @dataclass(frozen=True)
 class Upkeep:

@@ -1,0 +1,229 @@
+"""Plans (ral.planning) against runs on this machine: peak memory of each rank, memory at load, seconds of a step.
+
+The model is random, of some 25 million weights; runs are fp32, on CPU processes of one thread each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+
+from ral.benches.ranks import run
+from ral.benches.step import SIZES
+from ral.benches.work import (
+    LARGEST_PROMPT,
+    QUESTION,
+    TOKEN_SIDE,
+    VOCABULARY,
+    drawn,
+    write_bench_model,
+    write_data,
+)
+from ral.config.check import plain
+from ral.files import jsonl
+from ral.files.markdown import table
+from ral.files.repository import CONF, SHIPPED, find
+from ral.models.fresh import write_model
+from ral.models.recipe import Sizes
+from ral.planning.calibration import MEASURED, calibrated, numbers
+from ral.planning.device import Device, device_of
+from ral.planning.host import loaded
+from ral.planning.memory import GB
+from ral.planning.plan import Plan, plan_of, stages
+
+MIDDLE = Sizes(hidden=512, layers=8, heads=8, kv_heads=2, mlp=1408, vision_hidden=128, vision_depth=2, vision_heads=4)
+"""Some 25 million weights."""
+COMMON = (
+    *("eval.every=0", "eval.before=false", "eval.prompts=1", "diagnostics.gradients=false", "start_check=false"),
+    *("checkpoint.every=0", "checkpoint.best=null", "hardware.threads=1", "hardware.num_workers=0"),
+    *("algo.updates_per_rollout=2", "overwrite=true"),
+)
+MADE = (
+    *("dataset.source.clip_share=0", "algo.group_size=4"),
+    "dataset.source.sizes={sft: 16, train: 16, validation: 4, test: 4}",
+)
+PAIR = (*MADE, "algo.prompts_per_step=2", "dataset.max_new_tokens=48")
+OF_TWO = ("hardware.accelerator=cpu", "hardware.precision=32-true", "hardware.devices=2")
+FOUR = (*MADE, "algo=grpo", "algo.prompts_per_step=4", "dataset.max_new_tokens=48", *OF_TWO)
+RUNS: Mapping[str, tuple[str, ...]] = {
+    "full": ("algo=grpo", *PAIR),
+    "lora": ("algo=grpo", *PAIR, "lora.rank=16"),
+    "checkpointing": ("algo=ral", *PAIR, "hardware.gradient_checkpointing=true"),
+    "distillation": ("algo=ral_distill", *PAIR),
+    "long prompt": (
+        "algo=ral",
+        *MADE,
+        "dataset.max_new_tokens=32",
+        "algo.prompts_per_step=1",
+        "dataset.source.grid=32",
+    ),
+    "2 ranks, ddp": (*FOUR, "hardware=ddp"),
+    "2 ranks, fsdp": (*FOUR, "hardware=fsdp"),
+}
+"""Overrides of train.py by the name of a run."""
+ADAPTERS = "adapters"
+"""A run with adapters on a random model of a large shape (--shape), and pictures of --prompt-tokens visual tokens."""
+CALIBRATION = "full"
+"""The run by whose seconds the numbers of the machine are set for the others; without it, the first one."""
+EXCHANGE = "2 ranks, ddp"
+"""The run by whose seconds the rate between processes is set."""
+SMALL = ("dataset.max_new_tokens=6", "max_steps=1")
+KINDS = ("memory", "time")
+"""What is measured."""
+GIVES_BACK = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+"""Settings with which glibc returns what is freed at once, so that resident memory is that of live tensors."""
+WORKER = "ral.benches.plan_worker"
+
+
+def models(given: argparse.Namespace, name: str) -> tuple[str, str]:
+    """Return the folders of a run's random model, written if it is not there, and of a small one."""
+    if name == ADAPTERS:
+        folder = given.output / f"plan_model_{given.shape}"
+        write_bench_model(folder, SIZES[given.shape], VOCABULARY, *drawn(given.hardware != "cpu"))
+    else:
+        folder = given.output / "plan_model"
+        if not (folder / "video_preprocessor_config.json").is_file():
+            write_model(folder, [QUESTION, "user assistant 0 1 2 3"], sizes=MIDDLE, seed=3, vocab_size=300)
+    return str(folder.absolute()), find(SHIPPED)
+
+
+def overrides_of(given: argparse.Namespace, name: str, steps: int) -> list[str]:
+    """Return the overrides of a run."""
+    model, _ = models(given, name)
+    own = large(given) if name == ADAPTERS else [*RUNS[name], f"dataset.path={(given.output / 'plan_data').absolute()}"]
+    teacher = [f"model.teacher={model}"] if name == "distillation" else []
+    return [*own, *COMMON, f"model.pretrained={model}", *teacher, f"max_steps={steps}"]
+
+
+def large(given: argparse.Namespace) -> list[str]:
+    """Return the overrides of the run ADAPTERS: RAL on one prompt, eight responses of 64 tokens."""
+    data = write_data(given.output / "plan_pictures", given.prompt_tokens, 16).absolute()
+    dtype = "float32" if given.hardware == "cpu" else "bfloat16"
+    return [
+        *("algo=ral", "model=qwen2_5_vl", f"hardware={given.hardware}", f"hardware.dtype={dtype}", "lora.rank=16"),
+        *("hardware.gradient_checkpointing=true", "algo.prompts_per_step=1", "algo.group_size=8"),
+        *("dataset=jsonl", f"dataset.path={data / 'data.jsonl'}", "dataset.source.validation_size=2"),
+        *("dataset.max_new_tokens=64", "dataset.media.image_min_pixels=784"),
+        *(f"dataset.media.image_max_pixels={LARGEST_PROMPT * TOKEN_SIDE**2}",),
+        f"planning.visual_tokens={given.prompt_tokens}",
+    ]
+
+
+def planned(overrides: Sequence[str], device: Device | None = None) -> Plan:
+    """Return the plan of a run. device: None for the one that its configuration names, or the GPU here."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        tree = plain(compose("train", [*overrides, "planning.text_tokens=40"]))
+    here = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return plan_of(tree, device or device_of(tree, here))
+
+
+def folder_of(output: Path, kind: str, name: str) -> Path:
+    """Return the folder of one measurement."""
+    return output / f"plan_{kind}_{name.replace(', ', '_').replace(' ', '_')}"
+
+
+def ranks_of(plan: Plan) -> int:
+    """Return the number of processes of a plan."""
+    return plan.networks.work.ranks.count
+
+
+def memory(given: argparse.Namespace, name: str) -> dict[str, Any]:
+    """Return planned and measured memory of a run's steps on each rank, and by stage of a step on the first.
+
+    On a GPU what PyTorch allocated; else resident memory beyond that of the bare process, at load too. There are two
+    steps, since the first begins without gradients and the optimizer's state.
+    """
+    overrides = overrides_of(given, name, steps=2)
+    plan = planned(overrides)
+    spec: dict[str, Any] = {"run": overrides}
+    if not plan.networks.work.ranks.on_gpu:
+        _, small = models(given, name)
+        other = [f"model.teacher={small}"] if name == "distillation" else []
+        spec["small"] = [*overrides, f"model.pretrained={small}", *other, *SMALL]
+    said = run(WORKER, folder_of(given.output, "memory", name), spec, ranks_of(plan), GIVES_BACK)
+    bare = [rank["before"] for rank in said]
+    peaks, loads = ([rank[key] - own for rank, own in zip(said, bare, strict=True)] for key in ("peak", "load"))
+    found = {"memory": against(plan.peak.total / GB, peaks) | {"phase": plan.peak.name}}
+    found["stages"] = {
+        stage: against(gb, [said[0]["stages"][key] - bare[0]])
+        for stage, key, gb in ((stage, MEASURED[stage], gb) for stage, gb in stages(plan).items())
+    }
+    return found if plan.networks.work.ranks.on_gpu else found | {"load": against(loaded(plan.networks) / GB, loads)}
+
+
+def against(planned_gb: float, ranks: Sequence[float]) -> dict[str, Any]:
+    """Return planned and measured GB, and planned over the most of any rank."""
+    measured_gb = [round(value, 4) for value in ranks]
+    return {"planned_gb": round(planned_gb, 4), "measured_gb": measured_gb, "ratio": round(planned_gb / max(ranks), 3)}
+
+
+def seconds(given: argparse.Namespace, name: str) -> dict[str, float]:
+    """Return the median seconds of a step of a run and of its phases, {phase: s}; the first step does not count."""
+    overrides = overrides_of(given, name, given.repeats + 1)
+    folder = folder_of(given.output, "time", name)
+    run(WORKER, folder, {"run": overrides}, ranks_of(planned(overrides)), {})
+    lines = [line for line in jsonl.read(folder / "run" / "metrics.jsonl") if "time/step_s" in line][1:]
+    names = sorted({key for line in lines for key in line if key.startswith("time/")})
+    return {key.removeprefix("time/"): statistics.median(line.get(key, 0.0) for line in lines) for key in names}
+
+
+def time_of(plan: Plan, taken: Mapping[str, float]) -> dict[str, Any]:
+    """Return planned and measured seconds of a step of a run, and those of its phases. taken: of `seconds`."""
+    phases = {
+        part.name: {"planned_s": round(part.seconds, 4), "bound": part.bound, "measured_s": taken[MEASURED[part.name]]}
+        for part in plan.step
+    }
+    step = taken["step_s"]
+    ratio = round(plan.step_s / step, 3)
+    return {"time": {"planned_s": round(plan.step_s, 4), "measured_s": step, "ratio": ratio, "phases": phases}}
+
+
+def measured(given: argparse.Namespace, progress: Callable[[], object]) -> dict[str, Any]:
+    """Return {"runs": {name: figures by kind}}, and the calibrated numbers of the machine where time is measured."""
+    found: dict[str, dict[str, Any]] = {name: {} for name in given.runs}
+    for name in given.runs if "memory" in given.kinds else ():
+        found[name] |= memory(given, name)
+        progress()
+    if "time" not in given.kinds:
+        return {"runs": found}
+    taken: dict[str, Mapping[str, float]] = {}
+    for name in given.runs:
+        taken[name] = seconds(given, name)
+        progress()
+    first = CALIBRATION if CALIBRATION in taken else given.runs[0]
+    device = calibrated(planned(overrides_of(given, first, steps=1)), taken[first])
+    if EXCHANGE in taken:
+        device = calibrated(planned(overrides_of(given, EXCHANGE, steps=1), device), taken[EXCHANGE], ("network",))
+    for name in given.runs:
+        found[name] |= time_of(planned(overrides_of(given, name, steps=1), device), taken[name])
+    by = [name for name in (first, EXCHANGE) if name in taken]
+    return {"runs": found, "calibrated": numbers(device), "by": by}
+
+
+def markdown(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the figures of runs, {name: facts}, as Markdown tables, one for each kind that was measured."""
+    heads: Mapping[str, tuple[str, ...]] = {
+        "memory": ("run", "planned, GB", "measured on each rank, GB", "planned / measured"),
+        "load": ("run", "planned at load, GB", "measured on each rank, GB", "planned / measured"),
+        "time": ("run", "planned, s a step", "measured, s a step", "planned / measured"),
+    }
+    parts = []
+    for kind, head in heads.items():
+        rows = [(name, *cells(each[kind])) for name, each in found.items() if kind in each]
+        if rows:
+            parts.append(table(head, rows, left=1))
+    return "\n".join(parts)
+
+
+def cells(figures: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return planned, measured and ratio of one kind as cells of a table."""
+    if "planned_s" in figures:
+        return f"{figures['planned_s']:.2f}", f"{figures['measured_s']:.2f}", f"{figures['ratio']:.2f}"
+    ranks = ", ".join(f"{value:.3f}" for value in figures["measured_gb"])
+    return f"{figures['planned_gb']:.3f}", ranks, f"{figures['ratio']:.2f}"

@@ -1,0 +1,179 @@
+"""Parts of a run that have no numbers: networks of known shapes, prompts of a plan's size, responses, a backend."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+import torch.distributed as dist
+from accelerate import init_empty_weights
+from torch import Tensor, nn
+from torch.testing._internal.distributed.fake_pg import FakeStore
+from transformers import AutoModelForImageTextToText
+
+from ral.checks.shapes import Shapes, really
+from ral.files.repository import SHIPPED, find
+from ral.models.masters import DTYPES, settle
+from ral.models.mllm import MLLM
+from ral.models.network_config import read_config
+from ral.models.processor import Processor
+from ral.models.states import TokenRows
+from ral.models.stored import Stored
+from ral.planning.architecture import known_config
+from ral.planning.workload import Batch
+from ral.types import Example, Grid, Media, MediaKind, Pixels, PromptBatch, Rollout, Sequences, finish_reasons
+
+
+class Assumed(Stored):
+    """Weights that are in no file: all are taken to be in the type of the files, which loses nothing."""
+
+    def lossless(self, name: str, dtype: torch.dtype) -> bool:
+        """Return True."""
+        return True
+
+
+def load(
+    pretrained: str,
+    *,
+    share_prompt: bool = True,
+    dtype: str = "float32",
+    freeze_vision: bool = True,
+    trained: bool = True,
+    whole: bool = True,
+) -> MLLM:
+    """Do as ral.models.opening.load without files: the shape of a folder's config.json or of a known checkpoint.
+
+    Weights stay on the meta device until they are filled.
+    """
+    config, kind = config_of(pretrained), DTYPES[dtype]
+    with init_empty_weights(include_buffers=False):
+        network = AutoModelForImageTextToText.from_config(config, dtype=kind)
+    network.tie_weights()
+    stored = Assumed(pretrained, kind, network, {})
+    processor = widened(Processor.from_folder(find(SHIPPED)), pretrained, config.get_text_config().vocab_size)
+    model = MLLM(network, processor, freeze_vision=freeze_vision, dtype=kind, stored=stored)
+    if not trained:
+        model.requires_grad_(False)
+    settle(network, kind, stored)
+    return model
+
+
+def config_of(pretrained: str) -> Any:
+    """Return Transformers' configuration of a folder, or of a known checkpoint (UserError for another name)."""
+    return read_config(pretrained) if Path(find(pretrained)).is_dir() else known_config(pretrained)
+
+
+def widened(processor: Processor, name: str, vocabulary: int) -> Processor:
+    """Return the processor with a name, and a vocabulary of so many tokens, the further ones without meaning."""
+    banned = torch.zeros(vocabulary, dtype=torch.bool)
+    banned[: processor.vocab_size] = processor.banned[:vocabulary]
+    processor.name, processor.vocab_size, processor.banned = name, vocabulary, banned
+    return processor
+
+
+def shortened(model: MLLM) -> None:
+    """Keep one block of a vision tower that looks at windows, where it has such, and one that looks at everything.
+
+    Without gradient a block's memory is that of any other of its kind. A tower that gives features of several blocks
+    keeps all.
+    """
+    tower: Any = model.network.model.visual
+    if getattr(tower, "deepstack_visual_indexes", ()):
+        return
+    whole = getattr(tower, "fullatt_block_indexes", [0])
+    windowed = [index for index in range(len(tower.blocks)) if index not in whole and hasattr(tower, "window_size")]
+    tower.blocks = nn.ModuleList([*(tower.blocks[index] for index in windowed[:1]), tower.blocks[whole[0]]])
+    tower.fullatt_block_indexes = [len(tower.blocks) - 1]
+
+
+def prompts_of(processor: Processor, batch: Batch, frames: int) -> PromptBatch:
+    """Return a rank's prompts of a step, each of a clip or a picture of batch.visual tokens, and words.
+
+    They have batch.prompt tokens, or up to two fewer. frames: of a clip; a picture where its tokens are no multiple.
+    """
+    slots = -(-frames // processor.patches.temporal_patch_size)
+    slots = slots if batch.visual % slots == 0 else 1
+    rows = next(n for n in range(math.isqrt(batch.visual // slots), 0, -1) if batch.visual // slots % n == 0)
+    columns, side = batch.visual // slots // rows, processor.patches.factor
+    kind: MediaKind = "video" if slots > 1 else "image"
+    count = slots * processor.patches.temporal_patch_size if slots > 1 else 1
+    pixels = Pixels(kind, torch.zeros(count, rows * side, columns * side, 3, dtype=torch.uint8), 1.0 * (slots > 1))
+    examples = [Example(str(n), "?", "a", "free-form", (Media(kind, Path(kind)),)) for n in range(batch.prompts)]
+    text = words(processor, examples[0], pixels, (slots, rows, columns), batch.prompt)
+    return processor.batch(examples, [text] * batch.prompts, [[pixels]] * batch.prompts)
+
+
+def words(processor: Processor, example: Example, pixels: Pixels, grid: Grid, length: int) -> str:
+    """Return a text with which the prompt has `length` tokens at most, and no fewer than a word's less."""
+    count = 1
+    while len(processor.prompt(example, "a" + " a" * count, [pixels], [grid])[1]) <= length:
+        count += 1
+    return "a" + " a" * (count - 1)
+
+
+def responses(prompts: PromptBatch, batch: Batch) -> Rollout:
+    """Return batch.group responses to each prompt, all of batch.response tokens."""
+    count = batch.prompts * batch.group
+    valid = torch.ones(count, batch.response, dtype=torch.bool)
+    return Rollout(
+        prompts=prompts,
+        token_ids=torch.full_like(valid, 5, dtype=torch.int64),
+        valid=valid,
+        trainable=valid,
+        texts=("?",) * count,
+        finish_reasons=finish_reasons(torch.ones(count, dtype=torch.bool)),
+        group_size=batch.group,
+        log_probs=torch.zeros(count, batch.response),
+        policy_version=0,
+    )
+
+
+class PlainBackend:
+    """Backend (ral.learner.update) of plain PyTorch; `ranks` processes, this one the first."""
+
+    rank = 0
+
+    def __init__(self, optimizer: Any, ranks: int, sums_once: bool) -> None:
+        self.optimizer, self.ranks, self.sums_once = optimizer, ranks, sums_once
+
+    def backward(self, loss: Tensor, *, keep_graph: bool) -> None:
+        """Add the gradient of the loss, as LightningBackend does."""
+        (loss * self.ranks).backward(retain_graph=keep_graph)
+
+
+@contextmanager
+def pretended_ranks(count: int) -> Iterator[Any]:
+    """Return a device mesh of so many ranks inside the block, of which this process is the first and the only one."""
+    dist.init_process_group("fake", rank=0, world_size=count, store=FakeStore())
+    try:
+        yield dist.init_device_mesh("cpu", (count,), mesh_dim_names=("data_parallel",))
+    finally:
+        dist.destroy_process_group()
+
+
+@contextmanager
+def without_numbers(mode: Shapes) -> Iterator[None]:
+    """Let a run's code go on without files, other ranks, and a GPU's limits of memory inside the block.
+
+    Positions are computed for real; attention scores are as many at once as on a GPU.
+    """
+    positions = MLLM._positions
+
+    def computed(model: MLLM, rows: Sequences) -> Tensor:
+        media = {name: value for name, value in rows.media.items() if not name.startswith("pixel_values")}
+        found: Tensor = really(
+            mode, lambda *parts: positions(model, TokenRows(*parts)), rows.token_ids, rows.valid, media
+        )
+        return found
+
+    with ExitStack() as stack:
+        stack.enter_context(patch("ral.ops.attention.SCORES_AT_ONCE", {"cpu": 2**26}))
+        stack.enter_context(patch("ral.learner.ranks.several", lambda: False))
+        stack.enter_context(patch("ral.models.filling.read_part", lambda *_: None))
+        stack.enter_context(patch.object(MLLM, "_positions", computed))
+        yield

@@ -1,0 +1,220 @@
+"""Steps of recipes at their true size on tensors without memory: how far they go, and their bytes beside the plan's.
+
+The code is that of a run: networks of the recipe's shapes on the meta device, adapters, sharding by FSDP2 over as many
+(pretended) ranks, the step's own stages, the optimizer. Unlike in a run, weights have no numbers, prompts are one
+medium of the plan's size and words, REPLY tokens of each response are decoded and then given at full length, of the
+vision tower's blocks one of each kind remains, ranks exchange nothing, and tensors lie on the CPU, so that kernels of
+attention are the CPU's (their results have the shapes and types of a GPU's).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+from warnings import catch_warnings, filterwarnings
+
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from ral.assembly.learner import build_objective, build_step
+from ral.assembly.models import build_models, load_policy
+from ral.checks import fake_parts as parts
+from ral.checks.shapes import Shapes, shapes_only
+from ral.config.build import instantiate
+from ral.config.check import check, first_line, plain
+from ral.files.markdown import table
+from ral.files.repository import CONF
+from ral.learner.experience import Experience
+from ral.learner.models import Models
+from ral.learner.objective import Objective
+from ral.learner.state import Progress
+from ral.learner.step import NoCompanion, Responding
+from ral.models.filling import fill
+from ral.models.mllm import MLLM
+from ral.planning.device import device_of
+from ral.planning.memory import GB, phases
+from ral.planning.plan import STAGES, Plan, plan_of, stages
+from ral.planning.workload import Workload
+from ral.rollout.engine import Engine, Sampling, open_engine
+from ral.types import Prepared, PromptBatch, Scores
+
+REPLY = 2
+"""Tokens of each response that are decoded."""
+UPDATES = 2
+"""Most updates that are made: the first keeps the old policy's signals, all later ones are alike."""
+
+
+@dataclass
+class Checked:
+    """Result of a check. stages: {name: most GB of tensors}; stopped: where and why it ended early, None: nowhere.
+
+    assumed: operations whose numbers, which weights decide, were taken to be True or 1.
+    """
+
+    plan: Plan
+    stages: dict[str, float] = field(default_factory=dict)
+    stopped: str | None = None
+    assumed: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+def composed(overrides: Sequence[str]) -> DictConfig:
+    """Return the checked configuration of training with these overrides. UserError for a bad one."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("train", list(overrides))
+    check(cfg)
+    return cfg
+
+
+def checked(overrides: Sequence[str]) -> Checked:
+    """Step through a configuration. UserError where it is bad, or a network's shape is not known."""
+    cfg, started = composed(overrides), time.perf_counter()
+    tree = plain(cfg)
+    found = Checked(plan_of(tree, device_of(tree)))
+    count = found.plan.networks.work.ranks.count
+    with nullcontext() if cfg.hardware.shard is None else parts.pretended_ranks(count) as mesh, catch_warnings():
+        filterwarnings("ignore", "FSDP2-wrapped module")  # advice on views, at each pass
+        try:
+            through(cfg, found, mesh)
+        except Exception as error:
+            found.stopped = f"after {', '.join(found.stages) or 'nothing'}: {type(error).__name__}: {first_line(error)}"
+    found.seconds = time.perf_counter() - started
+    return found
+
+
+def through(cfg: DictConfig, found: Checked, mesh: Any) -> None:
+    """Make the networks and a step, and write to `found` what each stage takes. mesh: of ranks; None for one."""
+    objective = build_objective(cfg)
+    with patch("ral.assembly.models.load", parts.load):
+        models = build_models(cfg, load_policy(cfg), objective)
+    with shapes_only() as mode, parts.without_numbers(mode):
+        stage = Stages(mode, found)
+        stage("networks", lambda: filled(cfg, models, mesh))
+        before = mode.live
+        prompts = parts.prompts_of(models.policy.processor, found.plan.networks.work.batch, frames_of(cfg))
+        stage.aside = mode.live - before
+        try:
+            stepped(cfg, models, objective, prompts, stage)
+        finally:
+            found.assumed = tuple(sorted(mode.assumed))
+
+
+def filled(cfg: DictConfig, models: Models, mesh: Any) -> None:
+    """Shard the networks over the ranks of a mesh, None for one rank, and give their weights memory that is none."""
+    networks = {"policy": models.policy, **models.with_weights()}
+    if mesh is not None:
+        shard = instantiate(cfg.hardware.shard)
+        for model in networks.values():
+            shard(model, mesh)
+    fill(networks, torch.device("cpu"))
+    for model in networks.values():
+        parts.shortened(model)
+
+
+class Stages:
+    """Maker of stages, which writes to `found` the most bytes of each. aside: bytes of pixels, in main memory in a run.
+
+    The pixels count in the stage "vision", to which a run brings them.
+    """
+
+    def __init__(self, mode: Shapes, found: Checked) -> None:
+        self.mode, self.found, self.aside = mode, found, 0
+
+    def __call__(self, name: str, call: Callable[[], Any]) -> Any:
+        """Return call(), and note the most memory meanwhile as that of the stage `name`."""
+        self.mode.restart()
+        result = call()
+        self.found.stages[name] = (self.mode.most - (0 if name == "vision" else self.aside)) / GB
+        return result
+
+
+def stepped(cfg: DictConfig, models: Models, objective: Objective, prompts: PromptBatch, stage: Stages) -> None:
+    """Make the stages of a step, after an update that makes the optimizer's state and the gradients."""
+    policy, work = models.policy, stage.found.plan.networks.work
+    engine = open_engine(instantiate(cfg.rollout.engine), policy)
+    rollout = parts.responses(prompts, work.batch)
+    scores = Scores(torch.arange(float(len(rollout.texts))), {})
+    responding = Responding(engine, lambda *_, **__: rollout, NoCompanion(), cfg.seed)
+    step = build_step(cfg, models, objective, responding, lambda _: scores, Path("nowhere"), [])
+    optimizer = instantiate(cfg.optim.optimizer)([p for _, p in policy.trained_parameters()])
+    backend = parts.PlainBackend(optimizer, work.ranks.count, work.ranks.sum_once)
+
+    def batches(prepared: Prepared) -> list[Experience]:
+        return step.rewarded(*step.frozen(prepared, rollout), rollout, scores)
+
+    def updates(made: list[Experience]) -> None:
+        for index in range(min(UPDATES, step.update.schedule.updates)):
+            made = step.update(made, index, Progress(), backend).parts
+
+    def taken() -> None:
+        prepared = stage("vision", lambda: policy.prepare(prompts))
+        if work.frozen.sampled:
+            sampling = replace(instantiate(cfg.algo.sampling), max_new_tokens=REPLY)
+            stage("rollout", lambda: engine.generate(prepared, work.batch.group, sampling, cfg.seed))
+        made = stage("frozen passes", lambda: batches(prepared))
+        stage("updates", lambda: updates(made))
+
+    step.update(batches(policy.prepare(prompts))[:1], 0, Progress(), backend)
+    taken()
+    if work.upkeep.evaluations:
+        stage("evaluation", lambda: evaluated(cfg, policy, engine, work))
+
+
+def evaluated(cfg: DictConfig, policy: MLLM, engine: Engine, work: Workload) -> None:
+    """Make a batch of an evaluation: one response to each prompt, of REPLY tokens."""
+    share = -(-work.upkeep.held_out // work.ranks.count)
+    batch = replace(work.batch, prompts=min(work.upkeep.batch, share), group=1)
+    prompts = parts.prompts_of(policy.processor, batch, frames_of(cfg))
+    prepared = replace(policy.prepare(prompts), prompts=replace(prompts, media={}))
+    del prompts  # and its pixels, which in a run are in main memory
+    engine.generate(prepared, 1, Sampling(temperature=1.0, max_new_tokens=REPLY, greedy=True), cfg.seed)
+
+
+def frames_of(cfg: DictConfig) -> int:
+    """Return the most frames of a clip; 1 for data without clips."""
+    return int(cfg.dataset.media.get("max_frames", 1))
+
+
+def expected(plan: Plan) -> dict[str, float]:
+    """Return {stage: GB} of a plan, those that decode with REPLY tokens of each response."""
+    short = replace(plan.networks.work.batch, response=REPLY)
+    brief = replace(plan.networks, work=replace(plan.networks.work, batch=short))
+    decoding = {phase.name: phase.total / GB for phase in phases(brief) if phase.name in ("rollout", "evaluation")}
+    return stages(plan) | decoding
+
+
+def facts(found: Checked) -> dict[str, Any]:
+    """Return the result of a check as plain values; ratio: planned over stepped through, of each stage."""
+    ours = expected(found.plan)
+    through = {
+        name: {"stepped_gb": round(most, 2)}
+        | ({"planned_gb": round(ours[name], 2), "ratio": round(ours[name] / most, 3)} if name in ours else {})
+        for name, most in found.stages.items()
+    }
+    kept = {"stages": through, "stopped": found.stopped, "assumed": list(found.assumed), "fits": found.plan.fits}
+    return kept | {"ranks": found.plan.networks.work.ranks.count, "seconds": round(found.seconds, 1)}
+
+
+def markdown(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return {name: facts} as a Markdown table: planned and stepped-through GB of each stage."""
+    named = (*STAGES, "evaluation")
+    rows = [(name, *(cell(each["stages"].get(stage)) for stage in named), end(each)) for name, each in found.items()]
+    return table(("recipe", *(f"{stage}, GB" for stage in named), "went through"), rows, left=1)
+
+
+def cell(figures: Mapping[str, float] | None) -> str:
+    """Return planned and stepped-through GB, and their ratio, as one cell; "-" where the plan has no such stage."""
+    if figures is None or "ratio" not in figures:
+        return "-"
+    return f"{figures['planned_gb']:.1f} / {figures['stepped_gb']:.1f} = {figures['ratio']:.2f}"
+
+
+def end(each: Mapping[str, Any]) -> str:
+    """Return how far a check went, in a word or its error."""
+    return each["stopped"] or "all"
