@@ -562,6 +562,33 @@ def test_preferences_may_be_turns(folder: Path) -> None:
     assert (example.question, example.chosen, example.rejected, example.answer) == ("Q?", "good", "bad", "")
 
 
+PARTS = [{"type": "text", "text": "It is"}, {"type": "text", "text": "red."}]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [{"role": "assistant", "content": PARTS}],
+        {"role": "assistant", "content": PARTS},
+        {"from": "gpt", "value": "It is\nred."},
+        [{"content": [*PARTS]}],
+    ],
+)
+def test_a_response_is_a_turn_in_any_form(folder: Path, said: Any) -> None:
+    pair = {"chosen": said, "rejected": [{"role": "assistant", "content": [{"type": "text", "text": "blue"}]}]}
+    example = read(folder, {"question": "Q?", "image": "a.png", **pair})
+    assert (example.chosen, example.rejected) == ("It is\nred.", "blue")
+    plain = {"question": "Q?", "image": "a.png", "answer": said}
+    assert read(folder, plain).answer == "It is\nred."
+
+
+def test_a_response_of_another_role_or_with_a_picture_is_named(folder: Path) -> None:
+    rest = {"question": "Q?", "image": "a.png", "rejected": "blue"}
+    refuse(folder, rest | {"chosen": [{"role": "user", "content": "red"}]}, "a turn of the user")
+    picture = [{"type": "image", "image": "a.png"}]
+    refuse(folder, rest | {"chosen": [{"role": "assistant", "content": picture}]}, "a picture or clip in a turn of")
+
+
 # --- uids
 
 
