@@ -1,4 +1,4 @@
-"""What overwrite=true may remove: the files of an earlier run alone, and none that the new run is to read."""
+"""Checks what overwrite=true removes: files of an earlier run alone, and none that the new run is to read."""
 
 from __future__ import annotations
 
