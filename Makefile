@@ -40,7 +40,7 @@ train: $(READY) ## train the shipped model on the default data, or what ARGS say
 evaluate: $(READY) ## score the shipped model on its held-out data, or what ARGS says
 	@$(BIN)/python evaluate.py $(ARGS)
 
-reproduce: $(READY) ## the paper's claims put to the test: nine methods x ten seeds, more tokens and frames, into docs/results_visual_search.md (two hours)
+reproduce: $(READY) ## the paper's claims put to the test: nine methods x ten seeds, more tokens and frames, into docs/results_visual_search.md (172 runs, about two hours on two cores)
 	@$(BIN)/python scripts/reproduce.py tables=main,grid,frames docs=true resolution=true $(ARGS)
 
 paper: $(READY) ## the paper's whole table with the shipped models on made data (minutes), or what ARGS says: ARGS="scale=7b plan=true"

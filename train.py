@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ral.installed  # noqa: F401
+
 import os
 from functools import partial
 from pathlib import Path

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from transformers.utils.logging import disable_progress_bar
 from ral.config.as_trained import AS_ASKED, as_trained
 from ral.config.build import instantiate
 from ral.config.check import overridden
+from ral.config.evaluation import renamed
 from ral.data.media import MediaSettings, media_reader
 from ral.data.prompts import load_template, render
 from ral.evaluation.answering import Answering, Asking
@@ -30,8 +31,10 @@ from ral.evaluation.benchmarks.items import Item
 from ral.evaluation.benchmarks.own import bare_words
 from ral.evaluation.benchmarks.table import Result, measured, reported, table
 from ral.evaluation.token_rows import checked_layer
-from ral.files import run_folder
+from ral.files.first_answer import SETTINGS, occupied_once_answered
+from ral.files.hashed import fingerprint
 from ral.files.repository import find
+from ral.files.trained_as import trained_as
 from ral.models.loading import named
 from ral.models.mllm import MLLM
 from ral.models.opening import load
@@ -42,13 +45,13 @@ from ral.rollout.engine import Engine, Sampling, open_engine
 from ral.types import Example, UserError
 
 RESAMPLES = 10_000  # of the bootstrap
-ENDS = 2**20  # bytes at either end of a file of weights that enter its fingerprint
+ITEMS = "items.jsonl"
 
 
 def evaluate(cfg: DictConfig) -> None:
     """Score every benchmark of a checked configuration; write and print the results. UserError for bad input."""
     disable_progress_bar()  # of loading weights
-    cfg, lines = as_trained(cfg, overridden())
+    cfg, lines = as_trained(cfg, overridden(), {str(name): path_of(cfg, name) for name in cfg.benchmark.tasks})
     if cfg.threads:
         torch.set_num_threads(cfg.threads)
     tasks = cfg.benchmark.tasks
@@ -56,12 +59,12 @@ def evaluate(cfg: DictConfig) -> None:
     for template in {template_of(cfg, task) for task in tasks.values()} - {AS_ASKED}:
         load_template(template)
     policy, folder = load_policy(cfg), Path(cfg.output)
-    run_folder.begin(folder)
     results = []
     with closing(make_engine(cfg, policy)) as engine:
         for name, items in sources.items():
             where = folder / name if len(tasks) > 1 else folder
-            results.append(run(cfg, policy, engine, name, items, where, lines.get(name)))
+            with occupied_once_answered(where, ITEMS, folder):
+                results.append(run(cfg, policy, engine, name, items, where, lines.get(name)))
     (folder / "results.md").write_text(table(results, str(cfg.checkpoint)), encoding="utf-8")
     print(f"results: {folder / 'results.md'}")
     for result in results:
@@ -87,10 +90,10 @@ def run(
     UserError where the folder holds other settings or no evaluation, the benchmark is empty, the layer of `looks` has
     no attention rows, GPU memory is too small, or no item could be asked.
     """
-    task = cfg.benchmark.tasks[name]
+    task, trained = cfg.benchmark.tasks[name], trained_as(str(cfg.checkpoint))
+    root = None if trained is None else trained.data.get("media_root")
     settings = settings_of(cfg, name)
-    folder.mkdir(parents=True, exist_ok=True)
-    items_file.check_settings(folder / "settings.json", settings)
+    items_file.check_settings(folder / SETTINGS, settings)
     count = min(len(items), cfg.limit or len(items))
     if not count:
         raise UserError(f"benchmark {name}: no items below {path_of(cfg, name)}")
@@ -105,8 +108,9 @@ def run(
         word=wording(settings["template"], bool(task.get("bare", False))),
         judge=instantiate(task.judge),
         looks=layer_of(policy, name, task),
+        in_words=partial(renamed, name=name, source=task.source, root=root),
     )
-    answered = answer_all(answering, count, cfg.batch, folder / "items.jsonl")
+    answered = answer_all(answering, count, cfg.batch, folder / ITEMS)
     result, summary = summarise(answered, name, instantiate(task.summary), settings, len(items), dict(task.paper))
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     (folder / "results.md").write_text(table([result], str(cfg.checkpoint)), encoding="utf-8")
@@ -211,7 +215,11 @@ def path_of(cfg: DictConfig, name: str) -> str:
 
 def open_source(cfg: DictConfig, name: str) -> Sequence[Item]:
     """Return a benchmark's items. UserError where it has no path, or its path does not hold the published layout."""
-    items: Sequence[Item] = instantiate(cfg.benchmark.tasks[name].source)(path_of(cfg, name))
+    source = cfg.benchmark.tasks[name].source
+    try:
+        items: Sequence[Item] = instantiate(source)(path_of(cfg, name))
+    except UserError as error:
+        raise UserError(renamed(str(error), name, source)) from error
     return items
 
 
@@ -285,16 +293,3 @@ def settings_of(cfg: DictConfig, name: str) -> dict[str, Any]:
         "dtype": dtype_of(cfg),
         "versions": {"commit": git_commit(), **{p: version(p) for p in PACKAGES}},
     }
-
-
-def fingerprint(checkpoint: str) -> str | None:
-    """Return a hash of the names, sizes and ends of a folder's *.safetensors; None where it has none (a hub id)."""
-    files = sorted(Path(checkpoint).glob("*.safetensors"))
-    digest = hashlib.sha256()
-    for file in files:
-        size = file.stat().st_size
-        with file.open("rb") as handle:
-            digest.update(f"{file.name} {size}".encode() + handle.read(ENDS))
-            handle.seek(max(0, size - ENDS))
-            digest.update(handle.read())
-    return digest.hexdigest()[:16] if files else None

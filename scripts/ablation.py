@@ -13,6 +13,8 @@ same items, with 95% bootstrap intervals.
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import argparse
 import sys
 from collections.abc import Sequence

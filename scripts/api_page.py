@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import sys
 
 from ral.checks.api_page import PAGE, written

@@ -8,7 +8,7 @@ Settings are written key=value:
   image, video the picture or the clip: one of the two
   question     the question, options included
   template     how it is worded: as_asked, think, zero, mini, ... or a .j2 file (default: as the checkpoint was trained,
-               by the config.yaml of its run; as_asked where there is none)
+               by the config.yaml of its run, checkpoint2's before checkpoint's; as_asked where there is none)
   evidence     x0,y0,x1,y1 as fractions: drawn, and the share of the attention inside it (grounding) is printed
   layer        decoder layer, negative from the last (default: -1, the paper's)
   output       file to write (default: outputs/attention.png)
@@ -21,6 +21,8 @@ on the visual tokens, mean over heads, renormalised: what evaluation during trai
 """
 
 from __future__ import annotations
+
+import installed  # noqa: F401
 
 import sys
 from collections.abc import Sequence

@@ -10,6 +10,8 @@ both ways give the same weights, bit for bit. The last line is a JSON object.
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import argparse
 import sys
 from pathlib import Path

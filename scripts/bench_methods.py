@@ -9,6 +9,8 @@ processor time are taken pair by pair. The last line is a JSON object.
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import argparse
 import sys
 from pathlib import Path

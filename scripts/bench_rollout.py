@@ -12,6 +12,8 @@ The last line is a JSON object.
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import argparse
 import sys
 from pathlib import Path

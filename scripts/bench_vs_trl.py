@@ -9,6 +9,8 @@ own, made at first use. The last line is a JSON object; it and a table are also 
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import argparse
 import sys
 from pathlib import Path

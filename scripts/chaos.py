@@ -10,6 +10,8 @@ The last line is a JSON object; exit code 1 where a run differs.
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import argparse
 import json
 import random

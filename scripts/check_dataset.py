@@ -5,6 +5,8 @@ python scripts/check_dataset.py dataset=video_r1 dataset.path=FILE dataset.media
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING

@@ -9,6 +9,8 @@ prompts = plain rows, log-probs as sampled = as trained, gradients of the vision
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import argparse
 import sys
 import tempfile

@@ -10,6 +10,8 @@ object last; exit code 1 where one is wrong.
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import argparse
 import json
 import sys

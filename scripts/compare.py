@@ -10,6 +10,8 @@ evaluation is named with the reason, and left out.
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import argparse
 import sys
 from pathlib import Path

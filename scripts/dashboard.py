@@ -6,6 +6,8 @@ python scripts/dashboard.py                                    # without a key: 
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import argparse
 import sys
 from pathlib import Path

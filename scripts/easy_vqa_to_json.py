@@ -8,6 +8,8 @@ get the data:
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import argparse
 import re
 import sys

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 from typing import TYPE_CHECKING
 
 from ral.config.cli import run

@@ -2,11 +2,12 @@
 
     python scripts/export.py outputs/.../checkpoints/step_000050 [--output my_model]
 
-One process is enough, however many wrote the shards. The model is that of the checkpoint's configuration. Adapters
-(lora.rank) are added in, and written beside it as adapter/.
+One process is enough, however many wrote the shards. Adapters (lora.rank) are added in, and lie beside it as adapter/.
 """
 
 from __future__ import annotations
+
+import installed  # noqa: F401
 
 import argparse
 import os
@@ -64,14 +65,13 @@ def export(checkpoint: Path, output: Path) -> Path:
 def main() -> None:
     """Export the checkpoint that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", type=Path, help="folder step_N of a run")
+    parser.add_argument("checkpoint", type=lambda text: Path(text).absolute(), help="folder step_N of a run")
     parser.add_argument("--output", type=Path, help="folder for hf/ (default: exported_step_N in the run's folder)")
     given = parser.parse_args()
-    checkpoint = given.checkpoint.absolute()
-    output = given.output or checkpoint.parents[1] / f"exported_{checkpoint.name}"
+    output = given.output or given.checkpoint.parents[1] / f"exported_{given.checkpoint.name}"
     try:
         check_alone(os.environ, "scripts/export.py")
-        print(f"model: {export(checkpoint, output)}")
+        print(f"model: {export(given.checkpoint, output)}")
     except UserError as error:
         sys.exit(f"error: {error}")
 

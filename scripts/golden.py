@@ -11,6 +11,8 @@ relative difference and where, keys that only one side has. Exits with 1 above t
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import argparse
 import sys
 from pathlib import Path

@@ -17,6 +17,8 @@ code 1). Random models are deleted after use.
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import argparse
 import json
 import sys

@@ -5,6 +5,8 @@ python scripts/knockout.py checkpoint=assets/tiny_teacher dataset=visual_search 
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 from typing import TYPE_CHECKING
 
 from ral.config.cli import run

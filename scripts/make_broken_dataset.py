@@ -9,6 +9,8 @@ its own; files of the same content are hard links, so that the disk holds little
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import argparse
 import sys
 from pathlib import Path

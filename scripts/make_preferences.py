@@ -12,12 +12,15 @@ name the right option, are left out and counted; so are those that cannot be use
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works from a clone without installation
 
+from ral.data.bad import ROOT_KEY
 from ral.data.sources import parse_own, read_file
 from ral.errors import UserError
 from ral.worlds.preferences import entry, pairs, try_writing, usable, visual_search, write
@@ -42,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         if not examples:
             raise bad[0]
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {str(error).replace(ROOT_KEY, '--media-root')}", file=sys.stderr)
         return 1
     count = write((entry(*pair) for pair in pairs(examples, options.seed)), options.output)
     print(f"pairs: {count} left out: {len(examples) - count} bad: {len(bad)}" + (f" ({bad[0]}, ...)" if bad else ""))

@@ -11,6 +11,8 @@ most steps.
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import argparse
 import os
 import sys

@@ -10,6 +10,8 @@ in a temporary folder; nothing in the repository changes. Prints a line for each
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import argparse
 import sys
 

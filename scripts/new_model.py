@@ -9,10 +9,13 @@ The folder loads by `from_pretrained` like any checkpoint:
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import argparse
 import sys
 from pathlib import Path
 
+from ral.data.bad import ROOT_KEY
 from ral.data.prompts import render
 from ral.data.sources import jsonl
 from ral.models.fresh import write_model
@@ -53,7 +56,7 @@ def main() -> None:
             vocab_size=arguments.vocabulary,
         )
     except UserError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {str(error).replace(ROOT_KEY, '--media-root')}")
     print(f"model: {arguments.output}")
 
 

@@ -1,6 +1,6 @@
 """The paper's table from the first stage to the last: SFT, the RL rows, the distillations, fifteen benchmarks for each.
 
-    python scripts/paper.py scale=tiny                   # the shipped models on made data: minutes on a CPU
+    python scripts/paper.py scale=tiny                   # the shipped models on made data: 13 minutes on 2 busy cores
     python scripts/paper.py scale=7b plan=true           # memory, disk and hours by stage; runs nothing
     python scripts/paper.py scale=7b data=/data/video_r1 benchmarks=/data/benchmarks
     python scripts/paper.py scale=3b stages=[sft,grpo,ral,evaluate_grpo,evaluate_ral] evaluate.limit=500
@@ -24,6 +24,8 @@ line is `paper: <folder>`. Exit codes: 0, 1 where something is missing or a stag
 """
 
 from __future__ import annotations
+
+import installed  # noqa: F401
 
 import sys
 from collections.abc import Sequence

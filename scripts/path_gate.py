@@ -9,6 +9,8 @@ tokens cut, in percent, come after --cuts (scripts/knockout.py measures them). E
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import argparse
 import sys
 from pathlib import Path

@@ -6,6 +6,8 @@ python scripts/publish.py outputs/my_run --repo me/my-model --upload     # sends
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import argparse
 import sys
 from pathlib import Path

@@ -23,6 +23,8 @@ run failed or a key is wrong, 130 after Ctrl-C.
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import sys
 from collections.abc import Sequence
 from typing import Any

@@ -10,6 +10,8 @@ items of the same benchmark in the same way. The table goes to --output, if give
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import argparse
 import sys
 from collections.abc import Sequence

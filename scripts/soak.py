@@ -9,6 +9,8 @@ over the last quarter of the steps, and their ratio; exit code 1 above 1.05.
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import argparse
 import json
 import shutil

@@ -8,6 +8,8 @@ Needs a key: `wandb login`, or WANDB_API_KEY. What is uploaded already is left a
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import argparse
 import subprocess
 import sys

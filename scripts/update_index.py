@@ -8,6 +8,8 @@ Reads the keys `train/attention_jsd_update_<k>` and `train/attention_gradient_ra
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import argparse
 import sys
 from pathlib import Path

@@ -5,6 +5,8 @@ python scripts/where_it_looks.py            # docs/figures/where_it_looks.png, o
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import argparse
 from pathlib import Path
 

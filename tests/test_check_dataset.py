@@ -36,6 +36,7 @@ def test_a_scan_finds_exactly_what_is_broken(made: Path, tmp_path: Path) -> None
     assert all(line["problem_id"] == 100000 + line["index"] for line in found)
     for text in ("usable entries", "numerical", "video", "would be skipped", "unreadable clip", "no such file"):
         assert text in done.stdout
+    assert f"entry {min(line['index'] for line in found) + 1} " in done.stdout  # as in every message, from 1
     assert "Traceback" not in done.stderr
 
 

@@ -404,6 +404,21 @@ def test_help_lists_groups_examples_and_keys(start: Start) -> None:
     assert "$" not in stdout
 
 
+def test_the_help_of_training_names_what_conf_holds() -> None:
+    """Every group and every algorithm, with what its yaml says first; the paper's experiments by their whole names."""
+    listing.register()
+    conf = REPOSITORY / "conf"
+    page = listing.help_page(cli._check_flags(["--help"]), conf, "train", VERSION_BASE) or ""
+    groups, _, rest = page.partition("Options:")
+    assert set(own_groups(conf, "train")) <= set(re.findall(r"(?m)^  ([a-z]+) ", groups))
+    for path in (conf / "algo").glob("*.yaml"):
+        first = path.read_text().partition("\n")[0].removeprefix("# ")
+        assert re.search(rf"(?m)^      {path.stem} +{re.escape(first[:30])}", groups), path.stem
+    for path in (conf / "experiment" / "paper").glob("*.yaml"):
+        assert re.search(rf"(?m)^experiment: .*\bpaper/{path.stem}\b", rest)
+    assert "shared" not in rest.partition("EXAMPLES")[0] and all(kind in rest for kind in ("CSV", "parquet"))
+
+
 def test_multirun_runs_every_combination_in_one_folder(start: Start) -> None:
     seen: list[Any] = []
     code, _, stderr = start("-m", "algo=grpo,ral", "seed=0,1", main=lambda cfg: seen.append((cfg.name, cfg.seed)))

@@ -113,6 +113,13 @@ def test_a_sweep_becomes_a_table_and_a_figure(sweep: Path) -> None:
     assert done.stdout.splitlines()[-1] == f"compare: {sweep / 'compare.md'} {sweep / 'compare.png'}"
 
 
+def test_short_names_stand_in_the_table(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = [line.split() for line in compare(sweep, "--baseline", "algo=grpo").stdout.splitlines()]
+    assert ["runs", "seeds", "mean", "minus", "GRPO", "p", "(Holm)"] in lines
+    assert ["RAL", "3", "73.3", "+13.3", "0.250"] in lines and ["1", "GRPO"] not in lines
+
+
 def test_a_terminal_of_80_columns_shows_whole_rows(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for seed in range(3):
         long = ["algo.attention.coef=0.25", "algo.attention_policy.query=previous"]
@@ -122,10 +129,11 @@ def test_a_terminal_of_80_columns_shows_whole_rows(sweep: Path, monkeypatch: pyt
     done = compare(sweep, "--baseline", "algo=grpo")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
+    assert lines[:3] == ["1  GRPO", "2  attention.coef=0.25 attention_policy.query=previous RAL", "3  RAL"]
     at = next(n for n, line in enumerate(lines) if line.split()[:2] == ["runs", "seeds"])
-    assert lines[at].split() == ["runs", "seeds", "mean", "minus", "GRPO", "p", "(Holm)"]
-    rows = [line.split() for line in lines[at:] if line.strip().startswith(("GRPO", "RAL"))]
-    assert ["RAL", "3", "73.3", "+13.3", "0.500"] in rows
+    assert lines[at].split() == ["runs", "seeds", "mean", "minus", "1", "p", "(Holm)"]
+    rows = [line.split() for line in lines[at:] if line.strip()[:1].isdigit()]
+    assert ["3", "3", "73.3", "+13.3", "0.500"] in rows
     assert all(len(line) <= 80 for line in lines[:-1]) and not any("…" in line for line in lines)
     assert "to 100.0" in done.stdout and not re.search(r"to 1[0-9]{2}\.[1-9]", done.stdout)
 
@@ -262,3 +270,24 @@ def test_evaluations_that_do_not_compare_are_refused(tmp_path: Path) -> None:
         done = side_by_side(f"A={one}", f"B={wrong}")
         assert done.returncode == 1 and done.stderr.startswith(f"error: {wrong}: ") and said in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_settings_to_type_are_named(tmp_path: Path) -> None:
+    """All that differ, each by the key that evaluate.py takes; what is null since answers are greedy is not typed."""
+    shared = {"benchmark": "visual_search", "greedy": True, "seed": None, "temperature": None, "scorer": "a version 1"}
+    media, source = {"fps": 1.0, "image_min_pixels": 784}, {"split": "test", "media_root": None}
+    first = shared | {"max_new_tokens": 768, "media": media, "source": source, "path": "/held.json"}
+    second = shared | {
+        "max_new_tokens": 1024,
+        "path": "/held.json",
+        "greedy": False,
+        "seed": 1,
+        "scorer": "a version 2",
+    }
+    second |= {"media": {"fps": 2.0, "image_min_pixels": 3136}, "source": {"split": None, "media_root": "/pictures"}}
+    one, other = (evaluation(tmp_path / n, {"a": [1]}, **s) for n, s in (("one", first), ("other", second)))
+    done = side_by_side(f"A={one}", f"B={other}")
+    own = "benchmark.tasks.visual_search"
+    typed = f"max_new_tokens=768 greedy=true media.fps=1.0 {own}.media.image_min_pixels=784"
+    typed += f" {own}.source.split=test {own}.source.media_root=null"
+    assert done.stderr.endswith(f" in the first evaluation: evaluate again with {typed} and another output\n")

@@ -127,10 +127,10 @@ def test_the_loader_reads_what_is_written(source: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        (["what?", "purple", 0], "entry 0: answer 'purple' is none of"),
-        (["is it?", "yes", 0], "entry 0: question 'is it?' names no shape"),
+        (["what?", "purple", 0], "entry 1: answer 'purple' is none of"),
+        (["is it?", "yes", 0], "entry 1: question 'is it?' names no shape"),
         (["is there a red shape?", "yes", 99], "99.png is missing"),
-        (["is there a red shape?", "yes"], "entry 0: "),
+        (["is there a red shape?", "yes"], "entry 1: "),
         ({"q": 1}, "is not [question, answer, picture number]"),
     ],
 )

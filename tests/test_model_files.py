@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import call
+from conftest import CONF
 
-from ral.config.model_files import check_layers, depth_of
+from ral.config import model_files
+from ral.config.model_files import OPTIONS, check_layers, depth_of, misfits
 from ral.errors import UserError
+from ral.files.pretrained import MODEL_TYPES
 
 HYBRID = ["linear_attention"] * 3 + ["full_attention"]
 
@@ -67,3 +71,60 @@ def test_layers_are_left_where_nothing_measures_them_or_nothing_is_known(tmp_pat
     check_layers(tree(folder, [9], every=0))
     check_layers(tree(tmp_path / "absent", [9]))
     check_layers({"model": {"pretrained": None}})
+
+
+RATES = {"rl": 2e-4, "sft": 2e-3}
+
+
+@pytest.mark.parametrize(
+    ("option", "family", "said"),
+    [
+        ("internvl", "qwen2_5_vl", "it is trained as qwen2_5_vl; model=qwen2_5_vl says so"),
+        ("qwen2_5_vl", "qwen2_vl", "it is trained as qwen2_vl; model=qwen2vl says so"),
+        ("qwen2vl", "qwen2_vl", ""),
+        ("qwen2_5_vl", "qwen2_5_vl", ""),
+        ("tiny", "qwen2_vl", ""),
+        ("one_of_my_own", "qwen2_vl", ""),
+        (None, "qwen2_vl", ""),
+    ],
+)
+def test_an_option_of_another_family_is_told(tmp_path: Path, option: str | None, family: str, said: str) -> None:
+    folder = model(tmp_path / "m", {"model_type": family})
+    node = {"pretrained": str(folder), "learning_rates": RATES, "family": None}
+    lines = list(misfits(node, option))
+    assert [line.endswith(said) and f"holds {family} by its config.json" in line for line in lines] == [True] * bool(
+        said
+    )
+    assert list(misfits(node | {"family": "mine.FAMILY"}, option)) == []
+
+
+def test_every_family_has_an_option_of_its_own() -> None:
+    assert {OPTIONS.get(family, family) for family in MODEL_TYPES} <= {
+        path.stem for path in (CONF / "model").glob("*.yaml")
+    }
+
+
+def test_a_large_model_at_the_rates_of_the_shipped_ones_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = model(tmp_path / "m", {"model_type": "qwen2_vl"})
+    (folder / "model.safetensors").write_bytes(b"12345")
+    node = {"pretrained": str(folder), "learning_rates": RATES, "family": None}
+    assert list(misfits(node, "tiny")) == []
+    monkeypatch.setattr(model_files, "LARGE", 4)
+    (line,) = misfits(node, "tiny")
+    assert "(rl 0.0002, sft 0.002)" in line and line.endswith("write model=qwen2vl for the paper's rates")
+    assert list(misfits(node, "tiny", ["algo.learning_rate"])) == [] == list(misfits(node, "qwen2vl"))
+    (line,) = misfits(node | {"pretrained": "Qwen/Qwen2.5-VL-7B-Instruct"}, "tiny")
+    assert line.endswith("write model=<its family> for the paper's rates")
+
+
+def test_a_start_says_so_once(tmp_path: Path) -> None:
+    """The last setting is refused after the files were looked at."""
+    typed = ("model=internvl", "model.pretrained=assets/tiny", "+rollout.engine.nothing=1", "hydra.run.dir=run")
+    done = call("train.py", *typed, folder=tmp_path)
+    warned, error = done.stderr.splitlines()
+    assert warned.startswith(
+        "warning: model=internvl is of internvl, and model.pretrained=assets/tiny holds qwen2_5_vl"
+    )
+    assert error.startswith("error: ") and done.returncode == 1

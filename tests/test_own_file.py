@@ -21,11 +21,14 @@ from PIL import Image
 from ral.config.as_trained import as_trained, asked_otherwise, dataset_as_trained
 from ral.config.exploring import beside
 from ral.ending import held_out_line
+from ral.evaluating import settings_of
 from ral.evaluation.attention_map import complete, said_of
 from ral.evaluation.benchmarks.own import jsonl
-from ral.files.trained_as import MEDIA, trained_as
+from ral.files.trained_as import MEDIA, SIZE, trained_as
 from ral.learner.start_check import StartCheck
+from ral.study.side_by_side import OWN
 from ral.types import Rollout, Scores
+from ral.viewing.questions import own_settings
 
 TINY = CONF.parent / "assets/tiny"
 COLOURS = {"red": (255, 0, 0), "blue": (0, 0, 255), "green": (0, 255, 0)}
@@ -125,6 +128,64 @@ def test_what_a_run_was_trained_with_is_used_but_for_what_is_typed(tmp_path: Pat
     assert line.endswith(f"{folder / 'config.yaml'}, but for template, image_min_pixels")
 
 
+def test_a_runs_own_file_is_read_as_the_run_read_it(tmp_path: Path) -> None:
+    """Its media_root and what it holds out, here and in the viewer; other files and what is typed stay as given."""
+    folder = run_folder(tmp_path / "run")
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["dataset"] |= {"path": "x", "validation_path": "~/held", "media_root": "/pictures"}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config | {"dataset": config["dataset"] | {"source": {SIZE: 7}}}))
+    own = evaluation(f"checkpoint={folder / 'hf'}", "benchmark=jsonl")
+    key = "benchmark.tasks.jsonl.source"
+    for path in ("x", str(Path.cwd() / "x"), str(Path.home() / "held")):
+        cfg, said = as_trained(own, [], {"jsonl": path})
+        assert cfg.benchmark.tasks.jsonl.source.media_root == "/pictures"
+        assert said["jsonl"].endswith(f"; its file is read as there: {key}.media_root=/pictures {key}.{SIZE}=7")
+    cfg, said = as_trained(own, [f"{key}.media_root"], {"jsonl": "x"})
+    assert cfg.benchmark.tasks.jsonl.source.media_root is None and said["jsonl"].endswith(f"as there: {key}.{SIZE}=7")
+    for paths in ({"jsonl": "other"}, None):
+        cfg, said = as_trained(own, [], paths)
+        assert cfg.benchmark.tasks.jsonl.source == own.benchmark.tasks.jsonl.source and "read as" not in said["jsonl"]
+    for path, held in (("x", str(Path.home() / "held")), (str(Path.home() / "held"), None)):
+        seen, line = dataset_as_trained(
+            explored(f"checkpoint={folder / 'hf'}", "dataset=jsonl", f"dataset.path={path}"), []
+        )
+        assert (seen.dataset.source.media_root, seen.dataset.source[SIZE]) == ("/pictures", 7)
+        assert seen.dataset.source.validation_path == held and "read as there: dataset.media_root=/pictures" in line
+    assert dataset_as_trained(explored(f"checkpoint={folder / 'hf'}"), [])[0].dataset.media_root is None
+    assert trained_as("assets/tiny").read_by("outputs/data/visual_search") == {}
+
+
+def test_a_file_that_is_not_the_runs_is_offered_its_media_root(call: Call, tmp_path: Path) -> None:
+    """Nothing is taken in silence: the line has the whole of what to type."""
+    folder = run_folder(tmp_path / "run")
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["dataset"] |= {"path": "x", "media_root": str(tmp_path / "pictures")}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    own_file(tmp_path, 1)
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "0.png").rename(tmp_path / "pictures" / "0.png")
+    settings = (f"checkpoint={folder / 'hf'}", "benchmark=jsonl", "benchmark.path=held.json", "output=o")
+    line = call(*settings).stderr.splitlines()[-1]
+    *_, way = line.removesuffix(", as in training").split()
+    assert way == f"benchmark.tasks.jsonl.source.media_root={tmp_path / 'pictures'}"
+    assert call(*settings, way).stdout.splitlines()[-1].endswith("n: 1")
+
+
+def test_before_and_after_a_run_on_a_file_of_ones_own_are_asked_alike(tmp_path: Path) -> None:
+    """A model that nothing is known of, and a run from it with the settings of dataset=jsonl."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        trained = compose("train", ["dataset=jsonl", "dataset.path=/data.json", "algo=ral"])
+    (tmp_path / "run" / "hf").mkdir(parents=True)
+    (tmp_path / "model").mkdir()
+    OmegaConf.save(trained, tmp_path / "run" / "config.yaml")
+    asked = {}
+    for name in ("model", "run/hf"):
+        cfg, _ = as_trained(evaluation(f"checkpoint={tmp_path / name}", "benchmark=jsonl"), [], {"jsonl": "/held.json"})
+        settings = settings_of(cfg, "jsonl")
+        asked[name] = {key: value for key, value in settings.items() if key not in OWN}
+    assert asked["model"] == asked["run/hf"] and asked["model"]["max_new_tokens"] == 768
+
+
 def test_a_published_benchmark_keeps_its_settings_and_says_what_training_had(tmp_path: Path) -> None:
     cfg = evaluation(f"checkpoint={run_folder(tmp_path / 'run') / 'hf'}", "benchmark=vstar")
     found, said = as_trained(cfg, [])
@@ -166,6 +227,18 @@ def test_one_s_own_question_is_asked_as_the_checkpoint_was_trained(tmp_path: Pat
     unknown = complete({**asked, "checkpoint": "a/b", "image": "a.png"})
     assert said_of(unknown) == "template=as_asked, a picture of 784 to 4,014,080 pixels"
     assert unknown["max_frames"] == "128"
+
+
+def test_two_models_are_asked_as_the_one_after_was_trained(tmp_path: Path) -> None:
+    """In the viewer as in the attention map; as the other one, where nothing is known of that."""
+    run, other = (str(run_folder(tmp_path / t, template=t) / "hf") for t in ("short", "mini"))
+    for after, before, template in ((run, "a/b", "short"), ("a/b", run, "short"), (run, other, "short")):
+        own = ("question=x", "image=a.png", f"checkpoint={after}", f"before={before}")
+        asked = complete({"checkpoint": before, "checkpoint2": after, "question": "x", "image": "a.png"})
+        assert asked["template"] == own_settings(explored(*own))["template"] == template
+        cfg, line = dataset_as_trained(explored(f"checkpoint={after}", f"before={before}"), [])
+        assert cfg.dataset.templates.think == template and f"asked with template={template}" in line
+    assert own_settings(explored("question=x", "image=a.png", f"checkpoint={run}"))["template"] == "short"
 
 
 def explored(*overrides: str) -> Any:

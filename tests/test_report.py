@@ -140,6 +140,17 @@ def test_the_page_fetches_nothing(make_run: Callable[..., Path]) -> None:
         Image.open(BytesIO(base64.b64decode(address.split(",", 1)[1]))).load()
 
 
+def test_accuracy_is_a_mean_score_and_the_family_is_that_of_config_json(make_run: Callable[..., Path]) -> None:
+    """Rewards may be graded, so that no share of right answers is spoken of."""
+    folder = make_run()
+    html = page(folder)
+    assert "Mean score of the responses: 100% for a right one" in html and "responses that are right" not in html
+    assert "ral · tiny · 2026" in html  # nothing says the family
+    (folder / "hf").mkdir()
+    (folder / "hf" / "config.json").write_text(json.dumps({"model_type": "qwen2_5_vl"}))
+    assert "ral · tiny (qwen2_5_vl) · 2026" in page(folder)
+
+
 def test_the_page_states_the_numbers_of_the_files(make_run: Callable[..., Path]) -> None:
     html = page(make_run())
     before, after = (Fraction(sum(map(right, range(21))), 21) for right in (before_right, after_right))

@@ -29,7 +29,7 @@ from ral.models.mllm import MLLM
 from ral.models.opening import load
 from ral.ops.attention import AttentionSpec
 from ral.report.token_maps import FULL, LEVELS, SHARES, UNKNOWN, common, expected_bytes, packed, two_bytes
-from ral.report.viewer import Answer, ViewedSample, content_of, render_viewer, write_viewer
+from ral.report.viewer import Answer, ViewedSample, content_of, render_viewer, size_note, write_viewer
 from ral.rollout.given import written
 from ral.types import Evidence, Example, Media, Pixels, RowChoice, TokenRows, UserError
 from ral.viewing.pages import ask, fitting, view_run, without_end
@@ -223,6 +223,9 @@ def said(page: Any) -> str:
 def test_a_browser_shows_chosen_tokens_layers_and_heads(browser: Any, tmp_path: Path, width: int) -> None:
     rows, samples = made_rows(grid=(1, 2, 2)), [sample("a", text=HOSTILE), sample("b", clip=True)]
     path = write_viewer(tmp_path / "explore.html", samples, {"run": "x"})
+    assert re.fullmatch(
+        r"2 samples: rows of \d layers? \([-\d, ]+\) with .*heads.*; 0\.\d MB", size_note(path, samples)
+    )
     opened = opened_page(browser, path, width)
     page = opened.page
 

@@ -33,11 +33,11 @@ def explore(cfg: DictConfig) -> None:
         torch.set_num_threads(cfg.threads)
     kept = Kept(tuple(cfg.queries), None if cfg.layers is None else tuple(cfg.layers), float(cfg.max_mb))
     path = Path(cfg.output) / VIEWER_NAME
-    run_folder.begin(path.parent)
     if cfg.run is not None:
         path, holds = view_run(Path(cfg.run), path, lambda checkpoint: opened(cfg, "run", checkpoint), kept)
     else:
         holds = of_checkpoints(cfg, path, kept)
+    run_folder.begin(path.parent)  # before it, a failure leaves nothing
     print(holds)
     print(f"viewer: {path}", flush=True)
 

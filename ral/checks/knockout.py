@@ -26,13 +26,14 @@ from ral.data.bad import BadSample, Checked
 from ral.data.media import media_reader
 from ral.data.samples import Sample, Samples
 from ral.errors import UserError
-from ral.evaluating import fingerprint, load_policy
+from ral.evaluating import load_policy
 from ral.evaluation.benchmarks.items_file import check_settings
 from ral.evaluation.knockout.conditions import conditions, layer_sets
 from ral.evaluation.knockout.figure import draw
 from ral.evaluation.knockout.measure import Answer, Knockout, measure
 from ral.evaluation.knockout.results import Results, content, results_of, rows_of
-from ral.files import run_folder
+from ral.files.first_answer import SETTINGS, occupied_once_answered
+from ral.files.hashed import fingerprint
 from ral.files.repository import find
 from ral.learner.collate import Collate
 from ral.models.mllm import MLLM
@@ -40,6 +41,7 @@ from ral.rewards.accuracy import check_gold
 from ral.rollout.engine import Sampling
 from ral.types import Example, PromptBatch
 
+ANSWERS = "answers.jsonl"
 MADE = "visual_search"
 TAUGHT = {"problem_types": ["free-form"], "data_types": ["image"]}
 """Questions of visual_search that are asked by default: those that the shipped models were trained to answer."""
@@ -62,13 +64,12 @@ def knock_out(cfg: DictConfig) -> None:
     check_cuttable(policy, str(cfg.checkpoint))
     layers = list(cfg.layers) if OmegaConf.is_list(cfg.layers) else cfg.layers
     plan = conditions(cfg.cut, cfg.parts, cfg.draws, layer_sets(layers, cfg.window, policy.depth))
-    run_folder.begin(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    check_settings(folder / "settings.json", settings_of(cfg))
-    print(line, file=sys.stderr, flush=True)
     knockout = Knockout(policy, plan, Sampling(1.0, cfg.dataset.max_new_tokens, greedy=True), cfg.seed)
     batches = Batches(cfg, policy, examples, places)
-    answers = ask(knockout, batches, min(len(places), cfg.limit or len(places)), folder / "answers.jsonl")
+    with occupied_once_answered(folder, ANSWERS, folder):
+        check_settings(folder / SETTINGS, settings_of(cfg))
+        print(line, file=sys.stderr, flush=True)
+        answers = ask(knockout, batches, min(len(places), cfg.limit or len(places)), folder / ANSWERS)
     batches.tell()
     show(results_of(answers), len({answer.uid for answer in answers}), folder)
 
@@ -102,13 +103,14 @@ def with_evidence(cfg: DictConfig, examples: Sequence[Example]) -> list[int]:
 
     UserError where there are none, with the reason.
     """
-    types, there = wanted(cfg), Counter[str]()
+    types, there, bad = wanted(cfg), Counter[str](), list[str]()
     found = []
     for at in range(len(examples)):
         try:
             example = examples[at]
-        except BadSample:
+        except BadSample as error:
             found.append(at)
+            bad.append(str(error))
             continue
         if example.evidence and example.media:
             own = {"problem_types": example.problem_type, "data_types": example.media[0].kind}
@@ -116,9 +118,12 @@ def with_evidence(cfg: DictConfig, examples: Sequence[Example]) -> list[int]:
             if all(types[name] is None or value in (types[name] or ()) for name, value in own.items()):
                 found.append(at)
     if not there:
+        several = f"dataset: none of the {len(examples)} entries of split {cfg.split}"
+        if len(bad) == len(examples) > 0:
+            raise UserError(f"{several} can be used; the first: {bad[0]}")
         raise UserError(
-            f"dataset: none of the {len(examples)} entries of split {cfg.split} has evidence: give entries the field"
-            " evidence, boxes of what the question is about (docs/data.md)"
+            f"{several} has evidence: give entries the field evidence, boxes of what the question is about"
+            f" (docs/data.md){f'; {len(bad)} cannot be used, the first: {bad[0]}' if bad else ''}"
         )
     if not found:
         kinds = "; ".join(f"{n} of {kind}" for kind, n in sorted(there.items()))

@@ -11,17 +11,20 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ral.files.trained_as import TrainedAs, differences, said, trained_as
+from ral.files.trained_as import TrainedAs, differences, said, trained_as, trained_as_first
 
 AS_ASKED = "as_asked"
 
 
-def as_trained(cfg: DictConfig, typed: Collection[str]) -> tuple[DictConfig, dict[str, str]]:
+def as_trained(
+    cfg: DictConfig, typed: Collection[str], paths: Mapping[str, str] | None = None
+) -> tuple[DictConfig, dict[str, str]]:
     """Return the configuration with each benchmark of `as_trained: true` asked as in training, and {benchmark: a line}.
 
     typed: keys given on the command line; these settings stay as typed. The others of template, media settings and
-    length limit are those of the checkpoint's run. A benchmark without `as_trained` keeps its settings; if they differ
-    from the run's, its line warns and says what to type. Where the training is not known, no setting changes.
+    length limit are those of the checkpoint's run. paths: {benchmark: its file}; a file of the run's own data is read
+    as in the run, too. A benchmark without `as_trained` keeps its settings; if they differ from the run's, its line
+    warns and says what to type. Where the training is not known, no setting changes.
     """
     trained, lines, cfg = trained_as(str(cfg.checkpoint)), dict[str, str](), cfg.copy()
     OmegaConf.set_struct(cfg, False)  # a benchmark without media settings gets those of the run
@@ -29,7 +32,9 @@ def as_trained(cfg: DictConfig, typed: Collection[str]) -> tuple[DictConfig, dic
         if task.get("as_trained"):
             if trained is not None:
                 cfg.benchmark.tasks[name] = OmegaConf.merge(task, filled(trained, str(name), typed))
-            lines[name] = line_of(cfg, str(name), trained)
+            source = f"benchmark.tasks.{name}.source"
+            keys = {key: f"{source}.{key}" for key in ("media_root", "validation_size")}
+            lines[name] = line_of(cfg, str(name), trained) + read_as(cfg, trained, (paths or {}).get(name), keys, typed)
         elif trained is not None and (line := warned(cfg, str(name), trained)):
             lines[name] = line
     return cfg, lines
@@ -39,17 +44,42 @@ def dataset_as_trained(cfg: DictConfig, typed: Collection[str]) -> tuple[DictCon
     """Return the configuration with `dataset` and `thinking` as the checkpoint was trained, and a line that says so.
 
     typed: keys given on the command line; these settings stay as typed. The others of template and media are those of
-    the checkpoint's run. The line names template, pixels and the file that they are from. Where the training is not
-    known, no setting changes.
+    the checkpoint's run (else of that of `before`), and a file of its own data is read as there. The line names
+    template, pixels and the file that they are from. Where the training is not known, no setting changes.
     """
-    trained, cfg = trained_as(str(cfg.checkpoint)), cfg.copy()
+    trained, cfg = trained_as_first(str(cfg.checkpoint), cfg.get("before")), cfg.copy()
     if trained is not None:
         media = {k: v for k, v in trained.media.items() if f"dataset.media.{k}" not in typed}
         templates = {k: v for k, v in trained.templates.items() if f"dataset.templates.{k}" not in typed}
         cfg.dataset = OmegaConf.merge(cfg.dataset, {"media": media, "templates": templates})
         cfg.thinking = cfg.thinking if "thinking" in typed else trained.thinking
     template = cfg.dataset.templates.think if cfg.thinking else cfg.dataset.templates.zero
-    return cfg, sentence(str(template), cfg.dataset.media, trained)
+    keys = {key: f"dataset.{key}" for key in ("media_root", "validation_path")}
+    keys |= {"validation_size": "dataset.source.validation_size"}
+    path = OmegaConf.select(cfg, "dataset.path", throw_on_missing=False)
+    return cfg, sentence(str(template), cfg.dataset.media, trained) + read_as(cfg, trained, path, keys, typed)
+
+
+def read_as(
+    cfg: DictConfig, trained: TrainedAs | None, path: str | None, keys: Mapping[str, str], typed: Collection[str]
+) -> str:
+    """Set in cfg how a file is read, where it is one of the run's own data; return the end of a line that says so.
+
+    path: the file. keys: {setting of the run's data: the same setting here}. typed: settings that stay. "" where
+    nothing was set.
+    """
+    found = {keys[name]: value for name, value in (trained.read_by(path) if trained else {}).items() if name in keys}
+    new = {key: value for key, value in found.items() if key not in typed and _differs(cfg, key, value)}
+    for key, value in new.items():
+        OmegaConf.update(cfg, key, value)
+    return f"; its file is read as there: {' '.join(f'{key}={value}' for key, value in new.items())}" if new else ""
+
+
+def _differs(cfg: DictConfig, key: str, value: Any) -> bool:
+    """Tell whether a configuration has a setting `key` of another value."""
+    node, _, last = key.rpartition(".")
+    holder = OmegaConf.select(cfg, node)
+    return last in holder and holder.get(last) != value
 
 
 def asked_otherwise(cfg: DictConfig) -> str:

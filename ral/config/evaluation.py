@@ -125,6 +125,23 @@ def check_values(tree: Mapping[str, Any]) -> None:
         raise UserError(f"dtype={tree['dtype']} is not supported: write {', '.join(TYPES)}")
 
 
+def renamed(message: str, name: str, source: Mapping[str, Any], root: str | None = None) -> str:
+    """Return a message on data, which names settings of training, with those of benchmark `name` in their place.
+
+    source: the benchmark's node of this name. A benchmark that takes no media_root has its media below its path. root:
+    media_root of the checkpoint's run, offered as the value; None where it had none.
+    """
+    own = f"benchmark.tasks.{name}.source"
+    parts = {own: source, f"{own}.read": source.get("read") or {}}
+    key = next((f"{part}.media_root" for part, keys in parts.items() if "media_root" in keys), "benchmark.path")
+    offered = {"dataset.media_root=<the folder that it starts from>": f"{key}={root}, as in training"} if root else {}
+    here = {**offered, "dataset.media_root": key, "dataset.path": "benchmark.path", "dataset.media.": "media."}
+    here |= {"dataset.disk_cache": "disk_cache", "dataset.source.": f"{own}."}
+    for there, one in here.items():
+        message = message.replace(there, one)
+    return message
+
+
 def claim(cfg: DictConfig) -> run_folder.Claim:
     """Lock the evaluation's folder, cfg.output, for this process. UserError where it is in use or cannot be used."""
     return run_folder.claim(as_folder(cfg.output, "output"), "output")

@@ -6,21 +6,30 @@ from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import hydra
 from omegaconf import OmegaConf
 
+SHARED = "shared"
+"""Folder of the files that options of a group share."""
+WIDTH = 88
+"""Characters of what is said about an option."""
+
 
 def options(folders: Iterable[Path]) -> dict[str, list[str]]:
     """Return {group: its options, sorted} of folders laid out like conf/.
 
-    An option is a yaml directly in its group's folder; files that options share lie deeper (conf/algo/shared).
+    An option is a yaml below its group's folder (conf/experiment/paper/ral.yaml is paper/ral of experiment), but for
+    files that options share (conf/algo/shared).
     """
     found: defaultdict[str, set[str]] = defaultdict(set)
     for folder in folders:
-        for path in folder.glob("*/*.yaml"):
-            found[path.parent.name].add(path.stem)
+        for path in folder.glob("*/**/*.yaml"):
+            group, *parts = path.relative_to(folder).with_suffix("").parts
+            if SHARED not in parts:
+                found[group].add("/".join(parts))
     return {group: sorted(found[group]) for group in sorted(found) if group != "hydra"}
 
 
@@ -35,9 +44,27 @@ def listing(_root_: Any) -> str:
     return "\n".join(f"{group}: {', '.join(names)}" for group, names in options(folders).items() if group in own)
 
 
+def described(group: str, _root_: Any) -> str:
+    """Return a line for each option of a group: its name, and what the first line of its yaml says, cut at WIDTH.
+
+    _root_: as of `listing`.
+    """
+    folders = [Path(source.path) for source in _root_.hydra.runtime.config_sources if source.schema == "file"]
+    files = {path.stem: path for folder in folders for path in sorted((folder / group).glob("*.yaml"))}
+    longest = max(map(len, files), default=0)
+    first = {name: path.read_text(encoding="utf-8").partition("\n")[0] for name, path in sorted(files.items())}
+    said = {name: line.removeprefix("# ") if line.startswith("# ") else "" for name, line in first.items()}
+    return "\n".join(
+        f"      {name:<{longest}}  {shorten(line, WIDTH, placeholder=' ...')}".rstrip() for name, line in said.items()
+    )
+
+
 def register() -> None:
-    """Add `listing` to OmegaConf's resolvers, so that `${options:}` in yaml is that list (conf/hydra/help)."""
+    """Add `listing` and `described` to OmegaConf's resolvers, for `${options:}` and `${described:GROUP}` in yaml
+    (conf/hydra/help).
+    """
     OmegaConf.register_new_resolver("options", listing, replace=True)
+    OmegaConf.register_new_resolver("described", described, replace=True)
 
 
 def help_page(flags: Namespace, config_dir: Path, config_name: str, version_base: str) -> str | None:

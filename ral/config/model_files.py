@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import sys
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
+
+from ral.config.check import overridden
 from ral.config.schema import Node
 from ral.config.signature import select
 from ral.errors import UserError
-from ral.files.pretrained import CONFIG, check_named, read_json
+from ral.files.pretrained import CONFIG, MODEL_TYPES, check_named, is_hub_id, read_json
 from ral.files.repository import find
 from ral.ops.layers import resolve_layers
 
@@ -19,10 +24,55 @@ INTERVAL = "full_attention_interval"
 """Key of networks that have both kinds of layers."""
 
 
+OPTIONS = {"qwen2_vl": "qwen2vl"}
+"""Family (model_type of config.json) -> its option of conf/model, where that has another name."""
+SHIPPED_RATES = ("tiny", "tiny_teacher", "path_student")
+"""Options of conf/model with learning rates for the shipped models, of a million parameters."""
+LARGE = 200 * 10**6
+"""Bytes of weights from which on a model is none of that size."""
+
+
 def check_model_files(tree: Node) -> None:
-    """Raise UserError where a model's folder or adapter is not whole, or lacks a layer whose attention is measured."""
+    """Raise UserError where a model's folder or adapter is not whole, or lacks a layer whose attention is measured.
+
+    The first process prints a warning on stderr where model=<option> and the folder do not fit.
+    """
     check_named(tree)
     check_layers(tree)
+    if HydraConfig.initialized() and int(os.environ.get("LOCAL_RANK", 0)) == 0:
+        for line in misfits(tree["model"], HydraConfig.get().runtime.choices.get("model"), overridden()):
+            print(f"warning: {line}", file=sys.stderr, flush=True)
+
+
+def misfits(model: Node, option: str | None, typed: Collection[str] = ()) -> Iterator[str]:
+    """Yield a line where the option of conf/model is of another family than the folder, or of another size.
+
+    model: the model's part of a configuration. option: the chosen one; None, and one of the user's own, says nothing.
+    typed: keys given on the command line; a learning rate among them is meant.
+    """
+    pretrained, folder = str(model["pretrained"]), Path(find(str(model["pretrained"])))
+    found = None if model.get("family") else family_of(folder)
+    own = OPTIONS.get(found, found) if found else None
+    families = {OPTIONS.get(family, family): family for family in MODEL_TYPES}
+    if option in families and found is not None and families[option] != found:
+        yield (
+            f"model={option} is of {families[option]}, and model.pretrained={pretrained} holds {found} by its"
+            f" config.json: it is trained as {found}; model={own} says so"
+        )
+    large = is_hub_id(pretrained) or sum(path.stat().st_size for path in folder.glob("*.safetensors")) > LARGE
+    if option in SHIPPED_RATES and large and not any("learning_rate" in key for key in typed):
+        rates = ", ".join(f"{name} {rate:g}" for name, rate in model["learning_rates"].items())
+        yield (
+            f"model={option} has learning rates for the shipped models of a million parameters ({rates}), and"
+            f" model.pretrained={pretrained} is larger: write model={own or '<its family>'} for the paper's rates"
+        )
+
+
+def family_of(folder: Path) -> str | None:
+    """Return the family that a model's config.json names; None where there is none."""
+    path = folder / CONFIG
+    found = read_json(path, str(path)).get("model_type") if path.is_file() else None
+    return found if isinstance(found, str) else None
 
 
 def check_layers(tree: Node) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 from ral.types import Example, UserError
 
+ROOT_KEY = "dataset.media_root"
+"""Setting of the folder that paths of media start from; programs that call it otherwise rename it in messages."""
 FIRST_CHECK = 20  # draws (fewer where a split is smaller) before the share of bad ones says something
 
 

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from PIL import Image, UnidentifiedImageError
 
+from ral.data.bad import ROOT_KEY
 from ral.data.fields import IMAGE_SUFFIXES, Entry, Kind, kind_of, shown
 from ral.data.foreign import foreign
 from ral.data.reading import reading_of, refuse_unknown
@@ -176,10 +177,10 @@ def _missing(entry: Entry, field: str, text: str) -> NoReturn:
     if len(plain) > LONGEST_NAME and _looks_encoded(plain):
         entry.fail(field, f"{shown(plain)} looks like base64 and holds no picture", URI)
     if _DRIVE.match(plain):
-        entry.fail(field, f"{shown(plain)} is a path of Windows", "a path of this machine, below media_root")
+        entry.fail(field, f"{shown(plain)} is a path of Windows", f"a path of this machine, below {ROOT_KEY}")
     *_, spelling = _spellings(text)
     full = entry.media_root / spelling
     name = str(full) if len(str(full)) <= LONGEST_SHOWN else f"{str(full)[:LONGEST_SHOWN]}..."
     what = " (it is a folder)" if os.path.isdir(full) else ""
-    write = f"a path below media_root ({entry.media_root}), or set media_root"
+    write = f"a path below {entry.media_root}, or {ROOT_KEY}=<the folder that it starts from>"
     entry.fail(field, f"no such file: {name}{what}", write, full)

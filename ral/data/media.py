@@ -17,6 +17,7 @@ import torch
 
 from ral.data import clips
 from ral.data.asked import asked
+from ral.data.bad import ROOT_KEY
 from ral.data.clip_times import WHOLE, BadRequest, Excerpt
 from ral.data.clips import ClipReader
 from ral.data.decoder import Decoder, reason_of
@@ -100,7 +101,7 @@ class MediaReader:
         """Return the frames [T H W 3] and seconds from the disk cache, else decode them and put them there."""
         for path in () if media.data is not None else media.frames or (media.path,):
             if not path.is_file():
-                raise BadMedia(path, "no such file", "check the dataset's path and media_root")
+                raise BadMedia(path, "no such file", f"check {ROOT_KEY}")
         try:
             settings, part = asked(media, self.settings)
             key = None if self.disk is None else cache_key(media, settings)

@@ -101,5 +101,5 @@ def skipped_table(bad: Sequence[Bad]) -> Table:
     counts = Counter(kind_of(b.reason) for b in bad)
     first = {kind_of(b.reason): b for b in reversed(bad)}
     for kind, count in counts.most_common():
-        table.add_row(kind, str(count), f"index {first[kind].index}  {first[kind].path or ''}")
+        table.add_row(kind, str(count), f"entry {first[kind].index + 1}  {first[kind].path or ''}")
     return table

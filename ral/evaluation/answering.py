@@ -68,7 +68,8 @@ class Answering:
     """Function that answers the items of the benchmark `name`: reads media, asks, judges.
 
     word(example): text of the user's turn. judge: gives a response its score. looks: decoder layer whose attention is
-    measured, None for no measurement.
+    measured, None for no measurement. in_words: a message on data that names the settings of training -> one that names
+    those of the evaluation.
     """
 
     items: Sequence[Item]
@@ -78,6 +79,7 @@ class Answering:
     word: Callable[[Example], str]
     judge: ItemJudge
     looks: int | None = None
+    in_words: Callable[[str], str] = str
 
     def __call__(self, batches: Iterable[Sequence[int]]) -> Iterator[list[Answered]]:
         """Yield the judged answers to each batch of item indices. UserError where the GPU is out of memory."""
@@ -113,7 +115,7 @@ class Answering:
             processor.check_length(item.example, text, media, self.asking.sampling.max_new_tokens, "media")
             return Question(index, item, text, media)
         except BadSample as error:
-            return Question(index, item, error=str(error))
+            return Question(index, item, error=self.in_words(str(error)))
 
     @torch.no_grad()
     def answer(self, asked: Asked) -> list[Answered]:

@@ -14,7 +14,7 @@ from ral.errors import UserError
 from ral.evaluation.asking import ask
 from ral.evaluation.looks import grounding
 from ral.files.repository import SHIPPED, find
-from ral.files.trained_as import trained_as
+from ral.files.trained_as import trained_as_first
 from ral.models.mllm import MLLM
 from ral.models.opening import load
 from ral.ops.attention import AttentionSpec
@@ -73,6 +73,8 @@ class MappedAnswer:
 def complete(given: Mapping[str, str]) -> dict[str, str]:
     """Return the settings with defaults: template, frames and pixels as the checkpoint was trained, if known.
 
+    Of two checkpoints the second's training counts, where it is known.
+
     UserError unless the question and one of image and video are given.
     """
     found = DEFAULTS | dict(given)
@@ -80,7 +82,8 @@ def complete(given: Mapping[str, str]) -> dict[str, str]:
         raise UserError("write image=<file> or video=<file>, one of the two")
     if not found["question"]:
         raise UserError('question is not set: write question="What color is the star?"')
-    known, kind = trained_as(found["checkpoint"]), "video" if found["video"] else "image"
+    known = trained_as_first(found["checkpoint2"], found["checkpoint"])
+    kind = "video" if found["video"] else "image"
     if known is not None:
         sizes = {f"{end}_pixels": known.media.get(f"{kind}_{end}_pixels", "") for end in ("min", "max")}
         found = filled(found, {"template": known.template, "max_frames": known.media.get("max_frames", ""), **sizes})
@@ -124,10 +127,16 @@ def example_of(settings: Mapping[str, str]) -> Example:
 
 
 def read(settings: Mapping[str, str], example: Example, factor: int) -> Pixels:
-    """Return the pixels of the example's image or video. factor: both sides become a multiple of it."""
+    """Return the pixels of the example's image or video. factor: both sides become a multiple of it.
+
+    UserError where the file is not there, or cannot be read.
+    """
+    (file,) = example.media
+    if not file.path.is_file():
+        raise UserError(f"{file.kind}={file.path}: no such file; write the path of a file on this machine")
     low, high = number(settings, "min_pixels"), number(settings, "max_pixels")
     media = MediaSettings(1.0, max(number(settings, "max_frames"), 2), low, high, low, high, factor=factor)
-    return MediaReader(media).read(example.media[0])
+    return MediaReader(media).read(file)
 
 
 def map_answer(policy: MLLM, name: str, example: Example, pixels: Pixels, settings: Mapping[str, str]) -> MappedAnswer:

@@ -1,4 +1,4 @@
-"""Files that are named by the hash of their content, so that the same content is written once."""
+"""Hashes of files: content that is written once under its hash, and weights that are told apart."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import hashlib
 import os
 from contextlib import suppress
 from pathlib import Path
+
+ENDS = 2**20
+"""Bytes at either end of a file of weights that enter its fingerprint."""
 
 
 def text_hash(text: str) -> str:
@@ -35,3 +38,16 @@ def store(folder: Path, content: bytes, suffix: str, spread: bool = False) -> Pa
             aside.unlink()
         raise
     return path
+
+
+def fingerprint(checkpoint: str) -> str | None:
+    """Return a hash of the names, sizes and ends of a folder's *.safetensors; None where it has none (a hub id)."""
+    files = sorted(Path(checkpoint).glob("*.safetensors"))
+    digest = hashlib.sha256()
+    for file in files:
+        size = file.stat().st_size
+        with file.open("rb") as handle:
+            digest.update(f"{file.name} {size}".encode() + handle.read(ENDS))
+            handle.seek(max(0, size - ENDS))
+            digest.update(handle.read())
+    return digest.hexdigest()[:16] if files else None

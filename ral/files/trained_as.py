@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,19 @@ MEDIA = ("fps", "max_frames", "image_min_pixels", "image_max_pixels", "video_min
 """Settings of media that decide which frames and pixels a model gets."""
 
 
+UNSET = ("?", "$")
+"""Beginnings of a value of a yaml that is still to be set, or stands elsewhere."""
+FILES, SIZE = ("path", "validation_path"), "validation_size"
+"""Settings of a dataset that name its files, and that of `source` which says how many entries are held out."""
+
+
 @dataclass(frozen=True)
 class TrainedAs:
     """Settings by which prompts were made in a model's training. source: the file that holds these settings.
 
     template: the template of the prompts; templates: {think: ..., zero: ...}; thinking: whether prompts asked for a
-    think block; media: {setting of MEDIA: value}; max_new_tokens: length limit of a response.
+    think block; media: {setting of MEDIA: value}; max_new_tokens: length limit of a response; files: {setting of FILES:
+    absolute path} of its data; data: {media_root or validation_size: value} by which these are read.
     """
 
     source: Path
@@ -36,6 +43,14 @@ class TrainedAs:
     thinking: bool
     media: Mapping[str, Any]
     max_new_tokens: int
+    files: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    def read_by(self, path: str | None) -> dict[str, Any]:
+        """Return the settings by which the training read a file; {} for a path that is none of its files."""
+        names = [name for name, own in self.files.items() if path is not None and own == _absolute(path)]
+        held_out = {"validation_path": self.files[FILES[1]]} if names[:1] == [FILES[0]] and len(self.files) > 1 else {}
+        return {**self.data, **held_out} if names else {}
 
 
 def trained_as(checkpoint: str) -> TrainedAs | None:
@@ -56,6 +71,15 @@ def trained_as(checkpoint: str) -> TrainedAs | None:
     return None
 
 
+def trained_as_first(*checkpoints: str | None) -> TrainedAs | None:
+    """Return how the first of several models was trained of which that is known; None where it is of none.
+
+    checkpoints: the model after a training, then the one before it. None and "" name no model.
+    """
+    known = (trained_as(checkpoint) for checkpoint in checkpoints if checkpoint)
+    return next((found for found in known if found is not None), None)
+
+
 def _of(source: Path, config: Mapping[str, Any]) -> TrainedAs | None:
     """Return the settings in a run's configuration; None where it lacks the template, media or length limit."""
     dataset, algo = _part(config, "dataset"), _part(config, "algo")
@@ -65,7 +89,16 @@ def _of(source: Path, config: Mapping[str, Any]) -> TrainedAs | None:
     known = {key: media[key] for key in MEDIA if media.get(key) is not None}
     if template is None or not known or limit is None:
         return None
-    return TrainedAs(source, str(template), {k: str(v) for k, v in templates.items()}, thinking, known, int(limit))
+    named = {key: str(dataset.get(key) or "") for key in FILES}
+    files = {key: _absolute(path) for key, path in named.items() if path and not path.startswith(UNSET)}
+    given = {"media_root": dataset.get("media_root"), SIZE: _part(dataset, "source").get(SIZE)}
+    data = {key: value for key, value in given.items() if value is not None}
+    worded = {k: str(v) for k, v in templates.items()}
+    return TrainedAs(source, str(template), worded, thinking, known, int(limit), files, data)
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
 
 
 def _mapping(path: Path) -> Mapping[str, Any]:

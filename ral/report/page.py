@@ -14,6 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ral.files.pretrained import CONFIG, read_json
+from ral.files.repository import find
 from ral.report.html import templates
 from ral.report.isolation import part
 from ral.report.overlay import gradient
@@ -137,16 +139,26 @@ def list_files(folder: Path) -> list[Listed]:
 def title_of(run: RunFiles) -> Mapping[str, str]:
     """Return the parts of the title: name, algo, model, date; "" where unknown.
 
-    The date is the environment's, else that of config.yaml.
+    The model has its family, by config.json of hf/, else of model.pretrained. The date is the environment's, else that
+    of config.yaml.
     """
     written = datetime.fromtimestamp((run.folder / "config.yaml").stat().st_mtime)
     config: Mapping[str, Any] = run.setup.config
     return {
         "name": str(config.get("name") or run.folder.resolve().name),
         "algo": run.setup.choices.get("algo") or label(config, "algo"),
-        "model": run.setup.choices.get("model") or label(config, "model"),
+        "model": " ".join(filter(None, (run.setup.choices.get("model") or label(config, "model"), _family(run)))),
         "date": (run.setup.environment.get("date") or written.isoformat())[:16].replace("T", " "),
     }
+
+
+def _family(run: RunFiles) -> str:
+    """Return the family of the run's model in brackets, "" where nothing says it."""
+    pretrained = str((run.setup.config.get("model") or {}).get("pretrained") or "")
+    for folder in (run.folder / "hf", Path(find(pretrained))) if pretrained else (run.folder / "hf",):
+        if (folder / CONFIG).is_file():
+            return f"({read_json(folder / CONFIG, CONFIG).get('model_type')})"
+    return ""
 
 
 def _media_reader() -> ReadPixels:

@@ -48,7 +48,8 @@ PANELS = (
     Panel(
         "Accuracy",
         {"train/accuracy": "sampled, training", "eval/accuracy": "greedy, evaluation"},
-        "Share of responses that are right. Sampling explores, so greedy answers may score higher.",
+        "Mean score of the responses: 100% for a right one, 0% for a wrong one, in between where a reward is graded, "
+        "as in free form, OCR and regression. Sampling explores, so greedy answers may score higher.",
         share=True,
     ),
     Panel(

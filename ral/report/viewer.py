@@ -60,10 +60,11 @@ def write_viewer(
     """Write the page of some samples and return its path.
 
     facts: {label: text} at the top of the page, which make its title. notes: lines below. UserError where there are no
-    samples, or the page cannot be written.
+    samples, with the first of the notes, or the page cannot be written.
     """
     if not samples:
-        raise UserError(f"{path}: there is no answer to a question about a picture or a clip, so nothing to show")
+        why = next(iter(notes), "there is no answer to a question about a picture or a clip")
+        raise UserError(f"nothing to show: {why}")
     content = render_viewer(samples, facts, notes)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -189,6 +190,6 @@ def size_note(path: Path, samples: Sequence[ViewedSample]) -> str:
     """Return a line with samples, layers, heads and size of the page."""
     choice = common([answer.rows.chosen for sample in samples for answer in sample.answers])
     heads = f"{choice.heads} heads and their mean" if choice.heads else "the mean over heads"
-    layers = ", ".join(map(str, choice.layers))
-    megabytes = path.stat().st_size / 1e6
-    return f"{len(samples)} sample{'s' * (len(samples) != 1)}, layers {layers}, {heads}; {megabytes:.1f} MB"
+    layers, n, megabytes = ", ".join(map(str, choice.layers)), len(choice.layers), path.stat().st_size / 1e6
+    kept = f"of {n} layer{'s' * (n != 1)} ({layers}) with {heads}"
+    return f"{len(samples)} sample{'s' * (len(samples) != 1)}: rows {kept}; {megabytes:.1f} MB"

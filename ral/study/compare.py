@@ -29,7 +29,7 @@ NEVER_BELOW_0 = re.compile(r"jsd|entropy|tokens|length|norm|share|time/|memory|_
 """Other metrics that cannot be below 0: their intervals end there."""
 COLUMNS = ("runs", "seeds", "mean", "95% interval", "minus {}", "95% interval", "p", "p (Holm)")
 NARROW = 26
-"""Characters of a row's name in the terminal before it wraps."""
+"""Characters of the longest name that stands in the terminal's table."""
 DIGITS = 3
 """Significant digits of a value that is not a share."""
 PLAIN = "eval/accuracy"
@@ -178,15 +178,24 @@ def compare(folder: Path, output: Path, metric: str, baseline: str | None) -> li
 
 
 def show(rows: Sequence[Row], lost: Mapping[str, str], metric: str) -> None:
-    """Print the table for a terminal, and the lines below it."""
-    unit = ", %" if PERCENT.search(metric) else ""
+    """Print the table for a terminal, and the lines below it.
+
+    Where a name is longer than NARROW the rows have numbers, and their names stand above the table, a line each.
+    """
+    unit, console = ", %" if PERCENT.search(metric) else "", Console()
+    lines = [narrow(row, metric) for row in rows]
+    minus = short_name(rows[0].name)
+    if any(len(name) > NARROW for name, *_ in lines):
+        for number, line in enumerate(lines, start=1):
+            console.print(f"{number}  {line[0]}", markup=False, highlight=False, soft_wrap=True)
+            line[0] = str(number)
+        minus = "1"
     table = Table(box=SIMPLE_HEAD, title=escape(f"{metric}{unit} (95% intervals below)"))
-    table.add_column("runs", max_width=NARROW, overflow="fold")
-    for name in ("seeds", "mean", f"minus {short_name(rows[0].name)}", "p (Holm)"):
+    table.add_column("runs", no_wrap=True)
+    for name in ("seeds", "mean", f"minus {minus}", "p (Holm)"):
         table.add_column(escape(name), justify="right", overflow="fold")
-    for row in rows:
-        table.add_row(*map(escape, narrow(row, metric)))
-    console = Console()
+    for line in lines:
+        table.add_row(*map(escape, line))
     console.print(table)
-    for line in [*remarks(rows), *(f"left out: {name}: {reason}" for name, reason in lost.items())]:
-        console.print(line, markup=False, highlight=False)
+    for text in [*remarks(rows), *(f"left out: {name}: {reason}" for name, reason in lost.items())]:
+        console.print(text, markup=False, highlight=False)

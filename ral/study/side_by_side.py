@@ -5,16 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import yaml
 
 from ral.files import jsonl, markdown
+from ral.files.repository import CONF
 from ral.report.summary import bootstrap
 from ral.study.statistics import interval
 from ral.types import UserError
 
 RESAMPLES = 10_000
 OWN = ("checkpoint", "weights", "versions")  # settings in which evaluations of one table may differ
+PLAIN = ("template", "max_new_tokens", "greedy", "temperature", "seed", "limit", "batch", "dtype")
+"""Settings that evaluate.py calls by the same name."""
+SAMPLED = ("temperature", "seed")
+"""Those of PLAIN that are null where answers are greedy."""
 Scores = Mapping[str, np.ndarray]
 
 
@@ -33,6 +40,29 @@ def read(folder: Path) -> tuple[Scores, dict[str, object]]:
         scores[group] = np.array([item["score"] for item in items.values() if item["group"] == group])
     settings = {key: value for key, value in summary["settings"].items() if key not in OWN}
     return scores, settings | {"items": {name: len(values) for name, values in scores.items()}}
+
+
+def typed(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """Return what is typed after evaluate.py so that an evaluation with the settings `here` gets those of `there`.
+
+    Left out are settings that no key gives, such as the scorer's version, and sampling that greedy=true does without.
+    """
+    task = f"benchmark.tasks.{there.get('benchmark')}"
+    path = CONF / "benchmark" / f"{there.get('benchmark')}.yaml"
+    task_media = (yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}).get("media") or {}
+    keys = {name: name for name in PLAIN if there.get(name) is not None or name not in SAMPLED}
+    keys |= {"path": "benchmark.path", "looks": f"{task}.looks"}
+    pairs = [(key, there.get(name), here.get(name)) for name, key in keys.items()]
+    for part, above in (("media", "media"), ("source", f"{task}.source")):
+        mine, theirs = here.get(part) or {}, there.get(part) or {}
+        own = {name: f"{task}.media" for name in task_media} if part == "media" else {}
+        pairs += [(f"{own.get(name, above)}.{name}", value, mine.get(name)) for name, value in theirs.items()]
+    return [f"{key}={_text(value)}" for key, value, now in pairs if value != now and not isinstance(value, dict)]
+
+
+def _text(value: object) -> str:
+    """Return a value as it is typed."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def cell(runs: Sequence[np.ndarray]) -> str:
@@ -57,8 +87,9 @@ def table(rows: Mapping[str, Sequence[Path]]) -> str:
     for name, runs in found.items():
         for (_, other), folder in zip(runs, rows[name], strict=True):
             if different := [key for key in settings if settings[key] != other.get(key)]:
-                key = different[0]
-                raise UserError(f"{folder}: {key} is {other.get(key)}, but {settings[key]} in the first evaluation")
+                key, way = different[0], " ".join(typed(settings, other))
+                differs = f"{folder}: {key} is {other.get(key)}, but {settings[key]} in the first evaluation"
+                raise UserError(f"{differs}: evaluate again with {way} and another output" if way else differs)
     head = ["", "runs", *(f"{kind} (n={len(values)})" for kind, values in first.items())]
     lines = [
         [name, str(len(runs)), *(cell([scores[kind] for scores, _ in runs]) for kind in first)]

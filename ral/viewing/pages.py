@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ral.data.bad import ROOT_KEY
 from ral.errors import UserError
 from ral.evaluation.token_rows import row_choices, token_rows
 from ral.files.repository import find
@@ -178,8 +179,8 @@ def view_run(
     start = str(run.config.model.pretrained)
     before = Side("before", lambda: opened(start), lambda p: run.questions(p, "before", skipped))
     path = output or folder / VIEWER_NAME
-    facts = facts_of(run, folder, start)
-    return path, make_page(path, (before, after), kept or Kept(), facts, lambda: told(skipped))
+    facts, root = facts_of(run, folder, start), f"{ROOT_KEY} in {folder / 'config.yaml'}"
+    return path, make_page(path, (before, after), kept or Kept(), facts, lambda: told(skipped, root))
 
 
 def facts_of(run: RecordedRun, folder: Path, start: str) -> dict[str, str]:
@@ -190,9 +191,9 @@ def facts_of(run: RecordedRun, folder: Path, start: str) -> dict[str, str]:
     return {"run": name, "before": start, "after": str(folder / "hf"), ASKED_WITH: asked}
 
 
-def told(skipped: Sequence[str]) -> list[str]:
-    """Return a line on skipped entries; [] where none was skipped."""
-    once = list(dict.fromkeys(skipped))
+def told(skipped: Sequence[str], root_key: str = ROOT_KEY) -> list[str]:
+    """Return a line on skipped entries; [] where none was skipped. root_key: name of the setting ROOT_KEY here."""
+    once = [line.replace(ROOT_KEY, root_key) for line in dict.fromkeys(skipped)]
     return [f"{len(once)} entries cannot be used; the first: {once[0]}"] if once else []
 
 

@@ -52,7 +52,8 @@ def own_settings(cfg: DictConfig) -> dict[str, str]:
     UserError unless the question and one of image and video are given.
     """
     given = {key: str(cfg[key]) for key in OWN if cfg[key] is not None}
-    return complete({"checkpoint": str(cfg.checkpoint), **given})
+    models = [str(name) for name in (cfg.before, cfg.checkpoint) if name is not None]
+    return complete({**dict(zip(("checkpoint", "checkpoint2"), models, strict=False)), **given})
 
 
 def own_question(cfg: DictConfig, policy: MLLM) -> list[Question]:

@@ -111,7 +111,7 @@ def read_questions(data: Path, half: str, first: int) -> list[Question]:
 
 def _question(path: Path, half: str, index: int, row: Any, first: int, pictures: set[str]) -> Question:
     """Return row `index` of a questions.json as a Question. UserError, naming the row, where it is malformed."""
-    where = f"{path} entry {index}"
+    where = f"{path} entry {index + 1}"
     match row:
         case [str(text), str(answer), int(number)]:
             pass

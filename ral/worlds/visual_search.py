@@ -117,7 +117,7 @@ def compose(index: int, settings: Settings) -> tuple[Scene, Question, Reply]:
             if rng.random() < settings.list_share:
                 question = listing(scene)
             return scene, question, question.salient if rng.random() < settings.salient_share else question.right
-    raise UserError(f"visual_search: no scene fits entry {index} of split '{settings.split}'; allow more cells")
+    raise UserError(f"visual_search: no scene fits entry {index + 1} of split '{settings.split}'; allow more cells")
 
 
 def _evidence(reply: Reply) -> list[dict[str, Any]]:

@@ -137,7 +137,7 @@ def compose(index: int, settings: Settings) -> tuple[Board, Place, int]:
         board, start = draw_board(rng, kind, settings.cells.a_side(kind), length, settings.cells.distractors)
         if split_of_key(board_key(board)) == settings.split:
             return board, start, length
-    raise UserError(f"{NAME}: no board fits entry {index} of split '{settings.split}'; allow more cells")
+    raise UserError(f"{NAME}: no board fits entry {index + 1} of split '{settings.split}'; allow more cells")
 
 
 def board_key(board: Board) -> str:
