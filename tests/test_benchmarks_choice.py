@@ -88,7 +88,7 @@ def test_the_letter_is_read(text: str, named: str) -> None:
             "The answer is (A)(C)",
             r"\boxed{A} \boxed{C}",
         ),
-        *("I choose (A); (C).", "So the answers are (A) (C).", "The correct answer is (A)/(C) because both fit."),
+        *("I choose (A); (C).", "So the answers are (A) (C).", "The correct answer is (A)(C) because both fit."),
     ],
 )
 @pytest.mark.parametrize("options", [OPTIONS, ()], ids=["four", "unknown"])

@@ -135,8 +135,7 @@ def _regression(gold: Number, answer: Number | None) -> float:
 def _free_form(gold: str, answer: str) -> float:
     plain = unwrapped(answer)
     if (right := _gold_verdict(gold)) is not None:
-        true_or_false = truth_of_gold(gold) is not None
-        readers = (stated_truth, stated_verdict) if true_or_false else (stated_verdict, stated_truth)
+        readers = (stated_verdict,) if truth_of_gold(gold) is None else (stated_truth, stated_verdict)
         if said := next(filter(None, (read(undress(answer)) for read in readers)), None):
             return float(said.yes is right)
     if same_text(gold, answer) or same_text(gold, plain) or _is_count(gold, plain):
