@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from hydra.core.hydra_config import HydraConfig
 
 from ral.config.check import check, plain
+from ral.config.claims import claim_run
 from ral.config.cli import run
 from ral.config.model_files import check_model_files
 from ral.files import run_folder
@@ -45,7 +46,7 @@ def files(tree: Node) -> None:
 def claim(cfg: DictConfig) -> run_folder.Claim:
     """Make the folder the run's own. A plan may be of a run that is there: it leaves the folder as it was."""
     folder = Path(HydraConfig.get().runtime.output_dir)
-    return run_folder.claim(folder) if cfg.plan else run_folder.claim_for_run(folder, cfg.resume, bool(cfg.overwrite))
+    return run_folder.claim(folder) if cfg.plan else claim_run(cfg, folder)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 
 _BRACKETS = {"(": ")", "[": "]", "{": "}", "【": "】", "「": "」"}
 _BRACKETED = re.compile(r"([(\[{【「])\s*([A-Za-z])\s*([)\]}】」])\s*[.:、]?\s*(.*)", re.DOTALL)
@@ -94,3 +95,44 @@ def lettered(options: tuple[str, ...]) -> dict[str, str] | None:
     pairs = [letter_and_text(option) for option in options]
     found = {pair[0]: pair[1] for pair in pairs if pair is not None}
     return found if len(found) == len(options) else None
+
+
+_DRESSED = re.compile(r"\\(?:boxed|text|mathrm|mathbf|textbf)\s*\{([^{}]*)\}|[*_`$\"“”'‘’]+")
+_ONE_OF_SEVERAL = re.compile(
+    r"(?:(?:option|choice)s?\s+)?(?:[-•]\s+)?"
+    r"(?:[(\[{【「]\s*([A-Za-z])\s*[)\]}】」]|([A-Za-z])\s*[)\]}】」.:、](?![A-Za-z0-9])|([A-Z])(?![\w']))[.:、]?",
+    re.IGNORECASE,
+)
+_BETWEEN_LETTERS = re.compile(r"(?:[\s,;.&/|+、和与及]|(?:and|or)\b)*", re.IGNORECASE)
+
+
+def several_letters(text: str, texts: Mapping[str, str]) -> bool:
+    """Tell whether a text is a list of two or more different letters: "(A)(C)", "A) C)", "(A) red; (C) green".
+
+    texts: {letter: its option's text}, {} where unknown. Each letter may have its own option's text behind it; the
+    whole text has to be such a list.
+    """
+    rest = unicodedata.normalize("NFKC", _DRESSED.sub(lambda found: f" {found[1] or ''} ", INVISIBLE.sub("", text)))
+    rest, named = rest.strip(), set()
+    own = {letter: " ".join(unicodedata.normalize("NFKC", said).split()) for letter, said in texts.items()}
+    while rest:
+        found = _ONE_OF_SEVERAL.match(rest)
+        letter = (found[1] or found[2] or found[3]).upper() if found else ""
+        if found is None or (found[3] and not found[3].isupper()) or (texts and letter not in own):
+            return False
+        named.add(letter)
+        rest = _behind_own(rest[found.end() :].lstrip(" -–—:=,"), own.get(letter, ""))
+        rest = rest[_end_of(_BETWEEN_LETTERS, rest) :]
+    return len(named) > 1
+
+
+def _behind_own(rest: str, own: str) -> str:
+    """Return what stands behind an option's own text (perhaps in brackets) that begins a text; else the text."""
+    words = r"\s+".join(map(re.escape, own.split()))
+    found = re.match(rf"\(?{words}(?!\w)\)?", rest, re.IGNORECASE) if words else None
+    return rest[found.end() :] if found else rest
+
+
+def _end_of(pattern: re.Pattern[str], text: str) -> int:
+    found = pattern.match(text)
+    return found.end() if found else 0

@@ -76,7 +76,7 @@ def train(cfg: DictConfig) -> float | None:
     """
     quiet_libraries()
     folder = run_folder()
-    with owned(folder, cfg.resume, bool(cfg.get("overwrite", False))):
+    with owned(cfg, folder):
         check_machine(cfg)
         choose_pass_size(cfg)
         resume = find_checkpoint(cfg.resume, folder)

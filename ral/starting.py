@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from transformers.utils.logging import disable_progress_bar
 
 from ral.config.check import first_line, plain
+from ral.config.claims import claim_run
 from ral.config.former import of_today
 from ral.config.resuming import allowed_names, check_same_experiment, later_schedule, leaves
 from ral.files import run_folder as folders
@@ -74,17 +75,17 @@ def started_apart() -> bool:
 
 
 @contextmanager
-def owned(folder: Path, resume: str | None, overwrite: bool) -> Iterator[None]:
+def owned(cfg: DictConfig, folder: Path) -> Iterator[None]:
     """Hold the lock of the folder inside the block, unless this process has it already or is a later rank.
 
     A folder in which no run began is left as it was before. UserError where another process works in the folder, where
-    it cannot be written or is the home folder or the like, and where it holds a run that this one neither resumes nor
-    may remove. resume: None, "auto" or a checkpoint's folder. overwrite: whether files of an earlier run may go.
+    it cannot be written or is the home folder or the like, and where it holds a run that this one, of configuration
+    `cfg`, neither resumes nor may remove.
     """
     if not folders.first_rank() or folders.held(folder):
         yield
         return
-    claimed = folders.claim_for_run(folder, resume, overwrite)
+    claimed = claim_run(cfg, folder)
     try:
         yield
     finally:

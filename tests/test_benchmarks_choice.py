@@ -16,6 +16,7 @@ from ral.evaluation.benchmarks import (
     videommmu,
 )
 from ral.evaluation.benchmarks.items import Item
+from ral.rewards.choices import chosen_letter
 from ral.types import Example
 
 OPTIONS = ("A. rubber", "B. cotton", "C. kevlar", "D. leather")
@@ -72,6 +73,34 @@ def test_nothing_is_chosen(text: str, options: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(("text", "named"), NAMED)
 def test_the_letter_is_read(text: str, named: str) -> None:
     assert choice.letter(text, OPTIONS) == named
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "(A)(C)",
+            "[A][C]",
+            "(A) (C)",
+            "(A); (C)",
+            "A) C)",
+            "「A」「C」",
+            "The answer is (A)(C)",
+            r"\boxed{A} \boxed{C}",
+        ),
+        *("I choose (A); (C).", "So the answers are (A) (C).", "The correct answer is (A)(C) because both fit."),
+    ],
+)
+@pytest.mark.parametrize("options", [OPTIONS, ()], ids=["four", "unknown"])
+def test_several_letters_choose_none(text: str, options: tuple[str, ...]) -> None:
+    assert choice.letter(text, options) == "" and not chosen_letter(text, options)
+
+
+def test_several_letters_with_their_texts_choose_none() -> None:
+    first, second = OPTIONS[0], OPTIONS[2]
+    for text in (f"{first}\n{second}", f"{first}; {second}", f"The answer is {first}, {second}."):
+        assert choice.letter(text, OPTIONS) == "" and not chosen_letter(text, OPTIONS)
+    assert choice.letter(f"({first[0]})({first[0]})", OPTIONS) == first[0]
 
 
 def test_the_ninth_option_is_no_pronoun() -> None:

@@ -179,6 +179,35 @@ def only_line(stderr: str) -> str:
 
 
 @pytest.mark.parametrize(
+    ("typed", "wanted"),
+    [
+        (["seed=1", "--config-dir=D", "experiment=mine"], ["--config-dir=D", "seed=1", "experiment=mine"]),
+        (["seed=1", "--config-dir", "D", "name=x"], ["--config-dir", "D", "seed=1", "name=x"]),
+        (["algo=grpo", "-m", "seed=1,2"], ["-m", "algo=grpo", "seed=1,2"]),
+        (["a=1", "--multirun", "b=2", "--cfg", "job", "c=3"], ["--multirun", "--cfg", "job", "a=1", "b=2", "c=3"]),
+        (["a=1", "--lr", "3", "~b"], ["a=1", "--lr", "3", "~b"]),
+        (["a=1", "-c"], ["-c", "a=1"]),
+    ],
+)
+def test_flags_stand_anywhere(typed: list[str], wanted: list[str]) -> None:
+    assert cli.flags_first(typed) == wanted and cli.flags_first(wanted) == wanted
+
+
+@pytest.mark.parametrize("package", [True, False])
+def test_an_experiment_of_ones_own_behind_the_settings(start: Start, tmp_path: Path, package: bool) -> None:
+    (tmp_path / "experiment").mkdir()
+    first = "# @package _global_\n" if package else ""
+    (tmp_path / "experiment" / "mine.yaml").write_text(f"{first}algo:\n  group_size: 6\n")
+    called: list[DictConfig] = []
+    code, _, stderr = start("algo=grpo", f"--config-dir={tmp_path}", "experiment=mine", main=called.append)
+    if package:
+        assert code == 0 and called[0].algo.group_size == 6
+    else:
+        assert code == 1 and not called
+        assert "experiment=mine: its yaml sets keys below experiment" in stderr and "# @package _global_" in stderr
+
+
+@pytest.mark.parametrize(
     ("argument", "expected"),
     [
         ("algo.grup_size=4", "unknown key algo.grup_size; did you mean algo.group_size?"),

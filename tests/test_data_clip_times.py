@@ -12,6 +12,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from ral.data.asked import asked, even
 from ral.data.clip_times import WHOLE, BadRequest, Excerpt, Timeline, frames_at, last_held, span, timeline
@@ -115,6 +116,35 @@ def test_joined_streams_whose_times_start_again_are_read_in_order(tmp_path: Path
         frames, seconds = reader(tmp_path / "b.ts", replace(SETTINGS, fps=1.0))
         assert seconds == pytest.approx(12) and numbers(frames)[0] == 0 and numbers(frames)[-1] == 59
         assert np.diff(numbers(frames)).min() < 0 < np.diff(numbers(frames)).max()
+
+
+def tracks(path: Path, default: tuple[bool, ...]) -> Path:
+    """A clip of one track for each entry: track n is of 10 (n + 1) frames, the first of which is pattern(100 n)."""
+    with av.open(str(path), "w") as container:
+        streams: list[Any] = [container.add_stream("libx264", rate=10) for _ in default]
+        for stream, chosen in zip(streams, default, strict=True):
+            stream.width = stream.height = SIDE
+            stream.pix_fmt = "yuv420p"
+            stream.disposition = Disposition.default if chosen else Disposition(0)
+        for number, stream in enumerate(streams):
+            for place in range(10 * (number + 1)):
+                frame = av.VideoFrame.from_ndarray(pattern(100 * number + place), format="rgb24")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov"])
+@pytest.mark.parametrize(
+    ("default", "shown"), [((False, True), 1), ((True, False), 0), ((False, True, True), 1), ((False, False, True), 2)]
+)
+def test_the_default_track_is_read(tmp_path: Path, suffix: str, default: tuple[bool, ...], shown: int) -> None:
+    path = tracks(tmp_path / f"a.{suffix}", default)
+    assert not look(path).plain
+    for reader in READERS:
+        frames, seconds = reader(path, SETTINGS)
+        assert seconds == pytest.approx(shown + 1, abs=0.01)
+        assert {number // 100 for number in numbers(frames)} == {shown}
 
 
 def test_only_clips_that_decord_counts_right_go_to_it(tmp_path: Path) -> None:

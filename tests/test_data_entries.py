@@ -450,6 +450,30 @@ def test_gold_answers_name_an_option_in_any_dress(folder: Path, answer: Any, let
     assert accuracy(example, f"<answer>{letter}</answer>") == 1.0
 
 
+SEVERAL = (
+    *("(A)(D)", "(A), (D)", "[A] [D]", "(a)\n(d)", "「A」、「D」", "A) D)", r"\boxed{A}, \boxed{D}", "(A)/(D)"),
+    *(
+        "**A**; **D**",
+        "(A) red (D) 7",
+        "A. red; D. 7",
+        "A: red\nD: 7",
+        "- A. red\n- D. 7",
+        "The answer is (A) and (D).",
+    ),
+)
+
+
+@pytest.mark.parametrize("answer", ["(A)(A)", "A. red (not C)", "A. red, since (C) is darker", "(A) red (A)"])
+def test_a_gold_letter_with_words_or_again_is_one(folder: Path, answer: str) -> None:
+    assert read(folder, Q | {"options": GAPS, "answer": answer}).answer == "A"
+
+
+def test_letters_that_are_an_option_s_text_are_that_option(folder: Path) -> None:
+    options = ["A. red", "B. blue", "C. (A)(B)", "D. A and B"]
+    for answer, letter in (("(A)(B)", "C"), ("A and B", "D"), ("D. A and B", "D")):
+        assert read(folder, Q | {"options": options, "answer": answer}).answer == letter
+
+
 @pytest.mark.parametrize(
     "answer, words",
     [
@@ -459,6 +483,7 @@ def test_gold_answers_name_an_option_in_any_dress(folder: Path, answer: Any, let
         ("AC", "but several"),
         ("A, D", "but several"),
         ("A and C", "but several"),
+        *((text, "but several") for text in SEVERAL),
         ("A. 7", "'A. 7' contradicts itself: A is 'red', and that text is of option D"),
         (True, "'true' is none of the options"),
         (["A", "C"], "is not text but 2 answers"),
@@ -535,6 +560,33 @@ def test_preferences_may_be_turns(folder: Path) -> None:
     pair = {name: [{"role": "assistant", "content": text}] for name, text in (("chosen", "good"), ("rejected", "bad"))}
     example = read(folder, {"prompt": [{"role": "user", "content": "Q?"}], "image": "a.png", **pair})
     assert (example.question, example.chosen, example.rejected, example.answer) == ("Q?", "good", "bad", "")
+
+
+PARTS = [{"type": "text", "text": "It is"}, {"type": "text", "text": "red."}]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [{"role": "assistant", "content": PARTS}],
+        {"role": "assistant", "content": PARTS},
+        {"from": "gpt", "value": "It is\nred."},
+        [{"content": [*PARTS]}],
+    ],
+)
+def test_a_response_is_a_turn_in_any_form(folder: Path, said: Any) -> None:
+    pair = {"chosen": said, "rejected": [{"role": "assistant", "content": [{"type": "text", "text": "blue"}]}]}
+    example = read(folder, {"question": "Q?", "image": "a.png", **pair})
+    assert (example.chosen, example.rejected) == ("It is\nred.", "blue")
+    plain = {"question": "Q?", "image": "a.png", "answer": said}
+    assert read(folder, plain).answer == "It is\nred."
+
+
+def test_a_response_of_another_role_or_with_a_picture_is_named(folder: Path) -> None:
+    rest = {"question": "Q?", "image": "a.png", "rejected": "blue"}
+    refuse(folder, rest | {"chosen": [{"role": "user", "content": "red"}]}, "a turn of the user")
+    picture = [{"type": "image", "image": "a.png"}]
+    refuse(folder, rest | {"chosen": [{"role": "assistant", "content": picture}]}, "a picture or clip in a turn of")
 
 
 # --- uids

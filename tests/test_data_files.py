@@ -144,6 +144,16 @@ def test_objects_by_their_ids(folder: Path) -> None:
     assert rows(path) == [{"id": f"q{n}", **row} for n, row in enumerate(ROWS)]
 
 
+@pytest.mark.parametrize("key", ["rows", "data"])
+def test_the_list_of_entries_is_suggested(folder: Path, key: str) -> None:
+    """As the datasets server writes it: `features` describe columns."""
+    features = [{"feature_idx": n, "name": name, "type": {}} for n, name in enumerate(("question", "answer", "image"))]
+    held = [{"row_idx": n, "row": row, "truncated_cells": []} for n, row in enumerate(ROWS[:2])]
+    path = put(folder / "server.json", {"features": features, key: held})
+    with pytest.raises(UserError, match=rf"several lists: 'features' .*data\.json::{key}"):
+        rows(path)
+
+
 def test_a_list_is_named_behind_the_file(folder: Path) -> None:
     path = put(folder / "two.json", {"train": ROWS[2:], "test": ROWS[:2], "info": "x"})
     with pytest.raises(

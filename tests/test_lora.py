@@ -183,6 +183,16 @@ REFUSED: dict[str, tuple[dict[str, object], str]] = {
     "another rank": ({"r": 8}, "lora.rank=4, and .* says r=8"),
     "DoRA": ({"use_dora": True}, "asks for DoRA"),
     "biases": ({"bias": "all"}, "asks for biases"),
+    "tokens that switch it on": ({"alora_invocation_tokens": [5, 6]}, "asks for activated LoRA"),
+    "a truncated base": ({"kasa_config": {"beta": 1.0}}, "asks for KaSA"),
+    **{
+        began: ({"init_lora_weights": began}, f"says init_lora_weights={began}, which changes .* base .*; {write}")
+        for began, write in {
+            **dict.fromkeys(("pissa", "PiSSA", "pissa_niter_16", "olora", "corda", "lora_ga"), "save it as plain LoRA"),
+            "loftq": "merge it into the model it was trained on",
+        }.items()
+    },
+    "an unknown beginning": ({"init_lora_weights": "newer"}, "says init_lora_weights=newer, which is not known here"),
 }
 
 
@@ -193,6 +203,58 @@ def test_adapters_of_another_kind_are_refused(name: str, written: Path, load: Ca
     (written / "adapter_config.json").write_text(json.dumps(config | facts))
     with pytest.raises(UserError, match=message):
         read_adapters(str(written), load(), rank=4)
+
+
+@pytest.mark.filterwarnings(
+    *("ignore:`is_gradient_checkpointing`:FutureWarning", "ignore:`init_lora_weights`:UserWarning"),
+    *("ignore:lora with eva:UserWarning", "ignore:.*eva.*:UserWarning"),
+)
+@pytest.mark.parametrize("began", [True, False, "gaussian", "eva", "orthogonal", "pissa", "olora"])
+def test_which_beginnings_keep_the_base_is_peft_s_own(
+    began: bool | str, load: Callable[..., MLLM], model_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    """What is accepted equals peft's network, what is refused does not keep the base."""
+    base = AutoModelForImageTextToText.from_pretrained(model_folder())
+    which = r".*language_model\.layers\.1\..*\.(k_proj|o_proj)"
+    weight = base.model.language_model.layers[1].self_attn.k_proj.weight
+    before = weight.detach().clone()
+    wrapped = get_peft_model(
+        base, LoraConfig(r=4, target_modules=which, init_lora_weights=began), low_cpu_mem_usage=False
+    )
+    after = wrapped.base_model.model.model.language_model.layers[1].self_attn.k_proj.base_layer.weight
+    wrapped.save_pretrained(tmp_path)
+    if not torch.equal(before, after):
+        with pytest.raises(UserError, match=rf"init_lora_weights={began}, which changes the weights of the base"):
+            read_adapters(str(tmp_path), load())
+        return
+    read_adapters(str(tmp_path), model := load()).put(model)
+    ids = torch.randint(5, 200, (2, 9), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        torch.testing.assert_close(model.network(input_ids=ids).logits, wrapped(input_ids=ids).logits)
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning", "ignore:OLoRA changes:UserWarning")
+def test_a_converted_adapter_goes_on(
+    load: Callable[..., MLLM], model_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    base = AutoModelForImageTextToText.from_pretrained(model_folder())
+    which = r".*language_model\.layers\.1\..*\.(k_proj|o_proj)"
+    wrapped = get_peft_model(base, LoraConfig(r=4, target_modules=which, init_lora_weights="olora"))
+    wrapped.peft_config["default"].init_lora_weights = True
+    wrapped.save_pretrained(tmp_path / "begun")
+    wrapped.peft_config["default"].init_lora_weights = "olora"
+    torch.manual_seed(0)
+    for name, weight in wrapped.named_parameters():
+        if "lora_" in name:
+            weight.data += 0.1 * torch.randn_like(weight)
+    ids = torch.randint(5, 200, (2, 9), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        wanted = wrapped(input_ids=ids).logits
+    converted = tmp_path / "converted"
+    wrapped.save_pretrained(converted, path_initial_model_for_weight_conversion=str(tmp_path / "begun"))
+    read_adapters(str(converted), model := load()).put(model)
+    with torch.no_grad():
+        torch.testing.assert_close(model.network(input_ids=ids).logits, wanted, rtol=1e-3, atol=1e-4)
 
 
 def test_factors_that_do_not_fit_are_named(written: Path, load: Callable[..., MLLM], tmp_path: Path) -> None:
@@ -216,6 +278,9 @@ def test_factors_that_do_not_fit_are_named(written: Path, load: Callable[..., ML
     assert "the model's decoder has no layers.7" in told(far)
     tower = {n.replace("language_model.layers", "visual.layers"): w for n, w in weights.items()}
     assert "adapts more than the decoder" in told(tower)
+    for own in ("default", "task-2"):
+        inner = {n.replace(".weight", f".{own}.weight"): w for n, w in weights.items()}
+        assert f"lora_A.{own}.weight" in (wrong := told(inner)) and "save it with peft's save_pretrained" in wrong
     with pytest.raises(UserError, match=f"no adapter: it has no adapter_config.json; write {written}"):
         read_adapters(str(tmp_path), load())
 

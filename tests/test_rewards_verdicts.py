@@ -93,12 +93,20 @@ RIGHT: list[tuple[str, tuple[str, ...], str, str]] = [
     ("c", TRUE_FALSE, "B", "False, because the ball is red. | 不正确 | 错误"),
     ("f", (), "否", "不是 | 没有"),
     ("f", (), "No", "Nein"),
+    ("f", (), "true", "Yes | 是的 | Yeah, it is there. | There is one, so yes | True | Yes. The statement is true."),
+    (
+        "f",
+        (),
+        "False",
+        "No | Nope | No, none. | I'd say no | 不是 | Nein | No, that's false. | It is not true.",
+    ),
+    ("f", (), "Yes", "True | true."),
+    ("f", (), "no", "False | The statement is false."),
     ("f", (), "Paris", "Paris."),
 ]
 # the same, of answers that are wrong
 WRONG: list[tuple[str, tuple[str, ...], str, str]] = [
     ("c", PARKED, "A", "No, it's parked there | No, parked"),
-    ("f", (), "true", "Yes | 是的"),
     (
         "c",
         SHI_FOU,
@@ -154,7 +162,9 @@ WRONG: list[tuple[str, tuple[str, ...], str, str]] = [
     ("f", (), "はい", "いいえ"),
     ("f", (), "non", "Oui"),
     ("f", (), "right", "yes"),
-    ("f", (), "true", "No"),
+    ("f", (), "true", "No | No, that is not true | Yes or no | True or false?"),
+    ("f", (), "FALSE", "Yes | 是 | Yes, but no | True | True or false?"),
+    ("f", (), "yes", "False"),
     ("f", (), "没有", "是"),
     ("c", LETTERED, "A", "不是 | 没有 | 不对 | 是吗？ | 是或否 | 不确定 | 对不起，我看不清 | 答案：否"),
     ("c", LETTERED, "B", "是否 | 不知道 | 不一定"),

@@ -15,7 +15,9 @@ import pytest
 from ral.errors import UserError
 from ral.files import run_folder
 from ral.files.own_folder import as_folder
+from ral.files.removal import texts_of
 from ral.files.run_folder import abandon, begin, claim, claim_for_run, first_rank, fresh, leave, release, written
+from ral.report.card import MARK
 
 HOLDER = """
 import sys
@@ -36,14 +38,27 @@ def nothing_held(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         release(held)
 
 
+CONTENT = {
+    "config.yaml": "algo:\n  group_size: 4\ndataset:\n  path: x\nmax_steps: 3\n",
+    **{f"{name}/README.md": f"---\n---\n{MARK}\n" for name in ("hf", "adapter")},
+}
+
+
 def fill(folder: Path, *names: str) -> Path:
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text("old")
+        (folder / name).write_text(CONTENT.get(name, "old"))
     return folder
 
 
-RUN = ("config.yaml", "metrics.jsonl", "checkpoints/step_000003/state.pt", "hf/model.safetensors", "eval/after.jsonl")
+def files_of(folder: Path) -> set[str]:
+    return {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and p.name != run_folder.LOCK}
+
+
+RUN = (
+    *("config.yaml", "metrics.jsonl", "checkpoints/step_000003/state.pt", "hf/model.safetensors", "eval/after.jsonl"),
+    "hf/README.md",
+)
 OWN = ("notes.txt", "hf/notes.md", "checkpoints/mine/state.pt", "eval/mine.jsonl", "other/config.yaml")
 
 
@@ -84,7 +99,7 @@ def test_a_folder_that_holds_a_run_is_refused_with_three_ways_out(tmp_path: Path
     fill(tmp_path, name)
     with pytest.raises(UserError, match=r"holds a run already.*resume=auto.*hydra.run.dir=.*overwrite=true"):
         claim_for_run(tmp_path, None, False)
-    assert not run_folder.held(tmp_path) and (tmp_path / name).read_text() == "old"
+    assert not run_folder.held(tmp_path) and (tmp_path / name).read_text() == CONTENT.get(name, "old")
 
 
 def test_a_folder_with_other_files_is_free(tmp_path: Path) -> None:
@@ -102,6 +117,88 @@ def test_overwrite_removes_what_the_run_wrote_once_the_new_one_begins(tmp_path: 
     leave(held)
     left = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
     assert left == {*OWN, "metrics.jsonl"} and not (tmp_path / "checkpoints/step_000003").exists()
+
+
+INSIDE = {
+    "model.pretrained": "hf",
+    "algo.teacher": "hf",
+    "lora.resume": "adapter",
+    "reward.parts.learned.function.path": "hf",
+    "dataset.path": "eval/after.jsonl",
+    "resume": "checkpoints/step_000003",
+}
+
+
+@pytest.mark.parametrize("way", ["absolute", "relative", "dots", "a link to it", "a link to the run"])
+@pytest.mark.parametrize(("key", "inner"), INSIDE.items())
+def test_what_a_run_reads_is_not_removed_by_it(
+    tmp_path: Path, key: str, inner: str, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = (*RUN, "adapter/adapter_model.safetensors", "adapter/README.md")
+    run = fill(tmp_path / "run", *names)
+    monkeypatch.chdir(tmp_path)
+    Path("alias").symlink_to(run)
+    Path("model").symlink_to(run / inner)
+    named = {"absolute": str(run / inner), "relative": f"run/{inner}", "dots": f"run/../run/eval/../{inner}"}
+    typed = named | {"a link to it": "model", "a link to the run": f"alias/{inner}"}
+    with pytest.raises(UserError) as told:
+        claim_for_run(run, None, True, lambda: texts_of({"name": "grpo", key: typed[way], "z.y.x.w.v": typed[way]}))
+    assert f"{key}={typed[way]}, which this run reads, is part of it: write hydra.run.dir=<another" in str(told.value)
+    assert files_of(run) == set(names) and not run_folder.held(run)
+
+
+def test_inputs_beside_the_run_s_files_are_no_obstacle(tmp_path: Path) -> None:
+    run = fill(tmp_path / "data" / "run", *RUN, "mine.json", "model/model.safetensors")
+    apart = fill(tmp_path / "else" / "hf", "model.safetensors")
+    paths = [run / "mine.json", run / "model", tmp_path / "data", run, apart, "hf", "~nobody/x", "x" * 5000, ""]
+    held = claim_for_run(run, None, True, lambda: texts_of({"dataset.path": [str(path) for path in paths]}))
+    begin(run)
+    leave(held)
+    assert files_of(run) == {"mine.json", "model/model.safetensors"} and files_of(apart) == {"model.safetensors"}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("hf/model.safetensors", "hf/config.json"),
+        ("hf/model.safetensors", "hf/README.md", "bad_samples.jsonl"),
+        ("config.yaml", "wandb/run-1/logs/debug.log", "mlruns/0/meta.yaml"),
+        ("metrics.jsonl", "tensorboard/events.out.tfevents.1"),
+    ],
+)
+def test_a_folder_without_a_run_keeps_its_files(
+    tmp_path: Path, names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CONTENT, "config.yaml", "trainer: other\nmax_steps: 3\n")
+    fill(tmp_path, *names)
+    with pytest.raises(UserError, match=r"holds .* and no run \(.*so nothing there is removed: write hydra\.run\.dir="):
+        claim_for_run(tmp_path, None, True)
+    assert files_of(tmp_path) == set(names)
+
+
+def test_what_a_check_of_data_left_is_removed(tmp_path: Path) -> None:
+    fill(tmp_path, "bad_samples.jsonl", "report.html", "explore.html.partial")
+    assert claim_for_run(tmp_path, None, True).anew
+
+
+@pytest.mark.parametrize("name", ["hf", "adapter"])
+@pytest.mark.parametrize("card", [None, "# My model"])
+def test_a_model_that_no_run_wrote_stays(tmp_path: Path, name: str, card: str | None) -> None:
+    fill(tmp_path, *RUN[:3], f"{name}/model.safetensors", f"{name}/adapter_model.safetensors")
+    if card is not None:
+        (tmp_path / name / "README.md").write_text(card)
+    with pytest.raises(UserError, match=rf"{name}/ holds a model without the card .* move or remove it yourself"):
+        claim_for_run(tmp_path, None, True)
+
+
+@pytest.mark.parametrize("part", ["hf", "checkpoints", "mlruns"])
+def test_files_behind_a_link_stay(tmp_path: Path, part: str) -> None:
+    apart = fill(tmp_path / "apart", *RUN, "mlruns/0/meta.yaml")
+    run = fill(tmp_path / "run", *RUN[:2])
+    (run / part).symlink_to(apart / part)
+    with pytest.raises(UserError, match=rf"only links to: remove the link {run / part} yourself, or"):
+        claim_for_run(run, None, True)
+    assert len(files_of(apart)) == len(RUN) + 1
 
 
 def test_overwrite_that_does_not_begin_removes_nothing(tmp_path: Path) -> None:

@@ -44,6 +44,11 @@ def test_one_file_of_any_name_and_a_sweep_pass(tmp_path: Path) -> None:
         ("model=shared/network", "train", None),
         ("model=qwen2.5-vl", "train", None),
         ("reward=a/b", "train", None),
+        ("experiment=/d/experiment/mine.yaml", "train", "write --config-dir=/d experiment=mine"),
+        ("+experiment='/d/mine.yml'", "train", "experiment=mine for a file FOLDER/experiment/mine.yaml"),
+        ("algo=conf/algo/grpo.yaml", "train", "algo takes a name, not a file: write algo=grpo"),
+        ("experiment=paper/image", "train", None),
+        ("name=a.yaml", "train", None),
     ],
 )
 def test_a_path_in_place_of_an_option(typed: str, config: str, write: str | None) -> None:

@@ -64,6 +64,17 @@ def test_an_empty_path_is_refused(key: str, text: str) -> None:
         with_home(["max_steps=1", f"{key}={text}"])
 
 
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("name", ["x" * 256, "é" * 128])
+def test_a_name_too_long_for_a_file_is_refused(key: str, name: str) -> None:
+    said = rf"^{re.escape(key.lstrip('+'))}={name[:20]}\.\.\.: a name of {len(name)} letters is too long for a file"
+    for text in (name, f"/a/{name}/b", f"'/a/{name}'", f"[/a,{name}]"):
+        with pytest.raises(UserError, match=said):
+            with_home([f"{key}={text}"])
+    shorter = [f"{key}=/a/{name[:-1]}/{name[:-1]}"]
+    assert with_home(shorter) == shorter
+
+
 @pytest.mark.parametrize("text", ["$OUT/x", "/a/$OUT", "'$OUT'", '"/a/$OUT/b"'])
 def test_a_variable_that_no_shell_replaced_is_refused(text: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^hydra\.run\.dir=\S+: no shell has put a value in the place of \$OUT: write"):

@@ -14,6 +14,7 @@ from ral.api.job import PROGRAMS, Composed, Task
 from ral.config import evaluation
 from ral.config import knockout as knockouts
 from ral.config.check import check
+from ral.config.claims import claim_run
 from ral.config.model_files import check_model_files
 from ral.errors import UserError
 from ral.files import jsonl, run_folder
@@ -167,7 +168,7 @@ def _of(task: Task, config: Composed) -> Composed:
 
 def _claim_run(cfg: DictConfig) -> run_folder.Claim:
     """Lock the run's folder. UserError where it cannot be used, or holds a run that may not be removed or resumed."""
-    return run_folder.claim_for_run(Path(HydraConfig.get().runtime.output_dir), cfg.resume, bool(cfg.overwrite))
+    return claim_run(cfg, Path(HydraConfig.get().runtime.output_dir))
 
 
 def _check_run(cfg: DictConfig) -> None:

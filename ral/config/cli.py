@@ -107,7 +107,7 @@ def run(
     warn_in_plain_lines()
     listing.register()
     try:
-        sys.argv[1:] = with_home(sys.argv[1:])
+        sys.argv[1:] = flags_first(with_home(sys.argv[1:]))
         flags = _check_flags(sys.argv[1:], of_training=config_name == "train")
         refuse_numbers(flags.overrides, config_dir)
         refuse_files_as_options(flags.overrides, config_dir, config_name)
@@ -251,6 +251,25 @@ def message_of(error: Exception) -> str:
 def _wants_traceback(arguments: Sequence[str]) -> bool:
     given = [a.partition("=")[2].lower() for a in arguments if a.lstrip("+").startswith("debug=")]
     return bool(given) and given[-1] in ("true", "1", "yes", "on")
+
+
+def flags_first(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with Hydra's flags, and their values, in front of the settings: argparse wants it so.
+
+    Flags that Hydra does not know stay where they are.
+    """
+    known: dict[str, Any] = get_args_parser()._option_string_actions
+    flags, others, rest = [], [], list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        name, equals, _ = argument.partition("=")
+        if name not in known:
+            others.append(argument)
+            continue
+        flags.append(argument)
+        if known[name].nargs is None and not equals and rest:
+            flags.append(rest.pop(0))
+    return [*flags, *others]
 
 
 def _check_flags(arguments: Sequence[str], of_training: bool = False) -> Namespace:

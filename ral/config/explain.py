@@ -21,14 +21,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ral.config.check import first_line
-from ral.config.groups import of_another_program, own_groups
+from ral.config.groups import NO_PACKAGE, of_another_program, own_groups
 from ral.config.other_names import NOTHING_LIKE_IT, closest, known_here
 from ral.config.renamed_keys import moved, today
 from ral.config.signature import did_you_mean, walk
 from ral.files.own_folder import unusable
 
-VERSION_BASE = "1.3"
-"""The Hydra behaviour that conf/ is written for."""
+VERSION_BASE = "1.3"  # the Hydra behaviour that conf/ is written for
 
 
 def explain(
@@ -74,6 +73,8 @@ def better(
     at_fault = wrong[1] or wrong[2] if wrong else ""
     if (line := of_another_program(at_fault, config_dir, config_name, typed(arguments))) is not None:
         return line
+    if message.startswith("unknown key experiment") and (named := _choices().get("experiment")):
+        return f"experiment={named}{NO_PACKAGE}"
     if match := re.match(r"unknown key ([\w.]+)", message):
         chosen = _choices()
         known = own_groups(config_dir, config_name) + [key for key, _ in walk(OmegaConf.to_container(cfg))]
@@ -201,8 +202,8 @@ def _yaml(error: yaml.MarkedYAMLError) -> str:
 
 def _choices() -> dict[str, str]:
     """Return the choice of each group, in a job."""
-    state: Any = HydraConfig.instance().cfg
-    return {} if state is None else {str(k): str(v) for k, v in state.hydra.runtime.choices.items()}
+    cfg: Any = HydraConfig.instance().cfg
+    return {} if cfg is None else {str(k): str(v) for k, v in cfg.hydra.runtime.choices.items()}
 
 
 def of_other_choices(key: str, config_dir: Path, chosen: Mapping[str, str]) -> str | None:

@@ -32,6 +32,8 @@ INSTEAD = {
     ("train", "benchmark"): "dataset=<name> to train on; evaluate.py checkpoint=<the run>/hf benchmark=<name> scores",
 }
 """(configuration, group of another program) -> what to write. Datasets for evaluate.py: `_of_own_data`."""
+NO_PACKAGE = ": its yaml sets keys below experiment, not the run's own: write # @package _global_ as its first line"
+"""Words about an experiment's yaml without that line."""
 _NO_OPTION = re.compile(r"[-+]?[\d.]+|true|false", re.IGNORECASE)
 
 

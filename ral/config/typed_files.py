@@ -35,6 +35,7 @@ def refuse_several_files(typed: Sequence[str], sweep: bool) -> None:
 
 def refuse_files_as_options(typed: Sequence[str], config_dir: Path, config_name: str) -> None:
     """Raise UserError for a path or a model's hub id in place of a group's option. typed: the overrides."""
+    _refuse_yaml_files(typed, config_dir, config_name)
     if any(override.lstrip("+").startswith("hydra.searchpath=") for override in typed):
         return  # options in folders of the user's own
     own = own_groups(config_dir, config_name)
@@ -44,6 +45,23 @@ def refuse_files_as_options(typed: Sequence[str], config_dir: Path, config_name:
         if key in own and key in _WRITE and _FILE.fullmatch(text) and not (config_dir / key / f"{text}.yaml").is_file():
             known = ", ".join(sorted(path.stem for path in (config_dir / key).glob("*.yaml")))
             raise UserError(f"{key}={text}: {key} takes an option of conf/{key}: write {_write(key, text)} ({known})")
+
+
+def _refuse_yaml_files(typed: Sequence[str], config_dir: Path, config_name: str) -> None:
+    """Raise UserError for a yaml file in place of a group's option."""
+    for override in typed:
+        key, _, value = override.lstrip("+").partition("=")
+        file = Path(value.strip("'\"")).expanduser()
+        if file.suffix not in (".yaml", ".yml") or key not in own_groups(config_dir, config_name):
+            continue
+        inside = file.absolute().parent
+        above = str(inside.parent) if inside.name == key else "FOLDER"
+        where = "" if inside.name == key else f" for a file FOLDER/{key}/{file.stem}.yaml"
+        if inside == config_dir.absolute() / key:
+            raise UserError(f"{key}={value}: {key} takes a name, not a file: write {key}={file.stem}")
+        raise UserError(
+            f"{key}={value}: {key} takes a name, not a file: write --config-dir={above} {key}={file.stem}{where}"
+        )
 
 
 _WRITE = {

@@ -19,6 +19,8 @@ NAMES = frozenset(
 ENDINGS = ("_path", "_root", "_dir", "_folder")
 ALONE = frozenset({"image", "video", "run"})
 """Keys that name a file or folder where they stand at the top: further down they name something else."""
+NAME_BYTES = 255
+"""Bytes that a file system takes in the name of one file or folder."""
 COLUMNS = ".columns."
 _HOME = re.compile(r"(?<=[=,\[\"'])~[\w.-]*(?=[/,\]\"']|$)")
 _VARIABLE = re.compile(r"(?:^|/)\$([A-Za-z_]\w*)")
@@ -27,7 +29,8 @@ _VARIABLE = re.compile(r"(?:^|/)\$([A-Za-z_]\w*)")
 def with_home(arguments: Sequence[str]) -> list[str]:
     """Return the arguments with the home in place of `~` in front of paths, also of each path of a list or sweep.
 
-    UserError for a path that is empty, or that has a part beginning with a shell variable that no shell has replaced.
+    UserError for a path that is empty, or that has a part too long for a name, or one beginning with a shell variable
+    that no shell has replaced.
     """
     return [_one(argument) if names_path(argument.partition("=")[0]) else argument for argument in arguments]
 
@@ -48,6 +51,8 @@ def _one(argument: str) -> str:
         text = text[1:-1]
     if not text.strip():
         raise UserError(f"{key}= is empty: an unset shell variable? write {key}=<path>, or leave it out")
+    if longest := next((part for part in re.split(r"[/,\[\]]", text) if len(os.fsencode(part)) > NAME_BYTES), None):
+        raise UserError(f"{key}={longest[:20]}...: a name of {len(longest)} letters is too long for a file or folder")
     if (found := _VARIABLE.search(text)) and not Path(text).exists():
         raise UserError(
             f"{key}={text}: no shell has put a value in the place of ${found[1]}: write it without single quotes, "

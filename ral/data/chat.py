@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ral.data.fields import Entry, Kind, clean, shown
+from ral.data.fields import Entry, Kind, clean, is_number, shown
 from ral.data.lacking import TALKS
 from ral.data.located import media_of
 from ral.data.marks import MARK
@@ -149,6 +149,19 @@ def _turn(entry: Entry, field: str, turn: dict[str, Any]) -> _Said:
     if not text and role == "assistant":
         entry.fail(field, "an empty turn of the assistant", FORM)
     return _Said(role, text, tuple(part[1] for part in parts if not isinstance(part, str)))
+
+
+def answer_of_turn(entry: Entry, field: str, turn: dict[str, Any]) -> str:
+    """Return the text of a field that holds one turn of the assistant, whose role may be left out.
+
+    BadSample for a turn of another role, and for contents that are no text.
+    """
+    named = turn if "role" in turn or "from" in turn else {"role": "assistant", **turn}
+    content = turn.get("content", turn.get("value"))
+    said = _turn(entry, field, {**named, "content": str(content) if is_number(content) else content})
+    if said.role != "assistant":
+        entry.fail(field, f"a turn of the {said.role}", "the assistant's turn")
+    return said.text
 
 
 def _parts(entry: Entry, field: str, content: object) -> Sequence[Any]:

@@ -13,7 +13,15 @@ from ral.data.fields import Entry, shown
 from ral.data.marks import MARK
 from ral.data.option_fields import EXAMPLE, options_field
 from ral.data.truths import by_truth
-from ral.options import INVISIBLE, foreign_letter, foreign_name, letter_and_text, lettered, own_alphabet
+from ral.options import (
+    INVISIBLE,
+    foreign_letter,
+    foreign_name,
+    letter_and_text,
+    lettered,
+    own_alphabet,
+    several_letters,
+)
 
 LETTERS = string.ascii_uppercase
 _BARE = re.compile(r"[(\[{【「]?\s*([A-Za-z])\s*[)\]}】」]?\s*[.:、,。]?")
@@ -159,6 +167,8 @@ def gold_letter(entry: Entry, field: str, letters: Mapping[str, str], answer: st
     """
     plain = _undress(answer)
     named = [letter for letter, text in letters.items() if _norm(text) in (_norm(answer), _norm(plain))]
+    if not named and any(several_letters(form, letters) for form in (answer, plain)):
+        entry.fail(field, f"{shown(answer)} is none of the options but several", "the one right letter")
     bare = _BARE.fullmatch(plain)
     by_letter = bare[1].upper() if bare and bare[1].upper() in letters else None
     if by_letter is None and (pair := _with_text(plain, letters)):

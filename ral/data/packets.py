@@ -25,8 +25,8 @@ class Stream:
 
     ticks: timestamps of the frames that are shown, in their order, in units of `base` seconds; None where the packets
     do not tell. held: duration of the last one in the same units, None where unknown. rate: frames a second, as the
-    header says; 0 where it does not. plain: every packet is one shown frame, decoding may begin at every key frame,
-    and a player mirrors nothing.
+    header says; 0 where it does not. plain: it is the only one, every packet is one shown frame, decoding may begin at
+    every key frame, and a player mirrors nothing.
     """
 
     ticks: tuple[int, ...] | None
@@ -47,15 +47,21 @@ class Stream:
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """Open a file; yield its container and its first video stream that is no cover picture. ValueError for none."""
+    """Open a file; yield its container and the video stream that a player shows (`tracks`). ValueError for none."""
     import av
 
     with av.open(str(path)) as container:
-        cover = av.stream.Disposition.attached_pic
-        stream = next((s for s in container.streams.video if not s.disposition & cover), None)
-        if stream is None:
+        if not (streams := tracks(container)):
             raise ValueError("no video stream")
-        yield container, stream
+        yield container, streams[0]
+
+
+def tracks(container: Any) -> list[Any]:
+    """Return a container's video streams that are no cover picture: those marked as default first, as players do."""
+    from av.stream import Disposition
+
+    moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    return sorted(moving, key=lambda stream: not stream.disposition & Disposition.default)
 
 
 def look(path: Path) -> Stream:
@@ -74,7 +80,7 @@ def look(path: Path) -> Stream:
         times = [p.pts for p in shown]
         timed = None not in times and len(set(times)) == len(times)
         sought = timed and not INDEXED.isdisjoint(formats) and codec in SOUGHT and len(shown) == len(packets) > 0
-        plain = sought and _closed(packets) and _unmirrored(stream, packets[0])
+        plain = sought and _closed(packets) and _unmirrored(stream, packets[0]) and len(tracks(container)) == 1
     if not shown:
         raise ValueError("no frames")
     if not timed:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ral.data.answer_phrase import presented
 from ral.data.asked_options import options_in_question
-from ral.data.chat import Chat, chat_field, chat_of
+from ral.data.chat import Chat, answer_of_turn, chat_field, chat_of
 from ral.data.fields import (
     Entry,
     clean,
@@ -205,8 +205,8 @@ def _plain_answer(entry: Entry, name: str, value: Any) -> str:
     """
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
-    if isinstance(value, dict) and value.get("role") in (None, "assistant") and set(value) <= {"role", "content"}:
-        value = value.get("content")
+    if isinstance(value, dict) and value and set(value) <= {"role", "from", "content", "value"}:
+        return answer_of_turn(entry, name, value)
     if isinstance(value, bool) and has_options(entry):
         return shown(value)
     if isinstance(value, list):
@@ -280,8 +280,8 @@ def preference_of(entry: Entry) -> tuple[str | None, str | None]:
 
 
 def _response(entry: Entry, name: str) -> str | None:
-    """Return one whole response, from a text or from TRL's list of one assistant turn; None where it is missing."""
+    """Return one whole response, from a text, a turn of the assistant or TRL's list of one; None where missing."""
     value = entry.data.get(name)
-    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
+    if isinstance(value, dict) or (isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict)):
         return _plain_answer(entry, name, value)
     return text_of(entry, [name], CHOSEN)

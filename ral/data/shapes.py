@@ -212,12 +212,21 @@ def _wrapped(value: Mapping[str, Any], depth: int) -> Shaped | None:
     if len(found) > 1:
         listed = ", ".join(f"'{key}' ({len(rows.rows)} rows)" for key, rows in list(found.items())[:LISTED])
         more = f" and {len(found) - LISTED} more" if len(found) > LISTED else ""
-        write = f"write ::KEY behind the file's name, such as data.json::{next(iter(found))}"
+        write = (
+            f"write ::KEY behind the file's name, such as data.json::{max(found, key=lambda key: _likely(found[key]))}"
+        )
         raise Unclear(f"is one object with several lists: {listed}{more}; {write}")
     if not found:
         return None
     ((key, rows),) = found.items()
     return Shaped(rows.rows, f"{rows.shape} under '{key}'")
+
+
+def _likely(shaped: Shaped) -> tuple[bool, int]:
+    """Return how likely rows are entries, for comparison: whether one holds entries' fields, perhaps deeper; length."""
+    held = [row for row in shaped.rows if isinstance(row, Mapping)]
+    deeper = [inner for row in held for inner in row.values() if isinstance(inner, Mapping)]
+    return any(NAMES.intersection(row) for row in (*held, *deeper)), len(shaped.rows)
 
 
 def _below(held: Any, depth: int) -> Shaped | None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from ral.errors import UserError
 from ral.files.own_folder import check_resume, refuse_shared, unusable
+from ral.files.removal import Inputs, check_removal
 
 LOCK = ".lock"
 """Lock file in a folder that a process works in; its text names the process."""
@@ -176,16 +177,18 @@ def _same_file(handle: int, path: Path) -> bool:
         return False
 
 
-def claim_for_run(folder: Path, resume: str | None, overwrite: bool) -> Claim:
+def claim_for_run(folder: Path, resume: str | None, overwrite: bool, inputs: Inputs = dict) -> Claim:
     """Lock a folder for a run. UserError as in `claim`, and where it holds a run that may not be resumed or removed.
 
     resume: None, "auto" or a checkpoint's folder; overwrite: whether files of an earlier run may be removed. UserError
-    also where overwrite would remove the run that is to be resumed.
+    also where that would remove what is to be resumed, one of `inputs` (what the run reads), or what no run wrote.
     """
     check_resume(resume)
     claimed = claim(folder)
     try:
         claimed.anew = _begins_anew(claimed, resume, overwrite)
+        if claimed.anew:
+            check_removal(claimed.folder, claimed.found, inputs())
     except UserError:
         release(claimed)
         raise
@@ -245,12 +248,9 @@ def begin(folder: Path) -> None:
         return
     claimed.started = True
     if claimed.anew:
-        _remove(p for p, changed in claimed.found.items() if p.is_symlink() or _unchanged(p, changed))
+        same = (p for p, t in claimed.found.items() if p.is_symlink() or (p.exists() and p.stat().st_mtime_ns == t))
+        _remove(same)
         _prune_folders(claimed.folder)
-
-
-def _unchanged(path: Path, changed: int) -> bool:
-    return path.exists() and path.stat().st_mtime_ns == changed
 
 
 def release(claimed: Claim) -> None:

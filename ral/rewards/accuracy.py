@@ -43,8 +43,8 @@ def accuracy(example: Example, response: str, *, rules: Literal["fixed", "compat
       the whole text, and a full stop that gold lacks, are not part of it (`dress.unwrapped`);
     - free-form: mean F of ROUGE-1, -2, -L with stemming, over words of any script (`texts.words`). Deviation from
       Video-R1: an answer equal to gold but for case, white space and punctuation scores 1.0 even where it is a single
-      word, whose ROUGE-2 is 0 (published: 0.667), and so does "2" for "two"; to a gold answer that is yes or no, the
-      yes or no that the answer begins with is right or wrong as a whole, and so is "It is not true." to true or false
+      word, whose ROUGE-2 is 0 (published: 0.667), and so does "2" for "two"; to a gold answer that is yes, no, true or
+      false, the yes or no that the answer begins with is right or wrong as a whole, and so is "It is not true."
       (`verdicts`);
     - regression: 1 - |answer - gold| / |gold|, clipped to [0, 1], units tolerated; where gold is 0, 1 for 0, else 0.
     rules="compat": as Video-R1 published it, quirks included (`published.published_accuracy`).
@@ -134,13 +134,19 @@ def _regression(gold: Number, answer: Number | None) -> float:
 
 def _free_form(gold: str, answer: str) -> float:
     plain = unwrapped(answer)
-    if (yes := verdict_of_gold(gold)) is not None and (said := stated_verdict(undress(answer))):
-        return float(said.yes is yes)
-    if (true := truth_of_gold(gold)) is not None and (said := stated_truth(undress(answer))):
-        return float(said.yes is true)
+    if (right := _gold_verdict(gold)) is not None:
+        readers = (stated_verdict,) if truth_of_gold(gold) is None else (stated_truth, stated_verdict)
+        if said := next(filter(None, (read(undress(answer)) for read in readers)), None):
+            return float(said.yes is right)
     if same_text(gold, answer) or same_text(gold, plain) or _is_count(gold, plain):
         return 1.0
     return min(1.0, max(0.0, rouge(gold, answer), rouge(gold, plain) if plain != answer else 0.0))
+
+
+def _gold_verdict(gold: str) -> bool | None:
+    """Return the truth value of a gold answer that is yes, no, true or false alone; None for any other."""
+    yes = verdict_of_gold(gold)
+    return truth_of_gold(gold) if yes is None else yes
 
 
 def _is_count(gold: str, answer: str) -> bool:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from ral.evaluation.benchmarks.items import Item, Judged
+from ral.options import several_letters
 from ral.rewards.answers import CLOSE, OPEN, THINK_CLOSE, THINK_OPEN, extract_answer
 from ral.rewards.asked import as_asked
 from ral.rewards.choices import chosen_letter
@@ -50,6 +51,7 @@ _DOUBT = re.compile(
 _ONE = r"(?:(?:option|choice) )?[(\[*]*[A-Z][)\]*]*(?![A-Za-z'])"
 _SEVERAL = re.compile(
     rf"(?<![\w'])(?i:(?:n?either|both|between) )?{_ONE}(?:(?:, ?(?i:(?:or|and|nor) )?|/| (?i:or|and|nor) ){_ONE})+"
+    r"|[(\[【「]([A-Z])[)\]】」](?:[\s;,/&|、]*[(\[【「](?!\1)[A-Z][)\]】」])+"
 )
 _DENIED = re.compile(
     rf"(?i:\b(?:not|rule[sd]? out|ruling out|eliminat\w+|exclud\w+|reject\w*|rather than|instead of|unlike"
@@ -97,6 +99,8 @@ def letter(text: str, options: Sequence[str], question: str = "") -> str:
     chosen = chosen_letter(text, options, question)
     if chosen and (not texts or chosen in texts):
         return chosen
+    if any(several_letters(form, texts) for form in without_claims(undress(text))):
+        return ""
     certain = _certain(as_asked(question, text), texts)
     line = " ".join(certain.split())
     if stated := _letters(_STATED, line, texts):

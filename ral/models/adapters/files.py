@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from ral.types import UserError
 log = logging.getLogger(__name__)
 
 SIDES = (".lora_A.weight", ".lora_B.weight")
+_OF_AN_ADAPTER = re.compile(r"\.lora_[AB]\.(?!weight$)[^.]+\.weight$")  # "...lora_A.default.weight"
 REFUSED = {
     "use_dora": "DoRA",
     "modules_to_save": "whole modules",
@@ -37,8 +39,17 @@ REFUSED = {
     "use_qalora": "QALoRA",
     "use_bdlora": "block-diagonal LoRA",
     "fan_in_fan_out": "transposed layers",
+    "kasa_config": "KaSA",
+    "alora_invocation_tokens": "activated LoRA",
+    "arrow_config": "Arrow",
+    "monteclora_config": "MonteCLoRA",
 }
 """Fields of adapter_config.json that make adapters more than plain LoRA, and their names in messages."""
+
+KEEP_THE_BASE = ("true", "false", "gaussian", "eva", "orthogonal", "mica")
+"""Values of init_lora_weights with which the base model's weights stay as they are (peft 0.21's layer.py)."""
+CONVERTIBLE = ("pissa", "olora", "corda", "lora_ga")
+"""Beginnings of those with which peft changes the base's weights, and from which it converts to plain LoRA."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +117,24 @@ def check_facts(facts: Mapping[str, Any], folder: str, rank: int) -> None:
         raise UserError(
             f"{named} asks for {', '.join(odd)}, which this project does not train; merge it into its model"
         )
+    check_base_kept(facts.get("init_lora_weights", True), named)
+
+
+def check_base_kept(began: object, named: str) -> None:
+    """Raise UserError for adapters beside which peft changes the base's weights: they are no addition to that base.
+
+    began: init_lora_weights. Converted ones say true. named: begins the message.
+    """
+    text = "true" if began is None else str(began).lower()
+    if text in KEEP_THE_BASE:
+        return
+    convert = (
+        "save it as plain LoRA with peft's model.save_pretrained(FOLDER, "
+        "path_initial_model_for_weight_conversion=<the adapter as saved before its training>)"
+    )
+    write = f"{convert}, or merge it" if text.startswith(CONVERTIBLE) else "merge it into the model it was trained on"
+    known = ", which changes the weights of the base model" if text.startswith((*CONVERTIBLE, "loftq")) else ""
+    raise UserError(f"{named} says init_lora_weights={began}{known or ', which is not known here'}; {write}")
 
 
 def read_weights(file: Path, folder: str) -> dict[str, Tensor]:
@@ -140,6 +169,11 @@ def relative(weights: Mapping[str, Tensor], folder: str) -> dict[str, Tensor]:
     weights: factors by their names in the file. UserError, naming the folder, where more than the decoder's linear
     layers is adapted.
     """
+    if named := [name for name in sorted(weights) if _OF_AN_ADAPTER.search(name)]:
+        raise UserError(
+            f"{RESUME}={folder}: its factors have the adapter's name in theirs ({listed(named)}), as in state_dict(); "
+            "save it with peft's save_pretrained, which leaves that out"
+        )
     others = [n for n in weights if not n.endswith(SIDES) or ".layers." not in n or "visual." in n or "vision" in n]
     if others:
         raise UserError(
