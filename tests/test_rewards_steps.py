@@ -1,4 +1,4 @@
-r"""Numbers at the end of worked equations, changes and places, judged by hand."""
+"""Numbers at the end of worked equations, and spans of time such as "half an hour", judged by hand."""
 
 from __future__ import annotations
 
@@ -57,14 +57,25 @@ STEPS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("3.33", ("3x = 10, x = 3.33", r"3x = 10 \Rightarrow x \approx 3.33"), ("3x = 11, x = 3.33",)),
 )
 
+MEASURED: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+    (
+        "60 minutes",
+        ("an hour", "It lasts an hour.", "It takes one hour."),
+        ("half an hour", "an hour or so ago", "an inch"),
+    ),
+    ("30 minutes", ("half an hour", "half of an hour"), ("an hour", "a half of them", "half a day")),
+    ("15 min", ("a quarter of an hour",), ("three quarters of an hour", "a quarter")),
+    ("1", ("an hour", "one"), ("a second hand", "a hand", "an hour hand", "a second", "a week ago")),
+)
+
 
 def scored(gold: str, answer: str, question: str = "Find x.") -> float:
     """Return the accuracy of an answer to a numerical question."""
     return accuracy(Example("u", question, gold, "numerical"), f"<answer>{answer}</answer>")
 
 
-@pytest.mark.parametrize(("gold", "right", "wrong"), STEPS)
-def test_the_last_step_counts_where_the_steps_hold_for_it(
+@pytest.mark.parametrize(("gold", "right", "wrong"), STEPS + MEASURED)
+def test_a_number_is_read_off_steps_and_spans_of_time(
     gold: str, right: tuple[str, ...], wrong: tuple[str, ...]
 ) -> None:
     assert {answer: scored(gold, answer) for answer in right} == dict.fromkeys(right, 1.0)
