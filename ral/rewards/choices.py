@@ -20,6 +20,7 @@ from ral.rewards.claims import (
     without_claims,
     without_subject,
 )
+from ral.rewards.compass import in_option_points
 from ral.rewards.compounds import article_before
 from ral.rewards.contractions import written_out
 from ral.rewards.contrasts import preferred
@@ -63,11 +64,10 @@ def chosen_letter(answer: str, options: Sequence[str], question: str = "") -> st
     short answer's value (`values`) or written form (`forms`), or that a short sentence names (`mentions`).
     First of all count a correction (`corrections`), an option given in place of another (`contrasts`) and, where the
     options are yes and no, a yes or no of any language (`verdicts`). Case, width, quotes and white space never count.
-    Else the answer is read again with its contractions written out ("doesn't"), in its options' own forms of a word
-    ("decreases" for "Decrease", `word_forms`, "pats" for "pat", `verb_phrases`), as options of a kind
-    such as dates (`kinds`), without asides (`plain_said`), and, where `question` asks for what is wrong, with "B is wrong" as B.
+    Else it is read again without contractions, in the options' forms of a word (`word_forms`, `verb_phrases`), by their
+    kind (`kinds`), without asides (`plain_said`), and, where `question` asks for what is wrong, with "B is wrong" as B.
     """
-    answer = keyed(answer)
+    answer = in_option_points(keyed(answer), options)
     if named := _chosen(answer, options, question):
         return named
     plain, own = written_out(answer), tuple(map(written_out, options))

@@ -56,10 +56,10 @@ def read_date(text: str) -> Date | None:
     found = next(filter(None, (form.fullmatch(line) for form in _FORMS)), None)
     if found is None:
         return None
-    parts = {"year": None, "day": None} | found.groupdict()
-    name = parts["month"].lower()
+    parts: dict[str, str | None] = {"year": None, "day": None} | found.groupdict()
+    name = found["month"].lower()
     month = int(name) if name.isdigit() else _MONTHS.get(name) or _SHORT[name]
-    day = int(parts["day"]) if parts["day"] else None
+    year, day = (int(part) if (part := parts[name]) else None for name in ("year", "day"))
     if not 1 <= month <= 12 or (day is not None and not 1 <= day <= 31):
         return None
-    return Date(int(parts["year"]) if parts["year"] else None, month, day)
+    return Date(year, month, day)

@@ -23,7 +23,8 @@ _DOZEN = ("dozen", "dozens")
 _SPANS = frozenset(("hour", "minute", "day", "week", "month", "year", "decade", "century"))
 """Spans of time of which "an hour" is one and "half an hour" a half; "a second" may be the second of several."""
 _LEAD = re.compile(
-    r"(?:(?:(?:the|this) [a-z]+ )?(?:lasts|lasted|takes|took)|(?:there is |i have )?no (?:doubt|question|wonder)(?: that)?,?|(?:without|beyond) (?:a |any )?doubt,?"
+    r"(?:(?:(?:the|this) [a-z]+ )?(?:lasts|lasted|takes|took)"
+    r"|(?:there is |i have )?no (?:doubt|question|wonder)(?: that)?,?|(?:without|beyond) (?:a |any )?doubt,?"
     r"|(?:no|nope),|undoubtedly,?|surely,?|of course,?"
     r"|(?:so|the|final|correct|answer|total|result|number|count|value|it|this|that|there|they|we|i|you)\b|is|are|was"
     r"|in(?: the year)?(?= (?:\w+teen|twenty)\b)"

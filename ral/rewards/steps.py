@@ -38,7 +38,7 @@ def last_step(text: str) -> str | None:
         return arrow["open"] + arrow["said"]
     between = _ROWS if rows != text or "&" in text else _BETWEEN
     steps = [_sides(step) for step in between.split(rows.replace("$", " ")) if step.strip(" &.\t\n")]
-    if not steps or len(steps) < 2 and rows == text:
+    if not steps or (len(steps) < 2 and rows == text):
         return None
     *ahead, last = _joined(steps)
     return _stated(ahead, last)
