@@ -68,6 +68,47 @@ MEASURED: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("1", ("an hour", "one"), ("a second hand", "a hand", "an hour hand", "a second", "a week ago")),
 )
 
+CHANGE, FALL, RISE = (
+    "By what percentage did sales change?",
+    "By how much did sales fall?",
+    "How much did sales increase?",
+)
+MORE, PLACE = "How many more red balls than blue balls are there?", "In what place did the runner finish?"
+# question ; gold ; answers that are right ; answers that are not
+TOLD = (
+    (
+        CHANGE,
+        "-5%",
+        "It decreased by 5%.|a 5% decrease|a drop of 5%|Sales fell 5%.|5% lower|-5%|down 5%",
+        "It increased by 5%.|up 5%|5%|It fell to 5%|It did not decrease by 5%|It decreased by 6%",
+    ),
+    (
+        CHANGE,
+        "5%",
+        "It increased by 5%.|+5%|up 5%|5%|a 5% rise|5% higher",
+        "It decreased by 5%.|Sales fell by 5%.|a drop of 5%|-5%",
+    ),
+    (CHANGE, "-12", "The temperature dropped by 12 degrees.|It fell by 12", "It rose by 12|12"),
+    (CHANGE, "5% decrease", "It decreased by 5%.|5%", "It decreased by 6%."),
+    (FALL, "5%", "It decreased by 5%.|5%|They fell by 5%", "It increased by 5%.|They rose 5%"),
+    (FALL, "-5%", "They fell by 5%|-5%", "They rose 5%"),
+    (RISE, "5%", "It increased by 5%.|5%", "It decreased by 5%.|They fell 5%"),
+    ("What is the rate?", "5%", "It decreased by 5%.|5%", "-5%"),
+    ("What is the temperature?", "-5", "-5", "It fell by 5|5"),
+    (
+        MORE,
+        "3",
+        "3 more red balls (5 red, 2 blue)|3 more|3 more (5 - 2 = 3)",
+        "3 more red balls (6 red, 2 blue)|2 more (5 red, 2 blue)|7 more (5 red, 2 blue)",
+    ),
+    (
+        PLACE,
+        "3",
+        "third place|He finished third.|The runner came in third.|in third place|3rd|the third position",
+        "second place|not third place|Nobody finished third.|a third|third or fourth place|one third|He finished a third of it",
+    ),
+)
+
 
 def scored(gold: str, answer: str, question: str = "Find x.") -> float:
     """Return the accuracy of an answer to a numerical question."""
@@ -80,3 +121,11 @@ def test_a_number_is_read_off_steps_and_spans_of_time(
 ) -> None:
     assert {answer: scored(gold, answer) for answer in right} == dict.fromkeys(right, 1.0)
     assert {answer: scored(gold, answer) for answer in wrong} == dict.fromkeys(wrong, 0.0)
+
+
+@pytest.mark.parametrize(("question", "gold", "right", "wrong"), TOLD)
+def test_changes_differences_and_places_are_read(question: str, gold: str, right: str, wrong: str) -> None:
+    for answer in right.split("|"):
+        assert scored(gold, answer, question) == 1.0, answer
+    for answer in wrong.split("|"):
+        assert scored(gold, answer, question) == 0.0, answer

@@ -18,6 +18,7 @@ from ral.rewards.conclusions import concluded_in_words, explained
 from ral.rewards.counts import counted
 from ral.rewards.listed import enumerated, unlisted
 from ral.rewards.steps import last_step
+from ral.rewards.word_forms import place_said
 
 READINGS: tuple[Callable[[str], str | None], ...] = (
     explained,
@@ -29,6 +30,7 @@ READINGS: tuple[Callable[[str], str | None], ...] = (
     counted,
     enumerated,
     time_concluded,
+    place_said,
 )
 """Text -> the part of it that may be its number, None for no such part. What it returns is read as it stands."""
 REWRITINGS: tuple[Callable[[str], str | None], ...] = (
