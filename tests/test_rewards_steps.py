@@ -73,6 +73,7 @@ CHANGE, FALL, RISE = (
     "By how much did sales fall?",
     "How much did sales increase?",
 )
+FAR, LONG = "How far away is the chair, in meters?", "How long is the clip in seconds?"
 MORE, PLACE = "How many more red balls than blue balls are there?", "In what place did the runner finish?"
 # question ; gold ; answers that are right ; answers that are not
 TOLD = (
@@ -93,6 +94,12 @@ TOLD = (
     (FALL, "5%", "It decreased by 5%.|5%|They fell by 5%", "It increased by 5%.|They rose 5%"),
     (FALL, "-5%", "They fell by 5%|-5%", "They rose 5%"),
     (RISE, "5%", "It increased by 5%.|5%", "It decreased by 5%.|They fell 5%"),
+    (FAR, "2.5", "250 cm|2.5 m|2.5|2500 mm|0.0025 km", "2.5 cm|25 cm|250|2.5 km"),
+    (FAR, "3", "300 cm|3", "3 feet|118 inches"),
+    (LONG, "90", "1.5 minutes|90 s|90|1 min 30 s", "90 minutes|1.5"),
+    ("How far is it?", "2.5", "2.5 m|2.5 cm|2.5", "250 cm"),
+    ("Is it in meters or in feet?", "2.5", "2.5 cm", "250 cm"),
+    ("Who is in second place?", "2", "2|2 s|2 minutes", "120 s"),
     ("What is the rate?", "5%", "It decreased by 5%.|5%", "-5%"),
     ("What is the temperature?", "-5", "-5", "It fell by 5|5"),
     (

@@ -13,6 +13,7 @@ from typing import Literal
 
 from ral.rewards.answers import extract_answer
 from ral.rewards.changes import direction, sign_of_change
+from ral.rewards.asked_units import in_asked_unit
 from ral.rewards.choices import chosen_letter
 from ral.rewards.clauses import DATED, without_names
 from ral.rewards.dress import quoted, undress, unwrapped
@@ -100,8 +101,13 @@ def _choice_judge(example: Example) -> Scorer:
 
 
 def _signed(gold: Number, answer: str, example: Example) -> Number | None:
-    """Return the number of an answer with the sign of the change that it tells, where gold does not tell its own."""
+    """Return the number of an answer with the sign of the change that it tells, where gold does not tell its own.
+
+    Where gold has no unit, the number is in the unit that the question asks for.
+    """
     number = _answered(gold, answer, example.question)
+    if number is not None and gold.unit is None:
+        number = in_asked_unit(number, example.question)
     if number is None or number.value <= 0 or direction(example.answer):
         return number
     sign = sign_of_change(answer, example.question, below=gold.value < 0)

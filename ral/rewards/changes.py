@@ -22,7 +22,8 @@ _AMOUNT = r"\d(?:[\d.,]*\d)?(?: ?%| [a-z]+| percent(?:age)? points?)?"
 def _moves(words: str, compared: str) -> re.Pattern[str]:
     """Return the pattern of a change in one direction: "fell by 5", "a 5% drop", "5% lower"."""
     return re.compile(
-        rf"\b{words}{_LINK} (?={_NUMBER})(?!\d+ to )|{_AMOUNT} (?:{words}|{compared})\b(?! (?:from|to)\b)",
+        rf"\b{words}{_LINK} (?={_NUMBER})(?!\d+ to )"
+        rf"|{_AMOUNT} (?:{words}|{compared})\b(?! (?:from|to)\b)",
         re.IGNORECASE,
     )
 
