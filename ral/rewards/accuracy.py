@@ -12,8 +12,8 @@ from fractions import Fraction
 from typing import Literal
 
 from ral.rewards.answers import extract_answer
-from ral.rewards.changes import direction, sign_of_change
 from ral.rewards.asked_units import in_asked_unit
+from ral.rewards.changes import direction, sign_of_change
 from ral.rewards.choices import chosen_letter
 from ral.rewards.clauses import DATED, without_names
 from ral.rewards.dress import quoted, undress, unwrapped

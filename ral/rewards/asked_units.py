@@ -9,7 +9,8 @@ from ral.rewards.numbers import Number
 from ral.rewards.units import Unit, convert, find_unit
 
 _IN_UNIT = re.compile(
-    r"\b[Ii]n (?:the unit of )?(?P<unit>feet|[a-z]{2,}s|[cmk]?m|[mk]?g|ml|L|ft)(?=[\s?.,;:)]|$)(?P<more> (?:of|and|or)\b)?"
+    r"\b[Ii]n (?:the unit of )?(?P<unit>feet|[a-z]{2,}s|[cmk]?m|[mk]?g|ml|L|ft)(?=[\s?.,;:)]|$)"
+    r"(?P<more> (?:of|and|or)\b)?"
 )
 
 

@@ -35,7 +35,7 @@ _ASKS_DOWN = re.compile(rf"\b{_DOWN}\b", re.IGNORECASE)
 
 
 def direction(text: str) -> int:
-    """Return 1 for a text that says that something rose by a number, -1 that it fell; 0 for neither, both or a denial."""
+    """Return 1 for a text that says that a thing rose by a number, -1 that it fell; 0 for neither, both or a denial."""
     if _DENIES.search(text):
         return 0
     found = [sign for sign, pattern in _MOVES.items() if pattern.search(text)]
