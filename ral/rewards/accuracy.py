@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from typing import Literal
 
 from ral.rewards.answers import extract_answer
+from ral.rewards.asked_units import in_asked_unit
+from ral.rewards.changes import direction, sign_of_change
 from ral.rewards.choices import chosen_letter
 from ral.rewards.clauses import DATED, without_names
 from ral.rewards.dress import quoted, undress, unwrapped
@@ -73,10 +76,10 @@ def _judge(example: Example) -> Scorer:
             return _choice_judge(example)
         case "numerical":
             gold = _gold_number(example)
-            return lambda answer: _numerical(gold, _answered(gold, answer, example.question))
+            return lambda answer: _numerical(gold, _signed(gold, answer, example))
         case "regression":
             gold = _gold_number(example)
-            return lambda answer: _regression(gold, _answered(gold, answer, example.question))
+            return lambda answer: _regression(gold, _signed(gold, answer, example))
         case "OCR":
             text = _gold_text(example)
             return lambda answer: _read_text(text, answer)
@@ -95,6 +98,20 @@ def _choice_judge(example: Example) -> Scorer:
             f"{_name(example)}: field {example.answer_field}: {example.answer!r} names no option; write {known}"
         )
     return lambda answer: float(chosen_letter(answer, example.options, example.question) == gold)
+
+
+def _signed(gold: Number, answer: str, example: Example) -> Number | None:
+    """Return the number of an answer with the sign of the change that it tells, where gold does not tell its own.
+
+    Where gold has no unit, the number is in the unit that the question asks for.
+    """
+    number = _answered(gold, answer, example.question)
+    if number is not None and gold.unit is None:
+        number = in_asked_unit(number, example.question)
+    if number is None or number.value <= 0 or direction(example.answer):
+        return number
+    sign = sign_of_change(answer, example.question, below=gold.value < 0)
+    return number if sign > 0 else replace(number, value=-number.value, also=None)
 
 
 def _answered(gold: Number, answer: str, question: str) -> Number | None:

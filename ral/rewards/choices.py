@@ -20,6 +20,7 @@ from ral.rewards.claims import (
     without_claims,
     without_subject,
 )
+from ral.rewards.compass import in_option_points
 from ral.rewards.compounds import article_before
 from ral.rewards.contractions import written_out
 from ral.rewards.contrasts import preferred
@@ -28,10 +29,10 @@ from ral.rewards.denials import AND_RULED_OUT, OTHER_RULED_OUT, RULED_OUT, taken
 from ral.rewards.dress import CLOSING, OPENING, shown, undress, unmarked, visible
 from ral.rewards.forms import option_of_form
 from ral.rewards.keyed import keyed
+from ral.rewards.kinds import option_of_kind
 from ral.rewards.mentions import one_in_sentence
 from ral.rewards.option_texts import normalised, split_options
-from ral.rewards.orders import option_of_order
-from ral.rewards.plain_said import both_or_neither, choice_alone
+from ral.rewards.plain_said import choice_alone
 from ral.rewards.values import option_of_value, other_number, values_differ_in_unit
 from ral.rewards.verb_phrases import in_base_form
 from ral.rewards.verdicts import changed_verdict, option_of_verdict
@@ -63,11 +64,10 @@ def chosen_letter(answer: str, options: Sequence[str], question: str = "") -> st
     short answer's value (`values`) or written form (`forms`), or that a short sentence names (`mentions`).
     First of all count a correction (`corrections`), an option given in place of another (`contrasts`) and, where the
     options are yes and no, a yes or no of any language (`verdicts`). Case, width, quotes and white space never count.
-    Else the answer is read again with its contractions written out ("doesn't"), in its options' own forms of a word
-    ("decreases" for "Decrease", `word_forms`, "pats" for "pat", `verb_phrases`), as "both" or "neither", as an order
-    (`orders`), without asides (`plain_said`), and, where `question` asks for what is wrong, with "B is wrong" as B.
+    Else it is read again without contractions, in the options' forms of a word (`word_forms`, `verb_phrases`), by their
+    kind (`kinds`), without asides (`plain_said`), and, where `question` asks for what is wrong, with "B is wrong" as B.
     """
-    answer = keyed(answer)
+    answer = in_option_points(keyed(answer), options)
     if named := _chosen(answer, options, question):
         return named
     plain, own = written_out(answer), tuple(map(written_out, options))
@@ -77,7 +77,7 @@ def chosen_letter(answer: str, options: Sequence[str], question: str = "") -> st
     forms = in_base_form(in_option_words(answer, tuple(texts.values())), tuple(texts.values()), question)
     if forms != answer and (named := _chosen(forms, options, question)):
         return named
-    if named := both_or_neither(visible(answer), texts) or option_of_order(visible(answer), texts):
+    if named := option_of_kind(answer, options, question):
         return named
     if alone := choice_alone(answer, question):
         return chosen_letter(alone, options, question)

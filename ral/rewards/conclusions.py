@@ -45,6 +45,7 @@ _EXPLAINED = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _NUMBER = re.compile(r"(?<![\d.])\d+(?:\.\d+)?(?![\d.]*\d)")
+_MORE = re.compile(r"\d (?:more|fewer|less)\b(?! than\b)", re.IGNORECASE)
 _NOT_ADDED = re.compile(r"[-−*/×÷]\s*\d|\b(?:minus|less|times|or|not|without)\b|减|乘|或|不", re.IGNORECASE)
 NO_NUMBER = re.compile(
     r"\b(?:none|neither|not one|not a single one|no one|nobody) of (?:(?:the|these|those|all|its|his|her) )*\d"
@@ -81,4 +82,6 @@ def explained(text: str) -> str | None:
     parts = [Fraction(part) for part in _NUMBER.findall(found["parts"])]
     said = Fraction(found["said"].replace(",", ""))
     total = parts[:-1] if len(parts) > 2 and sum(parts[:-1]) == parts[-1] else parts  # "3 + 2 = 5"
+    if len(parts) == 2 and _MORE.search(found["end"]):  # "3 more (5 and 2)"
+        return found["end"] if abs(parts[0] - parts[1]) == said else None
     return found["end"] if len(total) > 1 and sum(total) == said else None

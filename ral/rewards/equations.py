@@ -61,7 +61,7 @@ def read_chain(text: str) -> Chain | None:
     The first side may be a name ("Area"), any but the last an expression of letters ("2(l + w)"). Of "25 = 5 × 5" the
     end is 25. Degrees, and the unit of the end, may stand behind the other sides too.
     """
-    if len(text) > LONGEST or not _JOINTS.search(line := _plain(text)) or _NO_CHAIN.search(line):
+    if len(text) > LONGEST or not _JOINTS.search(line := plain_sides(text)) or _NO_CHAIN.search(line):
         return None
     *sides, end = [side.strip() for side in _JOINTS.split(line)[::2]]
     sides = [_LEAD.sub("", sides[0]), *sides[1:]]
@@ -94,13 +94,13 @@ def agree(computed: Sequence[Fraction], shown: Fraction, step: Fraction) -> bool
 
 def rounded_end(text: str) -> bool:
     """Tell whether the last side of a chain stands behind "≈", so that even an integer may be a rounded value."""
-    return _JOINTS.findall(_plain(text))[-1:] == ["≈"]
+    return _JOINTS.findall(plain_sides(text))[-1:] == ["≈"]
 
 
 def evaluate(side: str) -> Fraction | None:
     r"""Return the value of an expression of numbers, "2(4 + 2)" or "\frac{√{3}}{2}"; None for any other text.
 
-    side: as `_plain` writes it, with √ for \sqrt. Roots and π are computed in double precision.
+    side: as `plain_sides` writes it, with √ for \sqrt. Roots and π are computed in double precision.
     """
     for _ in range(4):  # roots and fractions inside one another
         side = _ROOT.sub(lambda m: f"sqrt(({m[1] or m[2] or m[3]}))", side)
@@ -146,7 +146,7 @@ def _root(value: Fraction) -> Fraction:
     return Fraction(top, bottom) if Fraction(top, bottom) ** 2 == value else Fraction(math.sqrt(value))
 
 
-def _plain(text: str) -> str:
+def plain_sides(text: str) -> str:
     """Return a chain with ASCII operators, without LaTeX's delimiters."""
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)

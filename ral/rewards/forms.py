@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import string
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ral.options import lettered
+from ral.rewards.number_words import SMALL
 
 _POWERS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻"
 _RAISED = re.compile(rf"[{_POWERS}]+")
@@ -16,8 +17,16 @@ _ENDS = " .。!"
 _LEAST_WORDS = 3
 """Words from which on a text is a sentence, whose commas do not count."""
 
+_HOURS = {name: value for name, value in SMALL.items() if 1 <= value <= 12} | {str(n): n for n in range(1, 13)}
+
+
+def _hour(found: re.Match[str]) -> str:
+    """Return "3:00" of "three o'clock"."""
+    return f"{_HOURS[found[1]]}:00"
+
+
 # (what to find, what to write instead), in this order
-_FORMS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+_FORMS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
         (r"\\(?:left|right|displaystyle)(?![a-z])|\\[,;:! ()\[\]]|\$", " "),
@@ -32,6 +41,7 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"^from\s+(?=\d)", ""),
         (r"(?<![\d:.])0(?=\d:\d\d)", ""),
         (r"(?<=\d)\s+(?:to|through)\s+(?=\d)", "-"),
+        (rf"^(?:at\s+|the\s+|its?\s+)*({'|'.join(_HOURS)})\s*o['’]?\s?clock(?:\s+(?:position|direction))?$", _hour),
         (r"^(?:in\s+)?(?:the\s+)?year\s+(?=\d{4}$)", ""),
     )
 )

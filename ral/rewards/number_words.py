@@ -20,8 +20,11 @@ _PARTS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth":
 _PARTS |= {"halves": 2} | {f"{name}s": value for name, value in _PARTS.items()}
 _CARDINAL = SMALL | TENS
 _DOZEN = ("dozen", "dozens")
+_SPANS = frozenset(("hour", "minute", "day", "week", "month", "year", "decade", "century"))
+"""Spans of time of which "an hour" is one and "half an hour" a half; "a second" may be the second of several."""
 _LEAD = re.compile(
-    r"(?:(?:there is |i have )?no (?:doubt|question|wonder)(?: that)?,?|(?:without|beyond) (?:a |any )?doubt,?"
+    r"(?:(?:(?:the|this) [a-z]+ )?(?:lasts|lasted|takes|took)"
+    r"|(?:there is |i have )?no (?:doubt|question|wonder)(?: that)?,?|(?:without|beyond) (?:a |any )?doubt,?"
     r"|(?:no|nope),|undoubtedly,?|surely,?|of course,?"
     r"|(?:so|the|final|correct|answer|total|result|number|count|value|it|this|that|there|they|we|i|you)\b|is|are|was"
     r"|in(?: the year)?(?= (?:\w+teen|twenty)\b)"
@@ -109,6 +112,8 @@ def _share(part: str, whole: str) -> Words | None:
 def _number(words: list[str]) -> tuple[Fraction, list[str]] | None:
     """Return (value, what follows it) of words that begin with a number."""
     if words[:1] in (["a"], ["an"]):
+        if len(words) == 2 and words[1] in _SPANS:
+            return Fraction(1), words[1:]
         if len(words) < 2 or not (words[1] in _PARTS or words[1] in ("hundred", *_LARGE, *_DOZEN)):
             return None
         words = ["one", *words[1:]]
@@ -145,10 +150,10 @@ def _with_part(value: Fraction, rest: list[str]) -> tuple[Fraction, list[str]] |
     if rest[:1] and rest[0] in _PARTS:
         value, rest = value / _PARTS[rest[0]], rest[1:]
         after = rest[1:] if rest[:1] in (["a"], ["of"]) and len(rest) > 1 else rest
-        after = after[1:] if after[:1] == ["a"] else after
+        after = after[1:] if after[:1] in (["a"], ["an"]) else after
         if after and after[0] in _LARGE | {"dozen": 12}:
             value, rest = value * SCALES[after[0]], after[1:]
-        return value, rest
+        return value, after if after[:1] and after[0] in _SPANS else rest
     if rest[:1] == ["and"] and (part := _number(rest[1:])) and 0 < part[0] < 1:
         return value + part[0], part[1]
     if rest[:1] == ["point"] and len(rest) > 1:

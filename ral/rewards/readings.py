@@ -17,6 +17,8 @@ from ral.rewards.clocks import time_concluded
 from ral.rewards.conclusions import concluded_in_words, explained
 from ral.rewards.counts import counted
 from ral.rewards.listed import enumerated, unlisted
+from ral.rewards.steps import last_step
+from ral.rewards.word_forms import place_said
 
 READINGS: tuple[Callable[[str], str | None], ...] = (
     explained,
@@ -28,9 +30,11 @@ READINGS: tuple[Callable[[str], str | None], ...] = (
     counted,
     enumerated,
     time_concluded,
+    place_said,
 )
 """Text -> the part of it that may be its number, None for no such part. What it returns is read as it stands."""
 REWRITINGS: tuple[Callable[[str], str | None], ...] = (
+    last_step,
     unlisted,
     without_changes,
     without_periods,

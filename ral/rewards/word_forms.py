@@ -17,6 +17,12 @@ _ORDINAL_NAMES = (
 )
 _ORDINALS = {name: place for place, name in enumerate(_ORDINAL_NAMES.split(), start=1)}
 _ORDINAL = re.compile(rf"(?<![\w.])(?:{'|'.join(_ORDINALS)}|\d{{1,3}}(?:st|nd|rd|th))(?![\w-])", re.IGNORECASE)
+_IN_PLACE = re.compile(
+    rf"(?:(?:[a-z]+|(?:the|this|that) [a-z]+) (?:is|was|finished|came|ended|placed|ranked|ranks|finishes)(?: in| up)?"
+    rf"|in|it's)? ?(?:the )?(?P<place>{'|'.join(_ORDINALS)})(?P<noun> (?:place|position|rank))?[\s.!]*",
+    re.IGNORECASE,
+)
+_DENIES = re.compile(r"(?:nobody|noone|none|never|not)\b", re.IGNORECASE)
 _WORD = re.compile(r"[a-z]+")
 _TWO_WORDS = re.compile(r"([a-z]{2,})([ -])([a-z]{2,})")
 
@@ -38,6 +44,15 @@ def in_option_words(answer: str, options: Sequence[str]) -> str:
         answer = _parted(answer, option)
     names = {_place(found[0]): found[0] for option in options for found in _ORDINAL.finditer(option)}
     return _ORDINAL.sub(lambda found: names.get(_place(found[0]), found[0]), answer)
+
+
+def place_said(text: str) -> str | None:
+    """Return "3" of "third place" and "He finished third."; None for other texts."""
+    found = _IN_PLACE.fullmatch(" ".join(text.split()))
+    if found is None or _DENIES.match(text.strip()):
+        return None
+    finished = re.search(r"\b(?:finish|came|end|place|rank)", text, re.IGNORECASE)
+    return str(_ORDINALS[found["place"].lower()]) if finished or found["noun"] else None
 
 
 def _parted(text: str, option: str) -> str:

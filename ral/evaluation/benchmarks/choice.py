@@ -17,6 +17,7 @@ from ral.rewards.answers import CLOSE, OPEN, THINK_CLOSE, THINK_OPEN, extract_an
 from ral.rewards.asked import as_asked
 from ral.rewards.choices import chosen_letter
 from ral.rewards.claims import DESCRIBED, UNSURE, without_claims
+from ral.rewards.compass import in_option_points
 from ral.rewards.denials import denied
 from ral.rewards.dress import undress, unmarked
 from ral.rewards.mentions import SETS_OFF, mentions, one_in_sentence, one_text, without_mentions
@@ -96,6 +97,7 @@ def letter(text: str, options: Sequence[str], question: str = "") -> str:
     occurs; the one capital letter that stands alone.
     """
     texts = split_options(tuple(options))
+    text = in_option_points(text, options)
     chosen = chosen_letter(text, options, question)
     if chosen and (not texts or chosen in texts):
         return chosen

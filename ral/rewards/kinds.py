@@ -1,0 +1,45 @@
+"""Options of a kind that is said in several ways, such as dates: the one that an answer means."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Sequence
+
+from ral.options import lettered
+from ral.rewards.all_or_none import option_of_all_or_none
+from ral.rewards.claims import without_claims
+from ral.rewards.compass import option_of_point
+from ral.rewards.dates import option_of_date
+from ral.rewards.dress import undress, visible
+from ral.rewards.option_texts import split_options
+from ral.rewards.orders import option_of_order
+from ral.rewards.plain_said import both_or_neither
+from ral.rewards.statements import option_of_statements
+
+LONGEST = 200  # characters of such an answer
+
+
+def option_of_kind(answer: str, options: Sequence[str], question: str) -> str | None:
+    """Return the letter of the one option that an answer means by the kind of the options; else None.
+
+    Read are "both" and "neither" (`plain_said`), orders (`orders`), and, perhaps behind a claim such as "It is",
+    dates (`dates`),
+    compass points (`compass`), statements that hold (`statements`) and all or none of the others (`all_or_none`).
+    """
+    texts = split_options(tuple(options))
+    if named := both_or_neither(visible(answer), texts) or option_of_order(visible(answer), texts):
+        return named
+    if len(answer) > LONGEST:
+        return None
+    own = lettered(tuple(options)) or dict(zip(string.ascii_uppercase, options, strict=False))
+    return next(filter(None, (_of_kind(form, own, question) for form in without_claims(undress(answer)))), None)
+
+
+def _of_kind(text: str, options: dict[str, str], question: str) -> str | None:
+    """Return the letter of the option that a text without claims in front means. options: {letter: text as written}."""
+    return (
+        option_of_date(text, options)
+        or option_of_point(text, options)
+        or option_of_statements(text, options, question)
+        or option_of_all_or_none(text, options, question)
+    )
