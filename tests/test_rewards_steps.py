@@ -112,7 +112,8 @@ TOLD = (
         PLACE,
         "3",
         "third place|He finished third.|The runner came in third.|in third place|3rd|the third position",
-        "second place|not third place|Nobody finished third.|a third|third or fourth place|one third|He finished a third",
+        "second place|not third place|Nobody finished third.|a third|third or fourth place|one third|"
+        "He finished a third",
     ),
 )
 
