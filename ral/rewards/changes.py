@@ -47,7 +47,8 @@ def sign_of_change(answer: str, question: str, *, below: bool) -> int:
     """Return the sign that an answer's words give its number: -1 for "It fell by 5%" where a change is asked for.
 
     A question for a decrease ("By how much did it fall?") asks for its size: there "It fell by 5%" is 5% and "It rose
-    by 5%" is not, unless the gold answer is below zero (`below`). 1 where question or answer names no direction, and where things are counted ("How many went up?").
+    by 5%" is not, unless the gold answer is below zero (`below`). 1 where question or answer names no direction,
+    and where things are counted ("How many went up?").
     """
     up, down = _ASKS_UP.search(question) is not None, _ASKS_DOWN.search(question) is not None
     if _COUNTS.search(question) or (up == down and not (up and below)):
