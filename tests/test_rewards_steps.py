@@ -100,6 +100,9 @@ TOLD = (
     ("How far is it?", "2.5", "2.5 m|2.5 cm|2.5", "250 cm"),
     ("Is it in meters or in feet?", "2.5", "2.5 cm", "250 cm"),
     ("Who is in second place?", "2", "2|2 s|2 minutes", "120 s"),
+    ("How many games changed the result?", "3", "He lost 3 games|3", "He lost 4 games"),
+    ("By how many points did it change?", "-3", "It fell by 3 points|-3", "It rose by 3 points"),
+    ("How much is made up of red?", "5%", "5% less|5%", "-5%"),
     ("What is the rate?", "5%", "It decreased by 5%.|5%", "-5%"),
     ("What is the temperature?", "-5", "-5", "It fell by 5|5"),
     (

@@ -30,8 +30,9 @@ def _moves(words: str, compared: str) -> re.Pattern[str]:
 
 _MOVES = {-1: _moves(_DOWN, "lower|less|fewer|smaller"), 1: _moves(_UP, "higher|more|greater|larger")}
 _DENIES = re.compile(r"\b(?:not|never|no|nor|neither|without|instead)\b|n['’]t\b", re.IGNORECASE)
-_ASKS_UP = re.compile(rf"\b(?:chang(?:e[sd]?|ing)|{_UP})\b", re.IGNORECASE)
-_ASKS_DOWN = re.compile(rf"\b{_DOWN}\b", re.IGNORECASE)
+_ASKS_UP = re.compile(rf"\b(?:chang(?:e[sd]?|ing)|(?!up\b){_UP})\b", re.IGNORECASE)
+_ASKS_DOWN = re.compile(rf"\b(?!down\b){_DOWN}\b", re.IGNORECASE)
+_COUNTS = re.compile(r"(?<!\bby )\bhow many\b|\bnumber of\b", re.IGNORECASE)
 
 
 def direction(text: str) -> int:
@@ -46,10 +47,11 @@ def sign_of_change(answer: str, question: str, *, below: bool) -> int:
     """Return the sign that an answer's words give its number: -1 for "It fell by 5%" where a change is asked for.
 
     A question for a decrease ("By how much did it fall?") asks for its size: there "It fell by 5%" is 5% and "It rose
-    by 5%" is not, unless the gold answer is below zero (`below`). 1 where question or answer names no direction.
+    by 5%" is not, unless the gold answer is below zero (`below`). 1 where question or answer names no direction,
+    and where things are counted ("How many went up?").
     """
     up, down = _ASKS_UP.search(question) is not None, _ASKS_DOWN.search(question) is not None
-    if up == down and not (up and below):
+    if _COUNTS.search(question) or (up == down and not (up and below)):
         return 1
     asked = -1 if down and not below else 1
     return direction(answer) * asked or 1
