@@ -13,6 +13,8 @@ in the JSON, to write into a yaml of your own). The JSON, the last line, has bot
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import argparse
 import sys
 from pathlib import Path

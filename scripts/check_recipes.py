@@ -11,6 +11,8 @@ where a recipe stops, or does not fit the device that it names.
 
 from __future__ import annotations
 
+import installed  # noqa: F401
+
 import argparse
 import json
 import sys
