@@ -184,7 +184,8 @@ def build_run(
 def build_data(cfg: DictConfig, policy: MLLM, state: RunState, folder: Path) -> PromptData:
     """Return the datamodule with its two splits open. The first rank prints lines about fields that nothing reads.
 
-    UserError where the data cannot be read, or do not fit the number of processes or algo.redraw.
+    UserError where a split is empty or cannot be read, where the processes do not divide algo.prompts_per_step, and
+    where the training split has fewer entries than algo.redraw reads in a step.
     """
     check_even(cfg)
     algo = cfg.algo

@@ -104,7 +104,12 @@ def write_facts(cfg: DictConfig, folder: Path) -> None:
 
 
 def check_machine(cfg: DictConfig) -> None:
-    """Raise UserError where machine or launcher of this process do not fit `hardware` and `lora` of `cfg`."""
+    """Raise UserError where this process cannot run `hardware` and `lora` of `cfg`; see ral.machine.
+
+    Cases: torchrun or srun started another number of processes than asked for; variables left over from a launcher;
+    several nodes that no launcher numbers; too few GPUs; hardware.fused_log_probs or lora.base=nf4 without the GPU or
+    the package that it needs. In a SLURM job, the variables that Lightning reads are set in os.environ.
+    """
     hardware = cfg.hardware
     check_started(os.environ, hardware.devices, hardware.num_nodes, folders.RANK_VARIABLES)
     check_devices(hardware.accelerator, hardware.devices, hardware.num_nodes, torch.cuda.device_count())

@@ -87,9 +87,13 @@ def check_fair(spec: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any
 
 
 def measure(given: argparse.Namespace, python: Path, size: int, progress: Progress, task: Any) -> dict[str, Any]:
-    """Return the figures of both sides on prompts of `size` visual tokens. UserError where their work differs.
+    """Run both sides, step by step in turn, on prompts of `size` visual tokens; return their figures.
 
-    python: interpreter of TRL's environment. task: the task of the progress bar.
+    The figures are those of `compare`, and: same (facts of the work, alike on both sides but for decoder_attention),
+    times (our median seconds by part of a step), pairs ([ours, theirs] seconds of each step). UserError where the two
+    did not do the same work, or a worker ends early.
+
+    python: interpreter of TRL's environment. task: id of the bar in `progress`, advanced at each step.
     """
     steps = WARMUP + given.repeats
     data = write_data(given.output / "data" / str(size), size, (steps + 2) * given.prompts + 1)

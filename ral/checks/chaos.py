@@ -68,10 +68,14 @@ def facts(folder: Path) -> dict[str, Any]:
 
 
 def disturbed(folder: Path, overrides: list[str], seconds: float, rng: random.Random, saving: bool) -> dict[str, Any]:
-    """Kill a run once and let it resume to its end; return {killed, step, half_a_checkpoint} at the moment of the kill.
+    """Kill a run once, let it resume to its end, and return how it stood after the kill.
 
-    seconds: duration of an uninterrupted run; a run that ends before its kill is repeated with an earlier one. saving:
-    whether to kill while a checkpoint is written, else at a random moment.
+    Returned are: killed (True), step (lines of metrics.jsonl less one, at least 0), half_a_checkpoint (whether a
+    partly written checkpoint was left). A run that ends before its kill is deleted and started anew. SystemExit where
+    the resumed run fails.
+
+    seconds: duration of an uninterrupted run. saving: True to kill while the n-th checkpoint is written, n drawn from 1
+    to 10; False to kill after 0.2 to 1.0 times `seconds`, which shrinks by a tenth with each repetition.
     """
     while True:
         process = start(folder, overrides)

@@ -65,7 +65,10 @@ class Checked:
 
 
 def composed(overrides: Sequence[str]) -> DictConfig:
-    """Return the checked configuration of training with these overrides. UserError for a bad one."""
+    """Return the configuration of training with these overrides, checked by ral.config.check.
+
+    UserError where the check fails; Hydra's own exception for an override that Hydra cannot parse or apply.
+    """
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("train", list(overrides))
     check(cfg)

@@ -149,7 +149,10 @@ def complete(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def complete_term(node: Any) -> Any:
-    """Return a node of algo with the keywords of OFF_IN_TERMS that it lacks; a value that is no node as it is."""
+    """Return `node`, a value of algo, with the keywords that its term lacked in earlier versions (OFF_IN_TERMS) added.
+
+    Keywords that it has stay as they are. A value that is no mapping is returned unchanged.
+    """
     if not isinstance(node, Mapping):
         return node
     return {**OFF_IN_TERMS.get(str(node.get("_target_")), {}), **node}

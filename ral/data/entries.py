@@ -103,7 +103,11 @@ class Entries(Sequence[Example]):
 
 
 def bad_of(examples: Sequence[Example], at: int, error: BadSample) -> Bad:
-    """Return the record of the example at a position that raised `error`, for bad_samples.jsonl; of any dataset."""
+    """Return the record, for bad_samples.jsonl, of the example at position `at`, which raised `error`.
+
+    examples: a split of any dataset; for Entries the record's index counts the entries of the whole file, else it is
+    `at`.
+    """
     if isinstance(examples, Entries):
         return examples.bad(at, error)
     example = examples[at]

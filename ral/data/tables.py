@@ -34,9 +34,11 @@ STORED = {"bytes", "path"}  # keys of a medium as datasets stores it
 
 
 def plain(value: Any, feature: Any) -> Any:
-    """Return a value of a table as JSON would have it, bytes aside. feature: the type that `datasets` gives the column.
+    """Return a value of a table, converted to types of JSON; bytes stay bytes.
 
-    A label becomes its name, None where it is -1; ValueError for one that has no name.
+    Labels become their names (negative ones None), dates and times ISO text, decimals and durations text; text of a
+    column of type Json is parsed. Lists and dicts are converted item by item. ValueError for a label beyond the names,
+    and for text that is no JSON. feature: the column's type in `datasets`; None where it is unknown.
     """
     kind = type(feature).__name__
     if value is None:

@@ -130,9 +130,11 @@ def named(terms: Mapping[str, Term], function: Term) -> str:
 
 
 def engine_gap(part: Experience, log_probs: Tensor) -> Metrics:
-    """Return mean gap and KL, in nats a token, between the first update's log-probs [N C] and the engine's.
+    """Return {name: (sum in nats, number of tokens)} of how the first update's log-probs differ from the engine's.
 
-    {} where the engine gave no log-probs, or sampled with noise on attention.
+    engine_log_prob_gap: absolute difference; engine_kl: KL(engine || policy), estimated by k3; see `sampler_kl`. Both
+    over trainable tokens; log_probs [N C]: the first update's. {} where the engine gave no log-probs, or added noise
+    to attention.
     """
     sampled, mask = part.rollout.log_probs, part.rollout.trainable
     if sampled is None or part.rollout.attention_rows is not None:

@@ -50,8 +50,9 @@ class Offloaded(Wrapped):
         return moved(self.network, self.policy.device, shared)
 
     def head(self, hidden: Tensor) -> Tensor:
-        """Return logits [M V] of hidden states [M D], by a copy of the output head on the device of `hidden`; see
-        MLLM.head.
+        """Return logits [M V] of hidden states [M D] of M tokens, over the tokenizer's V tokens, as MLLM.head does.
+
+        The output head is copied to the device of `hidden` at the first call there; later calls reuse the copy.
         """
         last, device = self.model.network.lm_head, hidden.device
         if device not in self.head_weights:

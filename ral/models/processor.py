@@ -267,7 +267,7 @@ class Processor:
         return [*self.tokenizer(text, add_special_tokens=False)["input_ids"], self.end_id]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of a response without end tokens."""
+        """Return the text of the response `ids`: end tokens are left out anywhere, other special tokens are kept."""
         return str(self.tokenizer.decode([i for i in ids if i not in self.end_ids], skip_special_tokens=False))
 
     def char_starts(self, ids: Sequence[int]) -> list[int]:

@@ -77,7 +77,7 @@ class Plan:
 
     @property
     def most_gb(self) -> float:
-        """Return the memory, in GB, that settings should save: a GPU's; without one, the machine's."""
+        """Return the peak memory, in GB, that savings are measured by: gpu_gb; without a GPU, host_gb."""
         return self.gpu_gb if self.networks.work.ranks.on_gpu else self.host_gb
 
     def summary(self) -> dict[str, Any]:

@@ -118,5 +118,5 @@ def series(metrics: Sequence[Mapping[str, Any]], key: str) -> tuple[list[int], l
 
 
 def is_number(value: Any) -> bool:
-    """Tell whether a value is an int or a float; bool is none."""
+    """Tell whether a value is an int or a float, NaN and infinities included; a bool is neither."""
     return isinstance(value, int | float) and not isinstance(value, bool)

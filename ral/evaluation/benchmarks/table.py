@@ -36,10 +36,11 @@ def reported(metrics: Mapping[str, float]) -> float:
 
 
 def table(results: Sequence[Result], label: str) -> str:
-    """Return a markdown table: a row for this model and for each row of the paper's, a column a benchmark.
+    """Return a markdown table with one column for each benchmark.
 
-    Rows for numbers of items, mean scores and their intervals, and measures of attention follow. label: name of this
-    model.
+    Its rows are: this model's figures as the authors report them; each row of the paper's table; the numbers of items;
+    mean scores and their 95% intervals; one row for each measure of where answers look. A cell without a value is
+    empty. label: name of this model.
     """
     names = list(dict.fromkeys(row for r in results for row in r.paper))
     rows = [[label, *(f"{r.reported:.1f}" for r in results)]]

@@ -81,9 +81,9 @@ class Weights:
             self.model_runner.get_model().load_weights(unpacked_bucket(head, received))
 
     def copied(self, handle: str) -> Tensor:
-        """Return a copy of the tensor that a handle points to.
+        """Return a copy, complete on return, of the trainer's tensor that a handle (ral.rollout.vllm.handles) names.
 
-        It has to be a copy, since layers keep the tensor and the trainer reuses its memory.
+        Without the copy, vLLM's layers would keep memory that the trainer reuses for the next bucket.
         """
         copy = opened(handle, self.device).clone()
         if copy.is_cuda:
