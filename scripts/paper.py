@@ -1,6 +1,6 @@
 """The paper's table from the first stage to the last: SFT, the RL rows, the distillations, fifteen benchmarks for each.
 
-    python scripts/paper.py scale=tiny                   # the shipped models on made data: 13 minutes on 2 busy cores
+    python scripts/paper.py scale=tiny                   # the shipped models on made data: 4 to 13 minutes on 2 cores
     python scripts/paper.py scale=7b plan=true           # memory, disk and hours by stage; runs nothing
     python scripts/paper.py scale=7b data=/data/video_r1 benchmarks=/data/benchmarks
     python scripts/paper.py scale=3b stages=[sft,grpo,ral,evaluate_grpo,evaluate_ral] evaluate.limit=500

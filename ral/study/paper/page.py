@@ -68,7 +68,7 @@ def opening(graph: Graph) -> str:
     return (
         f"Scale {graph.scale}: {places.base}, teacher {places.teacher}, data {places.data}, benchmarks "
         f"{places.benchmarks}. {done} of {len(graph.stages)} stages are done. {here['cpu']}, GPU: {here['gpu']}; "
-        f"commit {here['commit']}.{made}"
+        f"commit {here['commit'][:7]}{here['commit'][40:]}.{made}"
     )
 
 
