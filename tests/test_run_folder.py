@@ -181,6 +181,11 @@ def test_what_a_check_of_data_left_is_removed(tmp_path: Path) -> None:
     assert claim_for_run(tmp_path, None, True).anew
 
 
+def test_adapters_of_a_run_lie_beside_its_model_and_have_no_card(tmp_path: Path) -> None:
+    fill(tmp_path, *RUN[:3], "hf/model.safetensors", "hf/README.md", "adapter/adapter_model.safetensors")
+    assert claim_for_run(tmp_path, None, True).anew
+
+
 @pytest.mark.parametrize("name", ["hf", "adapter"])
 @pytest.mark.parametrize("card", [None, "# My model"])
 def test_a_model_that_no_run_wrote_stays(tmp_path: Path, name: str, card: str | None) -> None:

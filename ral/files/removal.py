@@ -82,7 +82,7 @@ def _of_no_run(folder: Path, found: Collection[Path]) -> Iterator[str]:
             f"hydra.run.dir={folder} holds {listed} and no run (neither a run's config.yaml nor its checkpoints), so "
             f"nothing there is removed: {OTHER}"
         )
-    for name in (name for name in others if name in MODELS and not _has_card(folder / name)):
+    for name in (name for name in others if name in MODELS and not _has_card(folder, name)):
         yield (
             f"hydra.run.dir={folder}: {name}/ holds a model without the card (README.md) that a run writes, which may "
             f"be your own: move or remove it yourself, or {OTHER}"
@@ -98,9 +98,11 @@ def is_run(folder: Path) -> bool:
     return all(re.search(rf"^{key}:", text, re.MULTILINE) for key in KEYS_OF_A_RUN)
 
 
-def _has_card(model: Path) -> bool:
-    card = model / "README.md"
-    return card.is_file() and CARD_LINE in card.read_text(encoding="utf-8", errors="replace")
+def _has_card(folder: Path, name: str) -> bool:
+    """Tell whether a run's model has its card; adapter/, which gets none, has that of hf/ beside it."""
+    cards = [folder / own / "README.md" for own in dict.fromkeys((name, "hf"))]
+    found = cards if name == "adapter" else cards[:1]
+    return any(card.is_file() and CARD_LINE in card.read_text(encoding="utf-8", errors="replace") for card in found)
 
 
 def texts_of(leaves: Mapping[str, object]) -> dict[str, str]:
