@@ -75,7 +75,7 @@ EXCHANGE = "2 ranks, ddp"
 """The run by whose seconds the rate between processes is set."""
 SMALL = ("dataset.max_new_tokens=6", "max_steps=1")
 KINDS = ("memory", "time")
-"""What is measured."""
+"""Names that --kinds takes: memory at load and by stage of a step, and seconds of a step."""
 GIVES_BACK = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 """Settings with which glibc returns what is freed at once, so that resident memory is that of live tensors."""
 WORKER = "ral.benches.plan_worker"
