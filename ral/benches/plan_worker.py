@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from unittest.mock import patch
 
+import torch.distributed as dist
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import open_dict
@@ -111,6 +112,9 @@ def main() -> None:
     folder = Path(spec["folder"])
     found = measured(folder, spec["run"], spec.get("small"))
     (folder / f"rank_{os.environ.get('LOCAL_RANK', '0')}.json").write_text(json.dumps(found))
+    if dist.is_initialized():  # threads of a group that is left open may abort the process at its end
+        dist.barrier()
+        dist.destroy_process_group()
 
 
 if __name__ == "__main__":
