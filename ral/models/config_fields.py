@@ -36,9 +36,10 @@ DECIDED = (
 
 
 def parts(config: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the configuration of the language model and that of the vision tower, each after the prefix of its keys.
+    """Yield (prefix, part) for the two parts of a configuration: that of the language model and that of the tower.
 
-    A prefix is such as "text_config."; "" where the keys stand at the top. Yield nothing for other objects.
+    config: Transformers' configuration of a network; nothing is yielded for other objects. prefix: text before the
+    part's keys in messages, such as "text_config."; "" where its keys stand at the top of config.json.
     """
     if not hasattr(config, "get_text_config"):
         return
@@ -63,7 +64,7 @@ def check_fields(pretrained: str, config: Any) -> None:
 
 
 def _problem(part: Any) -> tuple[str, str] | None:
-    """Return the first field with an impossible value, and why it is; None where all are possible."""
+    """Return (field, reason) of the first field with an impossible value; None where all values are possible."""
     for name in COUNTS:
         value = getattr(part, name, None)
         if isinstance(value, int) and value < 1:
@@ -83,9 +84,9 @@ def _problem(part: Any) -> tuple[str, str] | None:
 
 
 def _missing_block(part: Any) -> tuple[str, str] | None:
-    """Return a field that names blocks which the network lacks, and why; None where no field does.
+    """Return (field, reason) of a field that names blocks which the network lacks; None where no field does.
 
-    The default of the configuration's class counts as no field.
+    A field with the default value of the configuration's class passes.
     """
     for name, size in PLACES.items():
         named, most = getattr(part, name, None), getattr(part, size, None)
@@ -110,9 +111,9 @@ def deciding(name: str, config: Any) -> str:
 
 
 def depth(names: Iterable[str], config: Any) -> str:
-    """Return, as "key=value", the field with the number of layers if `names` are weights of whole layers; else "".
+    """Return, as "key=value", the field of config.json with the number of layers; "" unless whole layers are named.
 
-    config: the network's.
+    names: names of weights, all of decoder layers or all of blocks of the tower. config: the network's configuration.
     """
     found = list(names)
     if len(found) < OF_A_LAYER or not all(re.search(r"\.(?:layers|blocks|layer)\.\d+\.", name) for name in found):

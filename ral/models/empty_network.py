@@ -38,11 +38,11 @@ SETTINGS = "generation_config.json"
 
 
 def empty_network(pretrained: str, dtype: torch.dtype) -> tuple[PreTrainedModel, Stored]:
-    """Return the network of a folder or hub id on the meta device, and its weights in their files, to be read in parts.
+    """Return a network on the meta device, and the place of its weights in their files, to be read in parts later.
 
-    Weights are read as fp32, or as bf16 where that is `dtype` and the dtype of all stored tensors. UserError where the
-    files cannot be read or hold adapters, and where a weight is missing, left over or of another shape. The numbers are
-    checked when they are read.
+    pretrained: folder or hub id of the model. Weights will be read as fp32, or as bf16 where that is `dtype` and the
+    dtype of all stored tensors. UserError where the files cannot be read or hold adapters, and where a weight is
+    missing, left over or of another shape. The numbers are checked when they are read.
     """
     check_folder(pretrained)
     folder = local(pretrained)
@@ -126,7 +126,7 @@ def new_name(
 
 
 def with_all_targets(origins: Mapping[str, Origin], network: PreTrainedModel) -> dict[str, Origin]:
-    """Return `origins`, which have only the first weight that a converter makes, with an entry for each of them."""
+    """Return {weight: origin} for every weight that a converter makes; `origins` has only the first one of each."""
     every: dict[str, Origin] = {}
     for name, origin in origins.items():
         every |= dict.fromkeys(origin.made(network, meta=True) if origin.converter else [name], origin)

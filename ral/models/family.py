@@ -40,7 +40,7 @@ class PatchSettings:
 
     @property
     def factor(self) -> int:
-        """Return the number of pixels that divides each side of an image; 1 for towers that take tiles."""
+        """Return the number of pixels that has to divide each side of an image; 1 for towers that take tiles."""
         return 1 if self.tile else self.patch_size * self.merge_size
 
 

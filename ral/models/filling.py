@@ -42,9 +42,10 @@ def fill(models: Mapping[str, MLLM], device: torch.device) -> dict[str, Found]:
 
 
 def read_parts(model: MLLM, stored: Stored, device: torch.device) -> Found:
-    """Read this rank's part of every weight on the meta device, and every buffer that is in the files.
+    """Read this rank's part of every weight that is still on the meta device, and every buffer that is in the files.
 
-    Return {weight: facts about its numbers}, without the buffers.
+    model: the network, filled in place. stored: its weights in the files. device: device of the parts. Return {name of
+    a weight: facts about the numbers read}, without the buffers.
     """
     found = {}
     for name, weight in list(model.network.named_parameters()):
@@ -60,7 +61,7 @@ def read_parts(model: MLLM, stored: Stored, device: torch.device) -> Found:
 
 @torch.no_grad()
 def read_part(weight: Tensor, stored: Stored, name: str) -> Numbers:
-    """Fill this rank's part of a weight from the files; return facts about its numbers."""
+    """Fill this rank's part of the weight `name` from the files, in place; return facts about the numbers read."""
     part, known = local(weight), Numbers(matrix=weight.ndim > 1)
     shape, offset = placed(weight)
     for row, values in stored.blocks(name, shape, offset):
@@ -71,9 +72,10 @@ def read_part(weight: Tensor, stored: Stored, name: str) -> Numbers:
 
 @torch.no_grad()
 def copy_parts(model: MLLM, theirs: dict[str, nn.Parameter], device: torch.device) -> None:
-    """Fill this rank's part of every weight from `theirs`, weights of a network with the same files and sharding.
+    """Fill this rank's part of every weight that is on the meta device by copying it from another network.
 
-    Weights that are trained in neither network and have one dtype share their memory.
+    model: the network to fill, in place. theirs: {name: weight} of a network with the same files and sharding. device:
+    device of the copies. Weights that are trained in neither network and have one dtype share their memory.
     """
     for name, weight in list(model.network.named_parameters()):
         if weight.is_meta:
@@ -107,7 +109,7 @@ def like(weight: Tensor, part: Tensor) -> nn.Parameter:
 
 
 def put(network: nn.Module, old: nn.Parameter, new: nn.Parameter) -> None:
-    """Replace a parameter in every module that has it, so that a shared one stays shared."""
+    """Replace the parameter `old` by `new` in every module that has it, so that a shared parameter stays shared."""
     for module in network.modules():
         for name, parameter in module.named_parameters(recurse=False):
             if parameter is old:
@@ -115,7 +117,7 @@ def put(network: nn.Module, old: nn.Parameter, new: nn.Parameter) -> None:
 
 
 def joined(parts: Iterable[dict[str, Found]]) -> dict[str, Found]:
-    """Join the facts that ranks have about their parts into {model: facts about whole weights}."""
+    """Return {model: facts about its whole weights}. parts: one result of `fill` from each rank."""
     whole: dict[str, Found] = {}
     for part in parts:
         for model, found in part.items():

@@ -84,7 +84,7 @@ def _regex(pattern: str) -> Any:
 def fresh_config(family: str, tokenizer: PreTrainedTokenizerFast, sizes: Sizes) -> Any:
     """Return Transformers' configuration of a small network of `family`, a key of FAMILIES.
 
-    tokenizer: gives the vocabulary and the ids of control tokens.
+    tokenizer: gives the vocabulary and the ids of control tokens. sizes: widths and numbers of layers and heads.
     """
     recipe, turns = FAMILIES[family].recipe, FAMILIES[family].turns
     text = {
@@ -122,7 +122,10 @@ def fresh_network(
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> PreTrainedModel:
-    """Return a network of `family` with random weights, the same for the same seed, device and dtype."""
+    """Return a network of `family` with random weights, the same for the same seed, device and dtype.
+
+    family, tokenizer, sizes: as in `fresh_config`.
+    """
     with torch.random.fork_rng([] if device == "cpu" else [device]), torch.device(device):
         torch.manual_seed(seed)
         network = AutoModelForImageTextToText.from_config(fresh_config(family, tokenizer, sizes), dtype=dtype)

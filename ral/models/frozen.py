@@ -40,7 +40,7 @@ class FrozenModel(Protocol):
         ...
 
     def show(self, prepared: Prepared, rollout: Rollout) -> Shown | None:
-        """Return positions and visual embeddings of responses with shown segments, or None; see MLLM.show."""
+        """Return positions and visual embeddings of responses; None where all tokens are sampled; see MLLM.show."""
         ...
 
     def states(
@@ -51,7 +51,7 @@ class FrozenModel(Protocol):
         spec: AttentionSpec | None,
         shown: Shown | None = None,
     ) -> States:
-        """Return the hidden states that predict the tokens of responses; see MLLM.states."""
+        """Return the hidden states that predict the tokens of responses; parameters as in MLLM.states."""
         ...
 
     def head(self, hidden: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class Wrapped(ABC):
             return self.model.prepare(prompts)
 
     def show(self, prepared: Prepared, rollout: Rollout) -> Shown | None:
-        """Return positions and visual embeddings of responses with shown segments, or None; see MLLM.show."""
+        """Return positions and visual embeddings of responses; None where all tokens are sampled; see MLLM.show."""
         with self.around():
             return self.model.show(prepared, rollout)
 
@@ -109,7 +109,7 @@ class Wrapped(ABC):
         spec: AttentionSpec | None,
         shown: Shown | None = None,
     ) -> States:
-        """Return the hidden states that predict the tokens of responses; see MLLM.states."""
+        """Return the hidden states that predict the tokens of responses; parameters as in MLLM.states."""
         with self.around():
             return self.model.states(prepared, token_ids, valid, spec, shown)
 
@@ -124,10 +124,9 @@ class Wrapped(ABC):
 
 @dataclass(frozen=True)
 class View:
-    """A frozen model with the prompts of a batch, and the parts of responses that were not sampled, as this model reads
-    them.
+    """A frozen model with a batch as this model reads it: the prompts, and the tokens of responses that it was shown.
 
-    prepared: result of its `prepare`. shown: result of its `show`; None for a rollout of sampled tokens alone.
+    prepared: result of the model's `prepare`. shown: result of its `show`; None for a rollout of sampled tokens alone.
     """
 
     model: FrozenModel

@@ -74,8 +74,9 @@ def first(names: Collection[str], part: str) -> str:
 
 
 def renamed(stored: Collection[str]) -> dict[str, str] | None:
-    """Return {pattern: replacement} that takes a training library's prefixes off stored names; None where they have
-    none.
+    """Return {pattern: replacement} that takes a training library's prefixes off names. stored: names in the files.
+
+    None where no name has such a prefix.
     """
     rules = {f"^{WRAPPERS}": ""} if stored and all(re.match(WRAPPERS, name) for name in stored) else {}
     if any(re.search(rf"\.{INSIDE}", name) for name in stored):
@@ -112,7 +113,7 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def one_line(pretrained: str) -> Iterator[None]:
-    """Turn errors of reading weights inside the block into a UserError of one line, which names the model."""
+    """Turn errors of reading weights inside the block into a UserError of one line that names the model, pretrained."""
     errors = (OSError, ValueError, RuntimeError, EOFError, KeyError, UnpicklingError, SafetensorError)
     try:
         yield
@@ -126,8 +127,9 @@ def check_whole(
 ) -> None:
     """Raise UserError unless files and network have the same weights, of the same shapes.
 
-    told: Transformers' loading info: missing_keys, unexpected_keys and mismatched_keys. stored: names in the files.
-    UserError also for a head of its own where config.json ties it to the embeddings.
+    pretrained: name of the model in messages. told: Transformers' loading info: missing_keys, unexpected_keys and
+    mismatched_keys. stored: names in the files. UserError also for a head with weights of its own where config.json
+    says that it shares those of the embeddings.
     """
     missing, left = sorted(told["missing_keys"]), [k for k in sorted(told["unexpected_keys"]) if not computed(k)]
     setting = f"{KEY}={pretrained}"
@@ -217,7 +219,8 @@ def head_of(name: str) -> str:
 class Numbers:
     """Facts about the numbers of a weight, or of a part of it.
 
-    matrix: whether the weight has two axes or more. greatest: largest absolute value. empty: whether all are zero.
+    matrix: whether the weight has two axes or more. finite: whether no number is NaN or infinite. greatest: largest
+    absolute value. empty: whether all numbers are zero.
     """
 
     matrix: bool

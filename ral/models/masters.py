@@ -33,11 +33,10 @@ class InFiles(Protocol):
 
 
 def settle(network: nn.Module, dtype: torch.dtype, files: InFiles | None = None) -> None:
-    """Convert each weight, in place, to its `resting_dtype`: fp32 if trained; if frozen, `dtype` where that loses
-    nothing.
+    """Convert each weight of a network, in place, to the dtype in which it is stored (`resting_dtype`).
 
-    files: tells for weights on the meta device, which have no numbers yet, whether they lose anything; None where all
-    weights are loaded.
+    Trained weights become fp32, frozen ones `dtype` where that loses nothing. files: tells whether weights on the meta
+    device, which have no numbers yet, lose anything; None where all weights are loaded.
     """
     owners: dict[nn.Parameter, list[nn.Module]] = {}
     names: dict[nn.Parameter, str] = {}
@@ -55,8 +54,9 @@ def resting_dtype(
 ) -> torch.dtype:
     """Return the dtype in which a weight is stored: fp32 if trained; if frozen, `dtype` where that loses nothing.
 
-    A frozen weight loses nothing where all modules that own it are PRODUCTS, or where exact(dtype) tells that `dtype`
-    rounds none of its numbers; else it is fp32. Weights that are not floating-point keep their dtype.
+    owners: the modules that hold the weight. A frozen weight loses nothing where all of them are PRODUCTS, or where
+    exact(dtype) is True: then `dtype` rounds none of its numbers. Else it is fp32. Weights that are not floating-point
+    keep their dtype.
     """
     if weight.requires_grad or not weight.is_floating_point():
         return torch.float32 if weight.is_floating_point() else weight.dtype

@@ -172,9 +172,9 @@ class MLLM(nn.Module):
 
     @in_own_arithmetic
     def show(self, prepared: Prepared, rollout: Rollout) -> Shown | None:
-        """Return positions [3 N C] and visual embeddings [N C D] of responses with shown segments; runs vision tower.
+        """Return positions [3 N C] and visual embeddings [N C D] of responses with shown segments (`Shown`).
 
-        None for a rollout whose `shown` is None: its responses are sampled tokens alone.
+        The vision tower runs. prepared: the prompts. None for a rollout whose `shown` is None: all tokens are sampled.
         """
         if rollout.shown is None:
             return None
@@ -223,7 +223,7 @@ class MLLM(nn.Module):
     ) -> States:
         """Run one pass over [prompt | r1 | ... | rG] of each prompt; return the states that predict response tokens.
 
-        token_ids, valid [N C], N = B * G. spec: attention to capture; None for no capture. shown: result of `show`.
+        token_ids, valid [N C]: the responses, N = B * G. spec: attention to capture; None for none. shown: from `show`.
         """
         batch, (count, length) = len(prepared), token_ids.shape
         group = count // batch
@@ -260,7 +260,7 @@ class MLLM(nn.Module):
     def prefill(self, prepared: Prepared, group_size: int, openings: Openings | None = None) -> tuple[Tensor, Decode]:
         """Run one pass over the prompts; return states [N D] that predict each first token, and the decoding state.
 
-        openings: response prefixes, fed as well, before the first token; None where responses begin without a prefix.
+        group_size: G. openings: response prefixes, fed before the first sampled token; None for no prefixes.
         """
         layout = Prefill(prepared.valid, past=states_kept(self.linear), cut=prepared.cut)
         out = self._decoder(self._embed(prepared), prepared.positions, layout, prepared.seen.deepstack)

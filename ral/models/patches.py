@@ -25,10 +25,11 @@ def normalised(frames: Tensor, settings: PatchSettings) -> Tensor:
 
 
 def patchify(pixels: Pixels, settings: PatchSettings) -> tuple[Tensor, Grid]:
-    """Return normalised patches of an image or video, fp32 [t*h*w, 3*temporal*patch*patch], and their grid (t, h, w).
+    """Return normalised patches of an image or video, fp32 [t*h*w, values of a patch], and their grid (t, h, w).
 
-    Patches that the tower merges into one visual token are adjacent. The last frame is repeated until the number of
-    frames is a multiple of temporal_patch_size.
+    t, h, w: time slots, rows and columns of patches; a patch has 3 * temporal_patch_size * patch_size^2 values. Patches
+    that the tower merges into one visual token are adjacent. The last frame is repeated until the number of frames is a
+    multiple of temporal_patch_size.
     """
     frames = normalised(pixels.frames, settings)
     missing = -frames.shape[0] % settings.temporal_patch_size
@@ -78,7 +79,7 @@ def one_run(pixels: Pixels, settings: PatchSettings) -> str:
 def grid_positions(model: Any, rows: Sequences, kinds: Tensor) -> Tensor:
     """Return mRoPE positions [3 M S] (time, row, column) by Transformers' rule of the network, video times included.
 
-    model: network.model. kinds [M S]: 0 for text, IMAGE or VIDEO.
+    model: network.model. rows: M padded rows of S tokens with their media. kinds [M S]: 0 for text, IMAGE or VIDEO.
     """
     rope = model.get_rope_index
     grids = {k: v for k, v in rows.media.items() if k in inspect.signature(rope).parameters}

@@ -46,7 +46,7 @@ TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json
 
 
 def broken_json(folder: str, names: Sequence[str]) -> str:
-    """Return the first of the files that is there and holds no JSON; "" where none does."""
+    """Return the first name of `names` whose file is in the folder and holds no JSON; "" where every file is JSON."""
     for name in names:
         try:
             json_of(folder, name)
@@ -56,8 +56,9 @@ def broken_json(folder: str, names: Sequence[str]) -> str:
 
 
 def pixel_settings(folder: str, config: Any, family: Family) -> PatchSettings:
-    """Return the PatchSettings of a model folder or hub id. config: Transformers' configuration of the model.
+    """Return the PatchSettings of a model, read from the files of its image and video processors.
 
+    folder: the model's folder or hub id. config: Transformers' configuration of the model. family: the model's.
     UserError, naming the file, where settings are missing, impossible, contradict each other or are not supported here.
     """
     found = dict(_settings_files(folder))

@@ -37,7 +37,7 @@ class PlainDecode(Decode):
         return torch.cat([self.valid, self.valid.new_ones(len(self.valid), self.step + 1)], dim=1)
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Remove all but some prompts and responses, as Decode.keep."""
+        """Keep the prompts `prompts` [B'] and their responses `slots` [B' G'], drop the rest; see Decode.keep."""
         rows = (prompts[:, None] * self.group_size + slots).flatten()
         self.valid, self.position, self.group_size = self.valid[rows], self.position[rows], slots.shape[1]
         assert isinstance(self.past, Cache)
@@ -47,9 +47,9 @@ class PlainDecode(Decode):
             self.explored.keep(prompts, slots)
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor | None:  # type: ignore[override]
-        """Return None, which leaves the attention to SDPA; under noise or a knockout compute it, [N 1 H D].
+        """Return None, which leaves the attention to SDPA; under noise or a knockout, the attention output [N 1 H D].
 
-        key, value [N Hkv P+t D]: the whole cache.
+        query [N H 1 D]: that of the token fed. key, value [N Hkv P+t D]: the whole cache, t response tokens included.
         """
         if not self.explores(layer) and not self.cuts(layer):
             return None
@@ -79,7 +79,7 @@ class PlainMLLM(MLLM):
     ) -> States:
         """Return the states that predict response tokens, from one sequence [prompt | response] for each response.
 
-        Arguments: see MLLM.states.
+        Parameters as in MLLM.states.
         """
         group = len(token_ids) // len(prepared)
         return super().states(prepared.repeat(group), token_ids, valid, spec, shown)
@@ -92,7 +92,7 @@ class PlainMLLM(MLLM):
     def prefill(self, prepared: Prepared, group_size: int, openings: Openings | None = None) -> tuple[Tensor, Decode]:
         """Run one pass over prompts, one sequence for each response; return states [N D] and the decoding state.
 
-        Arguments: see MLLM.prefill. AssertionError for openings with tokens.
+        Parameters and result as in MLLM.prefill. AssertionError for openings with tokens.
         """
         assert openings is None or not openings.lengths.any()
         rows = prepared.repeat(group_size)

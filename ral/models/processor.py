@@ -166,19 +166,20 @@ class Processor:
         )
 
     def wording(self, text: str, media: Sequence[Pixels]) -> Wording:
-        """Return a rendered prompt with its ids, in which each image or video is one placeholder."""
+        """Return the Wording of a rendered prompt, `text`: its ids have one placeholder for each of `media`."""
         return Wording(text, self.compact_ids(text), tuple(pixels.kind for pixels in media))
 
     def compact_ids(self, text: str) -> tuple[int, ...]:
-        """Return the ids of rendered text, placeholders not expanded."""
+        """Return the ids of a rendered prompt in which each image or video is one placeholder."""
         return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def prompt(
         self, example: Example, text: str, media: Sequence[Pixels], grids: Sequence[Grid]
     ) -> tuple[str, list[int]]:
-        """Return one prompt as text, and its token ids. grids: (T, H, W) of the visual tokens of each medium.
+        """Return the prompt of an example as text, and its token ids with one placeholder for each visual token.
 
-        text: the user's turn. Errors: as in `batch`.
+        text: the user's turn. media: the example's decoded media. grids: (T, H, W) of the visual tokens of each.
+        Errors: as in `batch`.
         """
         rendered = self.render(example, text)
         return rendered, self._token_ids(rendered, list(zip(media, grids, strict=True)), example.source)
@@ -209,7 +210,10 @@ class Processor:
         return Segment((*before, *ids), False, media=tuple(media), compact_ids=(*before, *self.compact_ids(rest)))
 
     def positions(self, example: Example, text: str, media: Sequence[Pixels]) -> int:
-        """Return the number of positions that the prompt of an example takes, images and videos included."""
+        """Return the number of positions that the prompt of an example takes, images and videos included.
+
+        text: the user's turn. media: the example's decoded media.
+        """
         grids = [grid_of(pixels, self.patches) for pixels in media]
         _, ids = self.prompt(example, text, media, grids)
         if self.family.network.axes == 1:
@@ -245,7 +249,7 @@ class Processor:
         return len(self._placeholder.findall(self.family.pixels.expand(pixels, self.patches)))
 
     def visual(self, token_ids: Tensor, valid: Tensor) -> Tensor:
-        """Return a mask [B P] of visual tokens (placeholders of images and videos)."""
+        """Return a mask [B P] of the visual tokens among `token_ids` [B P]. valid [B P]: tokens that are no padding."""
         return torch.isin(token_ids, torch.tensor(list(self.kinds), device=token_ids.device)) & valid
 
     def intruder(self, text: str, *, response: bool = False) -> str | None:

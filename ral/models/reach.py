@@ -16,7 +16,7 @@ from ral.models.family import PatchSettings
 from ral.types import Grid, Pixels
 
 Block = tuple[int, int]
-"""Positions of a run of visual tokens: (the shift of the text behind it, the number that the run itself takes)."""
+"""Positions of a run of visual tokens: (steps from its first position to the text after it, positions it covers)."""
 
 
 def most_positions(config: Any) -> int | None:

@@ -19,9 +19,10 @@ CHAT_TEMPLATE = (
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes of a random network: widths of states and MLP, numbers of layers and heads, and those of its vision tower.
+    """Sizes of a random network. hidden, mlp: widths of the decoder's states and of its MLP.
 
-    A head's width is hidden / heads.
+    layers, heads, kv_heads: numbers of decoder layers, of query heads and of key heads; a head's width is hidden /
+    heads. vision_hidden, vision_depth, vision_heads: width, number of blocks and number of heads of the vision tower.
     """
 
     hidden: int = 128

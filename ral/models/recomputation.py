@@ -29,7 +29,10 @@ def where_kept(network: PreTrainedModel) -> AbstractContextManager[object]:
 
 @contextmanager
 def recomputation(network: PreTrainedModel) -> Iterator[None]:
-    """Let decoder layers checkpoint inside the block, where both checkpointing and autograd are on; no dropout."""
+    """Let decoder layers recompute their activations inside the block, without the dropout of training mode.
+
+    Layers do so only where `MLLM.checkpoint_layers` was called and autograd is on.
+    """
     decoder: nn.Module = network.model.language_model
     layers = [m for m in decoder.modules() if isinstance(m, GradientCheckpointingLayer)]
     for layer in layers:

@@ -53,10 +53,10 @@ def reshard(model: MLLM) -> None:
 
 
 def sum_gradients(model: MLLM, now: bool) -> None:
-    """Set whether the next backward passes sum a sharded model's gradients over ranks (`now`), or each rank keeps its
-    own.
+    """Set whether the next backward passes sum a sharded model's gradients over ranks.
 
-    Gradients that are not summed yet are of whole weights, so that a rank needs memory as if nothing were sharded.
+    now: True to sum them; False to let each rank keep its own. Gradients that are not summed yet are of whole weights,
+    so that a rank needs memory as if nothing were sharded.
     """
     for part in model.modules():
         if isinstance(part, FSDPModule):

@@ -17,7 +17,7 @@ KINDS = {IMAGE: "IMAGE", VIDEO: "VIDEO"}
 
 
 def kinds(processor: Processor, rows: Sequences) -> Tensor:
-    """Return the kind of each token, int64 [M S]: 0 for text, IMAGE or VIDEO."""
+    """Return the kind of each token of M rows of S tokens, int64 [M S]: 0 for text, IMAGE or VIDEO."""
     found = torch.zeros_like(rows.token_ids)
     for index, kind in processor.kinds.items():
         found = found + (rows.token_ids == index) * kind

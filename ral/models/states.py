@@ -13,9 +13,10 @@ from ral.ops.attention import CapturedAttention
 
 @dataclass(frozen=True)
 class Openings:
-    """Response prefixes, not sampled: ids [N T] int64, right-padded; lengths [N] int64.
+    """Response prefixes: tokens that N responses are made to begin with, not sampled.
 
-    asked [N] bool: False for places of a group that need no response.
+    ids [N T] int64: the tokens, right-padded to the longest prefix. lengths [N] int64: tokens of each prefix. asked [N]
+    bool: False for places of a group that need no response.
     """
 
     ids: Tensor
@@ -33,9 +34,9 @@ class Openings:
 
 @dataclass(frozen=True)
 class States:
-    """Result of a training pass: hidden [N C D], the state that predicts each response token.
+    """Result of a training pass. hidden [N C D]: the state that predicts each response token.
 
-    attention: queries and keys of the layers asked for; None where no layer was.
+    attention: captured queries and keys of the layers asked for; None where no layer was asked for.
     """
 
     hidden: Tensor
@@ -54,9 +55,10 @@ class TokenRows(NamedTuple):
 
 
 def joined_deepstack(prompt: Tensor, continuation: Tensor) -> Tensor:
-    """Join deepstack features of prompts [J B P D] and of responses [I B S D] to [max(J, I) B P+S D].
+    """Join deepstack features of prompts and of their responses along the tokens, to [max(J, I) B P+S D].
 
-    The result is zero where prompts or responses have no features for a layer.
+    prompt [J B P D], continuation [I B S D]: features of prompts and of responses, for J and for I decoder layers. The
+    result is zero where one of them has no features for a layer.
     """
     layers = max(len(prompt), len(continuation))
     parts = [torch.cat([x, x.new_zeros(layers - len(x), *x.shape[1:])]) for x in (prompt, continuation)]

@@ -39,7 +39,7 @@ class Held:
     dtype: torch.dtype
 
     def read(self, index: Index) -> Tensor:
-        """Read a part of the tensor; () for all of it. Only the part's bytes stay in memory."""
+        """Return a part of the tensor; only its bytes stay in memory. index: one slice for each axis; () for all."""
         if self.file.suffix == ".safetensors":
             with safe_open(self.file, "pt") as opened:
                 return opened.get_slice(self.name)[index] if index else opened.get_tensor(self.name)
@@ -77,8 +77,7 @@ class Origin:
     """Origin of a weight in the files: one tensor as it is, or several that Transformers joins or splits.
 
     parts: (pattern of the converter, tensor), in order. converter: Transformers' rule; None where the weight is one
-    tensor as it is.
-    first: name of the first weight that the converter makes.
+    tensor as it is. first: name of the first weight that the converter makes.
     """
 
     parts: list[tuple[str, Held]]
@@ -127,10 +126,10 @@ class Stored:
         return own_name(name) in self.origins
 
     def blocks(self, name: str, shape: tuple[int, ...], offset: tuple[int, ...]) -> Iterator[tuple[int, Tensor]]:
-        """Yield (index of the first row, rows) of a part of a weight, about BLOCK bytes at a time.
+        """Yield (index of the first row, rows) of a part of the weight `name`, about BLOCK bytes at a time.
 
-        Rows are slices along the first axis, counted from the part's first. shape, offset: shape of the part, and its
-        offset in the whole weight, on each axis. A weight that a converter makes comes in one block.
+        Rows are slices along the first axis; their index counts from the part's first row. shape, offset: shape of the
+        part, and its offset in the whole weight, on each axis. A weight that a converter makes comes in one block.
         """
         origin = self.origins[own_name(name)]
         inner = tuple(slice(o, o + s) for o, s in zip(offset[1:], shape[1:], strict=True))

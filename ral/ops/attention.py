@@ -59,9 +59,10 @@ class AttentionSpec:
         return resolve_layers(self.layers, depth)
 
     def kept(self, valid: Bool[Tensor, "B P"], visual: Bool[Tensor, "B P"]) -> Bool[Tensor, "B P"]:
-        """Return a mask of the prompt's positions that remain in the attention rows. valid: no padding.
+        """Return a mask of the prompt positions that remain in the attention rows.
 
-        RAL (arXiv 2602.04884), Eq. 2 keeps all; "visual" is not in the paper.
+        valid: positions that are no padding; visual: positions of visual tokens. RAL (arXiv 2602.04884), Eq. 2 keeps
+        all that are valid; keys="visual" is not in the paper.
         """
         return visual & valid if self.keys == "visual" else valid
 

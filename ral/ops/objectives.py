@@ -74,8 +74,8 @@ def token(
 
     against: the model taken for pi_old. old: the weights at rollout; sampler: the sampler's distribution, which differs
     where it put noise on the attention. ratio, clip: "sequence" is GSPO's, "weight" CISPO's (`ral.ops.ratios`).
-    correction: for engines that sample from almost pi_old (`ral.ops.correction`); UserError where it is on and
-    sampler_log_probs, the engine's log-probs, is None. ValueError for unknown values of these three.
+    correction, correction_cap: for engines that sample from almost pi_old (`ral.ops.correction`); UserError where it is
+    on and sampler_log_probs, the engine's, is None. ValueError for unknown values of ratio, clip and correction.
     """
     log_ratio = at_level(log_probs - anchor_log_probs, mask, ratio)
     r, bounds = exp_then_straight(log_ratio, MAX_LOG_RATIO), (1 - clip_low, 1 + clip_high)
@@ -155,8 +155,8 @@ def explored_attention(
     """Weight the divergence from the sampler's noisy attention p~ by the advantage: E_t[A D(p_theta^t || p~^t)].
 
     RAL's Eq. 3 (arXiv 2602.04884) with p~ (sampler_rows) for p_old. Not in the paper. p~ differs from p_theta before
-    any update, so the first update has a gradient: for one softmax and to first order, descent moves the logits by
-    A sigma / 4 (diag(p) - p p^T) eps (docs/method.md). Tokens without a recorded attention row add 0.
+    any update, so the first update has a gradient: for one softmax p with noise sigma eps, and to first order, descent
+    moves the logits by A sigma / 4 (diag(p) - p p^T) eps (docs/method.md). Tokens without a recorded row add 0.
     """
     tried = mask & (sampler_rows > 0).any(-1).all(0)
     values = attention.compare(sampler_rows, find_divergence(divergence)).masked_fill(~tried, 0.0)

@@ -242,10 +242,11 @@ def evidence_distillation(
 def look_weights(
     old_rows: Float[Tensor, "L N C K"], evidence: Bool[Tensor, "N P"], mask: Bool[Tensor, "N C"], most: float
 ) -> Float[Tensor, "N C"]:
-    """Return a weight for each token: its attention's share on the evidence over the response's mean, at most `most`.
+    """Return a weight for each token that grows with the share of the token's attention on the evidence.
 
-    The share is that of the whole attention row, averaged over layers. Before the bound the weights of a response have
-    mean 1. Responses with no attention on the evidence get 1 everywhere. Not in a paper.
+    The weight is that share (of the whole attention row, averaged over layers), divided by its mean over the tokens of
+    the response, and at most `most`. Before the bound the weights of a response have mean 1. Responses with no
+    attention on the evidence get 1 everywhere. Not in a paper.
     """
     seen = share_on(old_rows, evidence).masked_fill(~mask, 0.0)
     mean = seen.sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp_min(1)

@@ -25,7 +25,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Piece:
-    """Tokens start..stop (excluded) of responses first..last (excluded) to prompt b; its padding ends before `pad`."""
+    """Tokens start to stop - 1 of responses first to last - 1 to prompt b, whose first `pad` positions are padding."""
 
     b: int
     pad: int
@@ -36,7 +36,7 @@ class Piece:
 
     @property
     def tokens(self) -> tuple[int, slice, slice]:
-        """Return the index of the tokens in [B G C]."""
+        """Return an index that picks the piece's tokens from a tensor [B G C]."""
         return self.b, slice(self.first, self.last), slice(self.start, self.stop)
 
 

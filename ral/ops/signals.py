@@ -25,8 +25,8 @@ ANCHOR = "anchor"
 
 @dataclass(frozen=True)
 class Signal:
-    """Entry of SIGNALS. shape: axes of ral.types, such as "N C", or ""; meaning: in words; origin: what computes the
-    signal.
+    """Entry of SIGNALS. shape: axes of ral.types, such as "N C", or "" for a number or object. meaning: what the signal
+    is, in words. origin: what computes the signal.
     """
 
     shape: str
@@ -114,8 +114,8 @@ def resolved(names: Iterable[str], against: str) -> dict[str, str]:
 def signal_names(term: Term) -> dict[str, str]:
     """Return {parameter: signal} of one term: its positional parameters, with anchor_* resolved by its `against`.
 
-    A parameter that a partial binds by name is no signal. The signature read is that of the function inside a partial,
-    since in the partial's own all that follows a bound parameter is keyword-only.
+    A parameter that a partial binds by name is no signal. Of a partial, the signature of the wrapped function is read,
+    because in the partial's own signature every parameter after a bound one is keyword-only.
     """
     function, bound = (term.func, term.keywords) if isinstance(term, partial) else (term, {})
     default = inspect.signature(function).parameters.get("against")
@@ -157,7 +157,10 @@ def still_at_its_anchor(term: Term) -> Term:
 
 
 def against_one_of(*models: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Mark a term whose `against` takes these models instead of old, reference and ema."""
+    """Return a decorator that records which models a term's keyword `against` may name, instead of old, reference, ema.
+
+    The checks of a configuration read the record, the attribute `models` of the function.
+    """
 
     def mark(term: Callable[..., Any]) -> Callable[..., Any]:
         vars(term)["models"] = models
@@ -167,9 +170,10 @@ def against_one_of(*models: str) -> Callable[[Callable[..., Any]], Callable[...,
 
 
 def compares(least: int = 1, batch: int = 1) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Mark an advantage function that returns zeros for groups or batches that are too small.
+    """Return a decorator for advantage functions that records below which size they return nothing but zeros.
 
-    least: smallest number of responses of a group that gets other values; batch: the same for a batch.
+    least: smallest number of responses in a group, and batch: smallest number in the whole batch, for which the
+    function can return something else. The checks of a configuration read them.
     """
 
     def mark(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -33,10 +33,10 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the reasoning that leads to the answer, and where in the first image or video it has to look.
+    """One step of the reasoning that leads to the answer, and the regions of the first image or video that it needs.
 
     text:  the words of a response in this step.
-    boxes: where the step looks, at least one box; in a video they hold for all frames.
+    boxes: the regions that the step has to look at, at least one; in a video they hold for all frames.
     """
 
     text: str
@@ -47,11 +47,12 @@ class Step:
 class Media:
     """One image or video, and what its entry says about how to read it.
 
-    path:       the file; for a video given as images, the first of them; with `data`, only a name in messages.
+    path:       the file; for a video given as images, the first of them. Where `data` is set, no such file exists and
+    the path only names the image in messages.
     frames:     the images of a video given as images, in order; () otherwise.
     data:       the encoded bytes of an image that stands in the entry itself (a data URI); None for a file.
-    start, end: the part of a video to read, in seconds from its first visible frame; None for the first frame as start,
-    the last frame as end.
+    start, end: the part of a video to read, in seconds from its first visible frame. None as start means the first
+    frame; None as end means the last.
     fps, frame_count: frames to sample per second, or in all; None means the dataset's settings. For a video given as
     images, fps is the rate of these images.
     min_pixels, max_pixels: bounds of the area of an image or frame, in pixels; None means the dataset's settings.
@@ -87,12 +88,12 @@ class Example:
 
     uid:      a name of the entry, unique within its file.
     question: the text of the last user turn, without options and without instruction.
-    answer:   the gold answer, without tags; for multiple choice usually the letter of an option; "" only beside
-    preferences.
+    answer:   the gold answer, without tags; for multiple choice usually the letter of an option. It is "" only in
+    entries that have `chosen` and `rejected` instead.
     problem_type: one of PROBLEM_TYPES.
-    media:    images and videos in the order in which they are shown. Marks (IMAGE_MARK, VIDEO_MARK) in `turns`,
-    `question` and `options` say where each one stands: one mark for each, of its kind; without any mark all stand in
-    front of the question.
+    media:    images and videos in the order in which they are shown. `turns`, `question` and `options` hold one mark of
+    its kind (IMAGE_MARK, VIDEO_MARK) at the place of each; where they hold no mark at all, all stand in front of the
+    question.
     turns:    the turns before the question: a system turn, earlier user and assistant turns.
     options:  ("A. red", "B. blue", ...); () where the entry has none.
     thought:  reasoning of an SFT entry without tags; None where the dataset has none.

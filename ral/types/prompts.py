@@ -44,8 +44,8 @@ class Wording:
     """One prompt in words.
 
     text: the prompt as the chat template writes it, with one placeholder for each image or video.
-    token_ids: the tokens of `text`, for an engine that expands placeholders to visual tokens itself
-    (`ral.rollout.requests`).
+    token_ids: the tokens of `text`, with one token for each placeholder, for an engine that replaces placeholders by
+    visual tokens itself (`ral.rollout.requests`).
     kinds: "image" or "video" for each placeholder, in their order.
     target: the response to learn in supervised fine-tuning; else None.
     """
@@ -254,7 +254,7 @@ class Prepared:
 
 
 def rows_of(chosen: Sequence[int], device: torch.device | str = "cpu") -> slice | Tensor:
-    """Return an index of the chosen rows, at least one.
+    """Return an index that picks the rows `chosen`, in this order, from a tensor. chosen: at least one row number.
 
     The index is a slice, which makes views instead of copies, where the rows are consecutive; else an int64 tensor on
     `device`.

@@ -20,10 +20,11 @@ Query = Literal["self", "previous"]
 
 @dataclass(frozen=True)
 class RowChoice:
-    """The attention rows to keep of each token: for each query and decoder layer, the mean over heads and single heads.
+    """Choice of the attention rows to keep of each token: for each query and layer, the row averaged over all heads.
 
-    layers: indices among the decoder layers with softmax attention, from 0. heads: number of single heads kept beside
-    the mean: all of a layer's, or 0 for the mean alone.
+    The rows of the single heads can be kept beside that mean. queries: the positions whose queries give rows. layers:
+    indices among the decoder layers with softmax attention, from 0. heads: number of single heads whose rows are kept:
+    all of a layer's, or 0 to keep the mean alone.
     """
 
     queries: tuple[Query, ...]
@@ -44,7 +45,7 @@ class TokenRows:
     layers as in `chosen`; along H the mean over heads, then each single head that is kept; V visual tokens.
     grid: (time, rows, columns) of the V visual tokens. tokens: the T tokens as text; in_answer: which of them stand in
     the answer block. seconds_per_slot: time that one temporal slot of a video spans; 0 for an image.
-    inside: visual tokens on the evidence, None where that is not known.
+    inside [V] bool: visual tokens on the evidence; None where the evidence is not known.
     """
 
     chosen: RowChoice

@@ -31,7 +31,7 @@ class Segment:
 
     sampled: True for tokens that the policy sampled. token_ids: exactly as sampled, or as the processor makes them,
     with one placeholder for each visual token.
-    log_probs: of sampled tokens as the engine computed them; () where the engine gives none.
+    log_probs: those of the sampled tokens, as the engine computed them; () where the engine gives none.
     media: images and videos of a shown segment, in the order of their placeholders.
     compact_ids: tokens of a shown segment with one placeholder for each image or video (`ral.rollout.requests`).
     """
@@ -60,7 +60,7 @@ class Trajectory:
 class ShownMedia:
     """Images and videos that N responses hold in their shown segments.
 
-    visual [N C] bool: their placeholders. media, grids: in the order of the placeholders, as in PromptBatch.
+    visual [N C] bool: True on their placeholders. media, grids: as in PromptBatch, in the order of the placeholders.
     """
 
     visual: Tensor
@@ -68,7 +68,7 @@ class ShownMedia:
     grids: tuple[tuple[Grid, ...], ...]
 
     def take(self, rows: Sequence[int], length: int) -> ShownMedia:
-        """Return the first `length` tokens of some responses, without pixels."""
+        """Return the first `length` tokens of the responses `rows` (indices from 0 to N - 1), without pixels."""
         return ShownMedia(self.visual[rows, :length], {}, tuple(self.grids[n] for n in rows))
 
 
@@ -153,7 +153,7 @@ class Shown:
     seen: VisualStates
 
     def take(self, rows: Sequence[int], length: int) -> Shown:
-        """Return the first `length` tokens of some responses."""
+        """Return the first `length` tokens of the responses `rows` (indices from 0 to N - 1)."""
         return Shown(
             trainable=self.trainable[rows, :length],
             visual=self.visual[rows, :length],

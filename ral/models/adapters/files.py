@@ -121,9 +121,10 @@ def check_facts(facts: Mapping[str, Any], folder: str, rank: int) -> None:
 
 
 def check_base_kept(began: object, named: str) -> None:
-    """Raise UserError for adapters beside which peft changes the base's weights: they are no addition to that base.
+    """Raise UserError for adapters whose initialisation made peft change the base model's weights as well.
 
-    began: init_lora_weights. Converted ones say true. named: begins the message.
+    Such adapters do not belong to the base model as it was published. began: init_lora_weights of adapter_config.json;
+    adapters that peft converted to plain LoRA have true there. named: text with which the message begins.
     """
     text = "true" if began is None else str(began).lower()
     if text in KEEP_THE_BASE:
@@ -138,8 +139,9 @@ def check_base_kept(began: object, named: str) -> None:
 
 
 def read_weights(file: Path, folder: str) -> dict[str, Tensor]:
-    """Return the factors in a file by name, fp32. UserError, naming the folder, where they cannot be read or are not
-    finite.
+    """Return {name: factor} of the adapters in `file`, fp32.
+
+    UserError, naming the folder, where the file cannot be read or a factor is not finite.
     """
     try:
         raw = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
@@ -153,7 +155,10 @@ def read_weights(file: Path, folder: str) -> dict[str, Tensor]:
 
 
 def check_ranks(weights: Mapping[str, Tensor], rank: int, file: str, folder: str) -> None:
-    """Raise UserError unless every factor is a matrix whose inner side is the rank of adapter_config.json."""
+    """Raise UserError unless every factor is a matrix whose inner side is `rank`, that of adapter_config.json.
+
+    weights: {name: factor}. file, folder: the file of the factors and its folder, as messages name them.
+    """
     for name, value in weights.items():
         inner = value.shape[0 if name.endswith(SIDES[0]) else -1] if value.ndim == 2 else None
         if inner != rank:
@@ -184,10 +189,10 @@ def relative(weights: Mapping[str, Tensor], folder: str) -> dict[str, Tensor]:
 
 
 def names_of(layers: Collection[str], model: MLLM, folder: str) -> tuple[str, ...]:
-    """Return the adapter targets that select exactly these layers of the decoder, as short as they can be.
+    """Return names for lora.targets that select exactly the decoder's linear layers `layers`, as short as possible.
 
-    Targets are last parts of names where these select no other layer, else whole names. UserError, naming the folder,
-    for a layer that the model's decoder lacks.
+    The names are last parts, such as "q_proj", where these select no other layer, else whole names. UserError, naming
+    the folder, for a layer that the model's decoder lacks.
     """
     decoder: nn.Module = model.network.model.language_model
     linear = [name for name, module in decoder.named_modules() if isinstance(module, nn.Linear)]

@@ -124,9 +124,9 @@ def merged(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]
 
 
 def save_adapters(state: Mapping[str, Tensor], network: PreTrainedModel, pretrained: str, folder: Path) -> None:
-    """Write the adapters as a folder for `peft.PeftModel.from_pretrained`. pretrained: name of the base model.
+    """Write the network's adapters to `folder`, as `peft.PeftModel.from_pretrained` reads them.
 
-    state: the network's whole state dict.
+    state: the network's whole state dict. pretrained: name of the base model, which the folder records.
     """
     folder.mkdir(parents=True, exist_ok=True)
     decoder: Any = network.model.language_model

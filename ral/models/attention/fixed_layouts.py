@@ -53,7 +53,7 @@ class FixedDecode(Decode):
             self.own[layer] = wider[0], wider[1]
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Remove all but some prompts and responses, as Decode.keep."""
+        """Keep the prompts `prompts` [B'] and their responses `slots` [B' G'], drop the rest; see Decode.keep."""
         super().keep(prompts, slots)
         self.own = {layer: (k.contiguous(), v.contiguous()) for layer, (k, v) in self.own.items()}
 
@@ -65,7 +65,7 @@ class FixedDecode(Decode):
         """Do nothing: the caller writes `count`, outside the step that may be captured."""
 
     def on_own(self, scores: Tensor) -> Tensor:
-        """Return scores on response keys with -inf at places not written yet and at the padding of prefixes."""
+        """Return scores [B Hkv G R T] on response keys, -inf at places not written yet and at padding of prefixes."""
         places = torch.arange(scores.shape[-1], device=scores.device)
         hidden = places > self.count + self.began
         if self.given is not None:

@@ -47,9 +47,10 @@ def _forward(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, cau
 
 
 def _backward(grad: Tensor, part: Saved, out: Tensor, lse: Tensor, causal: bool, scale: float) -> tuple[Tensor, ...]:
-    """Return the gradients of query, key and value. part: arguments of `_forward` and the kernel's own values.
+    """Return the gradients of query, key and value of one of the two parts.
 
-    grad: gradient of the output; out, lse: output and log-sum-exp of the joint softmax.
+    grad: gradient of the output. part: query, key, value and bias of the part's `_forward`, and the kernel's own
+    values. out, lse: output and log-sum-exp of the joint softmax.
     """
     query, key, value, bias, rest = part
     if query.device.type == "cpu":

@@ -117,14 +117,17 @@ class OfAnswers(Protocol):
 
 @dataclass(frozen=True)
 class PromptPart:
-    """Layout of the pass over prompts. whole: the layout of the whole sequence; past: collects the states."""
+    """Layout of the pass over prompts alone. whole: the layout of [prompt | responses], which computes the attention.
+
+    past: collects the linear-attention states. mask: None, since the layout computes attention itself.
+    """
 
     whole: OfPrompts
     past: LinearStates
     mask: Tensor | None = None
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-        """Return whole.on_prompt's attention [B P H D]."""
+        """Return the attention [B P H D] that `whole.on_prompt` computes."""
         return self.whole.on_prompt(layer, query, key, value, scaling)
 
 
@@ -132,7 +135,8 @@ class PromptPart:
 class AnswersPart:
     """Layout of the pass over B * G responses as sequences of their own. group: G, responses to a prompt.
 
-    whole: the layout of the whole sequence; past: hands out the states.
+    whole: the layout of [prompt | responses], which computes the attention. past: hands out the linear-attention states
+    after the prompts. mask: None, since the layout computes attention itself.
     """
 
     whole: OfAnswers
@@ -141,7 +145,7 @@ class AnswersPart:
     mask: Tensor | None = None
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-        """Return whole.on_answers' attention, reshaped from and to single responses: [B*G H C D] -> [B*G C H D]."""
+        """Return the attention [B*G C H D] of single responses, computed by `whole.on_answers` for groups of them."""
         query, key, value = (
             x.unflatten(0, (-1, self.group)).transpose(1, 2).flatten(2, 3) for x in (query, key, value)
         )
@@ -154,9 +158,10 @@ Stack = Callable[[Tensor, Tensor, PromptPart | AnswersPart, Tensor | None], Tens
 
 
 def run_prompts(stack: Stack, embeds: Tensor, positions: Tensor, layout: OfPrompts, past: LinearStates) -> Tensor:
-    """Run the decoder over left-padded prompts, [B P D] -> [B P D]; `past` collects the linear-attention states.
+    """Run the decoder over left-padded prompts; return the states [B P D] after its last layer.
 
-    Padding enters no state.
+    stack: the decoder. embeds [B P D], positions [3 B P]: those of the prompts. layout: computes the attention. past:
+    collects the linear-attention states, which padding does not enter.
     """
     valid = None if bool(layout.valid.all()) else layout.valid
     return stack(embeds, positions, PromptPart(layout, past), valid)
@@ -165,9 +170,10 @@ def run_prompts(stack: Stack, embeds: Tensor, positions: Tensor, layout: OfPromp
 def run_answers(
     stack: Stack, embeds: Tensor, positions: Tensor, layout: OfAnswers, past: LinearStates, group: int
 ) -> Tensor:
-    """Run the decoder over responses, [B G*C D] -> [B G*C D], each from the states that `past` hands out.
+    """Run the decoder over the responses to B prompts; return the states [B G*C D] after its last layer.
 
-    positions [3 B G*C]; group: G. Responses are padded on the right, after which no state is read.
+    stack: the decoder. embeds [B G*C D], positions [3 B G*C]: those of the responses, padded on the right. layout:
+    computes the attention. past: hands out the linear-attention states with which each response begins. group: G.
     """
     rows = embeds.unflatten(1, (group, -1)).flatten(0, 1)
     places = positions.unflatten(2, (group, -1)).flatten(1, 2)

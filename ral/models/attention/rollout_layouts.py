@@ -31,7 +31,7 @@ class Explores(Protocol):
     layers: tuple[int, ...]
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Remove all but some prompts and responses, in place.
+        """Keep some prompts and responses, in place, and drop the rest.
 
         prompts [B']: indices of the prompts to keep. slots [B' G']: for each of these, the indices (0 to G - 1) of its
         responses to keep.
@@ -47,8 +47,9 @@ class Explores(Protocol):
 class Prefill:
     """Rollout layout of the prompts: causal attention that keeps each layer's keys and values, once per prompt.
 
-    valid [B P]. past: collects states of linear-attention layers; None where the network has none. cut: prompt tokens
-    hidden from attention; None where none is hidden. cache: layer -> keys and values [B Hkv P D].
+    valid [B P]: tokens that are no padding. mask: None, since the layout computes attention itself. past: collects
+    states of linear-attention layers; None where the network has none. cut: prompt tokens hidden from attention; None
+    where none is hidden. cache: layer -> keys and values [B Hkv P D].
     """
 
     valid: Tensor
@@ -120,7 +121,7 @@ class Decode:
         return None
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Remove all but some prompts and responses, in place.
+        """Keep some prompts and responses, in place, and drop the rest.
 
         prompts [B']: indices of the prompts to keep. slots [B' G']: for each of these, the indices (0 to G - 1) of its
         responses to keep.

@@ -57,10 +57,10 @@ class Recorder:
     def captured(
         self, spec: AttentionSpec, visual: Tensor, valid: Tensor, shown: Shown | None = None
     ) -> CapturedAttention:
-        """Return the recorded queries and keys as a CapturedAttention. visual [B P], valid [N C].
+        """Return the recorded queries and keys as a CapturedAttention.
 
-        spec: its heads and query are chosen here. shown: tokens of responses that were not sampled; None where all were
-        sampled.
+        spec: its heads and query are chosen here. visual [B P]: visual tokens of prompts. valid [N C]: response tokens
+        that are no padding. shown: tokens of responses that were not sampled; None where all were sampled.
         """
         layers = tuple(self._split(*self.recorded[layer][:2], spec) for layer in self.layers)
         scaling = self.recorded[self.layers[0]][2]
@@ -69,9 +69,9 @@ class Recorder:
         return CapturedAttention(layers, self.valid, visual, shown.trainable, scaling, spec, valid, shown.visual)
 
     def _split(self, query: Tensor, key: Tensor, spec: AttentionSpec) -> QueriesAndKeys:
-        """Split one layer's recorded keys into those of prompts and of responses, and take the responses' queries.
+        """Return one layer's recorded keys, split into those of prompts and of responses, and the responses' queries.
 
-        Both of the chosen heads alone. With spec.query="previous" each query is that of the position before.
+        All are those of the chosen heads alone. With spec.query="previous" each query is that of the position before.
         """
         p, repeat = self.valid.shape[1], query.shape[1] // key.shape[1]
         if isinstance(spec.heads, str):
@@ -103,9 +103,7 @@ class Packed(Recorder):
         self._prompt_mask = prompt_mask(self.valid)
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-        """Record queries and keys; compute attention [B S H D]: prompts on themselves, responses on prompt and
-        response.
-        """
+        """Record queries and keys; return the attention [B S H D] of prompts on themselves and responses on both."""
         self.record(layer, query, key, scaling)
         p = self.valid.shape[1]
         before, own = (key[:, :, :p], value[:, :, :p]), (key[:, :, p:], value[:, :, p:])
