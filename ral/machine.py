@@ -42,9 +42,9 @@ def number(env: Mapping[str, str], name: str) -> int:
 
 
 def check_slurm(env: MutableMapping[str, str], devices: int, num_nodes: int) -> None:
-    """Set the SLURM variables from which Lightning takes how processes were started.
+    """Set the SLURM variables in `env` by which Lightning knows whether srun started the processes of this run.
 
-    devices: processes a node. A process that srun did not start, or started alone, starts the others itself, so
+    devices: processes a node. A process that srun did not start, or started alone, starts the others itself; there
     Lightning is kept from waiting for processes of srun. UserError where srun started another number of processes than
     asked, and for several nodes in a SLURM job without srun or torchrun.
     """
@@ -67,10 +67,9 @@ def check_slurm(env: MutableMapping[str, str], devices: int, num_nodes: int) -> 
 
 
 def check_torchrun(env: Mapping[str, str], devices: int, num_nodes: int) -> None:
-    """Raise UserError where torchrun, or another launcher that sets RANK, started another number of processes than
-    asked.
+    """Raise UserError where a launcher that sets RANK (torchrun) started another number of processes than asked for.
 
-    Also where several nodes are asked for and no variable says which node this is. devices: processes a node.
+    UserError also where several nodes are asked for and no variable says which node this is. devices: processes a node.
     """
     if srun_tasks(env):
         return
@@ -102,7 +101,7 @@ OF_A_NODE = ("NODE_RANK", "GROUP_RANK")
 
 
 def check_rank(env: Mapping[str, str], devices: int, num_nodes: int, variables: Sequence[str]) -> None:
-    """Raise UserError where one of the variables says that this is a later rank of a group that nothing started.
+    """Raise UserError where a variable numbers this process as a later rank, although no launcher started the others.
 
     Such a process would leave folder, metrics and report to a first rank that does not exist. devices: processes a
     node. variables: names of environment variables that number processes and nodes.
@@ -196,11 +195,12 @@ DROPS = 2
 
 @dataclass(frozen=True)
 class BesideTrainer:
-    """Request for a vLLM engine beside the trainer, and the places of both; None for what is not known yet.
+    """Settings of a vLLM engine beside the trainer, and the devices of both, for a check that they fit each other.
 
-    adapters: merged or alone; rank: theirs, 0 for none. transport: auto, file, ipc or broadcast. sleep: level, None for
-    no sleep. cpu: whether there is no GPU; own_gpu: whether the engine has another GPU than the trainer; half: whether
-    arithmetic is in 16 bits.
+    adapters: "merged" or "alone". rank: rank of the adapters, 0 for none. transport: "auto", "file", "ipc" or
+    "broadcast". sleep: vLLM's sleep level; None for no sleep. cpu: whether there is no GPU. own_gpu: whether the engine
+    has another GPU than the trainer. half: whether arithmetic is in 16 bits. rank, cpu, own_gpu and half are None where
+    they are not known yet.
     """
 
     adapters: str = "merged"
@@ -212,7 +212,7 @@ class BesideTrainer:
     half: bool | None = None
 
     def fault(self) -> str | None:
-        """Return in one line why the engine cannot be as asked, and what to write instead; None where it can."""
+        """Return, in one line, why these settings do not fit, and what to write instead; None where they fit."""
         return self.fault_of_adapters() or self.fault_of_sleep() or self.fault_of_transport()
 
     def fault_of_adapters(self) -> str | None:

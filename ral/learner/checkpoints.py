@@ -27,10 +27,11 @@ PARTIAL = "partial_"
 
 
 def save(state: dict[str, Any], folder: Path, sums: Mapping[str, str] | None = None) -> None:
-    """Write folder/state.pt and the checksums; the folder gets its name when all is on disk, and replaces a former one.
+    """Write a checkpoint folder with state.pt and checksums; a former folder of this name is replaced.
 
-    sums: {name: SHA-256} of the shards that `aside_of(folder)` holds already; None where weights are in `state`.
-    UserError where writing fails (a full disk, say); other checkpoints stay.
+    The folder gets its name only when all is on disk. sums: {name: SHA-256} of the shards that `aside_of(folder)` holds
+    already; None where weights are in `state`. UserError where writing fails (a full disk, say); other checkpoints
+    stay.
     """
     aside = aside_of(folder)
     try:
@@ -120,7 +121,7 @@ def verified(folder: Path, key: str = "resume=") -> Path:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Return the state in a checkpoint folder, on the CPU. UserError where it cannot be read."""
+    """Return the dict that `save` wrote to a checkpoint folder, on the CPU. UserError where it cannot be read."""
     remedy = "name another checkpoint folder"
     try:
         return torch.load(folder / FILE, map_location="cpu", weights_only=True, mmap=True)

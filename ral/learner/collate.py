@@ -24,9 +24,9 @@ def fraction(uid: str) -> float:
 
 @dataclass(frozen=True)
 class Batch:
-    """Result of a worker. prompts: the usable ones; None where no entry was usable.
+    """Batch of a data worker. prompts: those of the usable entries; None where no entry was usable.
 
-    drawn: number of entries tried; bad: the bad ones among them; empty: number of places of the batch for which no
+    drawn: number of entries tried. bad: the bad ones among them. empty: number of places of the batch for which no
     entry was usable. error: message of a UserError in the worker, which the main process raises; None without error.
     """
 
@@ -39,7 +39,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Collate:
-    """Collate function of a worker, samples -> Batch.
+    """Collate function of a data worker: samples -> Batch. processor: makes tokens and tensors of prompts.
 
     templates: prompt templates of the user's turn, with and without thinking. thinking: whether prompts ask for a think
     block. targets: whether gold responses are added, for supervised fine-tuning. answer_only_share: share of the
@@ -120,7 +120,7 @@ class Collate:
         return self.thinking and not (self.targets and fraction(example.uid) < self.answer_only_share)
 
     def prompts(self, samples: Sequence[Sample]) -> PromptBatch:
-        """Return the batch of prompts; with targets, sorted by target length, so that little is padded."""
+        """Return the samples as a batch of prompts; with `targets`, sorted by target length, so that little is padded."""
         if not self.targets:
             return self.batch(samples)
         samples = sorted(samples, key=lambda s: self.response_tokens(s.example))

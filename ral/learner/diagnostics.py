@@ -44,8 +44,8 @@ class Diagnostics:
     def needs(self, asked: frozenset[str], updates: int, step: int) -> frozenset[str]:
         """Return the names of the signals that the measurement of a step needs.
 
-        asked: the signals that the objective needs. updates: on each rollout. The old policy's attention rows are
-        needed only where a step makes several updates.
+        asked: the signals that the objective needs. updates: number of updates on each rollout. The old policy's
+        attention rows are needed only where a step makes several updates.
         """
         if not self.every or not (self.due(step) or "attention" in asked):
             return frozenset()
@@ -54,7 +54,11 @@ class Diagnostics:
     def attention(
         self, part: Experience, attention: CapturedAttention | None, index: int, updates: int, step: int
     ) -> list[Metrics]:
-        """Return the attention metrics of one micro-batch at update `index` (from 0) of `updates`; [] where not due."""
+        """Return the attention metrics of one micro-batch; [] where this update of this step is not measured.
+
+        part: the micro-batch. attention: that of the update's forward pass; None where it was not captured. index:
+        number of the update, from 0, of `updates`. step: number of the step, from 0.
+        """
         last, due = index + 1 == updates, self.due(step)
         if not self.every or attention is None or not (last or due):
             return []
@@ -63,7 +67,10 @@ class Diagnostics:
         return [*([by_index] if due else []), *([found] if last else [])]
 
     def term_gradients(self, terms: Mapping[str, Term], step: int) -> TermGradients:
-        """Return a new sum of each term's gradient in an update, which measures nothing where that is not due."""
+        """Return the object that adds up each term's gradient in one update of a step.
+
+        It measures nothing where `gradients` is False, the step is not `due`, or there is a single term.
+        """
         return TermGradients(terms, wanted=self.gradients and self.due(step) and len(terms) > 1)
 
     def check(self, means: Mapping[str, float]) -> None:
@@ -125,7 +132,7 @@ class TermGradients:
 
 
 def named(terms: Mapping[str, Term], function: Term) -> str:
-    """Return the name of the term of an objective that is this function (a partial of it); "" where there is none."""
+    """Return the name of the term that is `function` or a partial of it; "" where the objective has no such term."""
     return next((name for name, term in terms.items() if getattr(term, "func", term) is function), "")
 
 

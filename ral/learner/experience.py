@@ -25,9 +25,10 @@ from ral.types import Prepared, Rollout, Shown
 
 @dataclass(frozen=True)
 class PassSize:
-    """Most prompts of a forward pass of an update, and most responses to each (None: the whole group).
+    """Size of a forward pass of an update: at most `prompts` prompts and `responses` responses to each of them.
 
-    The size bounds memory and does not change the result. Passes over parts of a group read the prompt again.
+    responses: None for the whole group. The size bounds memory and does not change the result. Passes over parts of a
+    group read the prompt again.
     """
 
     prompts: int = 1
@@ -49,12 +50,12 @@ class Portion(NamedTuple):
 class Experience:
     """Input of an update: prompts with responses, of a rank's whole batch or of one micro-batch.
 
-    `freeze` makes the micro-batches, each trimmed to its own longest prompt and response.
-    advantages [N]: zero until the rewards are known. weights [N C]: weight of each token in the loss, normalised over
-    the batch of all ranks. signals: {name: tensor without graph} of frozen models: log-probs [N C], attention rows
-    [L N C K], hidden states [N C D]. shown: text and media that the environment put into the responses; None where
-    each response is sampled as one. evidence [B P] bool: visual tokens that terms take for the evidence; None for those
-    of the data. second: the second view of the prompts; None where no term reads one.
+    `freeze` makes the micro-batches, each trimmed to its own longest prompt and response. prepared, rollout: the
+    prompts and the responses. advantages [N]: zero until the rewards are known. weights [N C]: weight of each token in
+    the loss, normalised over the batch of all ranks. signals: {name: tensor without graph} of frozen models: log-probs
+    [N C], attention rows [L N C K], hidden states [N C D]. shown: text and media that the environment put into the
+    responses; None where each response is sampled as one. evidence [B P] bool: visual tokens that terms take for the
+    evidence; None for those of the data. second: the second view of the prompts; None where no term reads one.
     """
 
     prepared: Prepared
@@ -103,9 +104,9 @@ class Passes(Protocol):
         ...
 
     def frozen(self, view: View, rollout: Rollout, kinds: tuple[str, ...]) -> dict[str, Tensor]:
-        """Return {kind: tensor without graph} of a model that is not trained.
+        """Return {kind: tensor without graph}: the signals of a frozen model on a rollout.
 
-        kinds: those asked for among log_probs, rows and hidden.
+        view: the model, with the prompts as it reads them. kinds: those asked for among log_probs, rows and hidden.
         """
         ...
 
@@ -137,7 +138,7 @@ class Forward:
 
     @torch.no_grad()
     def frozen(self, view: View, rollout: Rollout, kinds: tuple[str, ...]) -> dict[str, Tensor]:
-        """Return {kind: tensor without graph} of a frozen model. kinds: some of log_probs, rows and hidden."""
+        """Return {kind: tensor without graph}: the signals of a frozen model, as in `Passes.frozen`."""
         states = self.states(view, rollout, "rows" in kinds)
         return frozen_kinds(kinds, states, lambda: self.log_probs(view.model, states, rollout)[0])
 
@@ -233,8 +234,9 @@ def freeze(
 
 
 def view_of(view: View, part: Experience, place: Portion, batch: Experience) -> View:
-    """Return a model's view of the micro-batch `part`, cut from its view of the batch. place: where `part` lies in the
-    batch.
+    """Return a model's view of the micro-batch `part`. view: its view of the whole batch.
+
+    place: the indices of the micro-batch in `batch`.
     """
     rows, length = batch.rollout.rows(*place), part.rollout.token_ids.shape[1]
     shown = None if view.shown is None else view.shown.take(rows, length)
@@ -253,9 +255,9 @@ def remember(part: Experience, live: Mapping[str, Any], needs: frozenset[str]) -
 
 
 def frozen_kinds(kinds: tuple[str, ...], states: States, log_probs: Callable[[], Tensor]) -> dict[str, Tensor]:
-    """Return {kind: tensor without graph}. kinds: some of log_probs, rows and hidden.
+    """Return {kind: tensor without graph} for `kinds`, some of log_probs, rows and hidden. states: of one forward pass.
 
-    log_probs: function that computes them; called only where they are asked for.
+    log_probs: function that computes the log-probs; called only where they are asked for.
     """
     make: Mapping[str, Callable[[], Tensor]] = {
         "log_probs": log_probs,

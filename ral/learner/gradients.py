@@ -65,7 +65,7 @@ def having_a_gradient(parameters: Sequence[Tensor]) -> list[Tensor]:
 
 
 def buckets(parameters: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Yield weights in their order, in lists of one dtype with at most BUCKET numbers in all, or one larger weight."""
+    """Yield the weights in their order, in lists of one dtype; each has at most BUCKET numbers, or a single weight."""
     bucket: list[Tensor] = []
     for parameter in parameters:
         size = sum(p.numel() for p in bucket) + parameter.numel()

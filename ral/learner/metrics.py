@@ -49,7 +49,7 @@ def detached(pairs: Mapping[str, tuple[Any, Any]]) -> Metrics:
 
 
 def no_reward(rollout: Rollout) -> Scores:
-    """Score every response 0, without parts of a reward: the reward of algorithms with given responses."""
+    """Return the reward 0 for every response, without parts: the reward of algorithms with given responses."""
     return Scores(torch.zeros(len(rollout.texts)), {})
 
 

@@ -58,10 +58,10 @@ class Models:
         rollout: Rollout,
         second: PromptBatch | None = None,
     ) -> Views:
-        """Return the batch as the policy and the frozen models `names` read it. Names: in one order on every rank.
+        """Return the batch as the policy reads it, and as each of the frozen models `names` reads it.
 
-        prepared: `prompts` as the policy reads them. second: the second view of the prompts, by which the policy itself
-        becomes a further frozen view, "view"; None where no term reads one.
+        names: in the same order on every rank. prepared: `prompts` as the policy reads them. second: the second view of
+        the prompts; with it the policy itself becomes one more frozen model, "view". None where no term reads one.
         """
         own = View(self.policy, prepared, self.policy.show(prepared, rollout))
         asked = {name: self.frozen[name] for name in names if name in self.frozen}

@@ -63,10 +63,10 @@ class Moved:
 
 
 def draw(sizes: Sequence[int], most: int, seed: int) -> list[Tensor]:
-    """Return indices into each of several flat tensors of these sizes: all indices where there are at most `most`.
+    """Return, for each of several flat tensors of these sizes, the indices of its sampled entries.
 
-    Otherwise those of `most` draws with replacement from the entries of all tensors, without duplicates, so that there
-    are slightly fewer than `most`.
+    All entries are sampled where the tensors have at most `most` together. Otherwise `most` entries are drawn from all
+    of them with replacement, and duplicates dropped, so that slightly fewer remain. seed: fixes the draw.
     """
     total = sum(sizes)
     if total <= most:

@@ -49,7 +49,10 @@ class Objective:
 
     @property
     def frozen(self) -> dict[str, tuple[str, ...]]:
-        """Return {frozen model: kinds of signals} that the terms need; "view" also where only live passes read it."""
+        """Return {frozen model: kinds of its signals} that the terms need, the old policy ("old") included.
+
+        The model "view" is also there, with no kinds, where only passes with gradient read the second view.
+        """
         return ({"view": ()} if self.needs & MASKED else {}) | frozen_needs(self.needs)
 
     def losses(self, signals: Mapping[str, Any]) -> dict[str, Loss]:

@@ -21,8 +21,7 @@ Answered = tuple[Rollout, Scores]
 
 @dataclass(frozen=True)
 class Redraw:
-    """Choice of a prompt for each place of a batch, from at most `rounds` prompts: the first whose responses differ in
-    reward.
+    """Choice of a prompt for each place of a batch: the first of `rounds` candidates whose responses differ in reward.
 
     DAPO (arXiv 2503.14476), section 3.2, Eq. 11, draws until the batch is full. Here each place has a bound, after
     which its last prompt stays although its responses have one reward. So the prompt of a place depends on seed, step
@@ -38,11 +37,11 @@ class Redraw:
     def __call__(
         self, prepared: Prepared, seed: int, answer: Callable[[Prepared, int], Answered], processor: Processor
     ) -> tuple[Prepared, Rollout, Scores, int]:
-        """Return the B chosen prompts, their responses and scores, and for how many prompts responses were sampled.
+        """Return the B chosen prompts, their responses and scores, and the number of prompts that were tried.
 
         prepared: rounds * B prompts, first the B of round 0. answer: function of prompts and a seed that returns their
-        responses and scores. Every rank must call it; all make the same number of rounds. UserError of `answer`, and
-        for responses of several turns, is raised on all ranks.
+        responses and scores. Every rank must call it; all make the same number of rounds. A UserError of `answer`, and
+        that for responses of several turns, is raised on all ranks.
         """
         places = self.batch(len(prepared))
         open_places, taken, parts = list(range(places)), [0] * places, list[Answered]()

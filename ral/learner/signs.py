@@ -90,7 +90,10 @@ Sign = Callable[[History], str | None]
 
 
 def reward_collapse(history: History) -> str | None:
-    """Return a line where the mean reward of WINDOW steps fell below half that of an earlier window, by LEAST_FALL."""
+    """Return a line if the mean reward of WINDOW steps fell below half that of an earlier window; else None.
+
+    A fall of less than LEAST_FALL does not count.
+    """
     track = history["reward"]
     if not track.recent(2 * WINDOW):
         return None
@@ -101,7 +104,7 @@ def reward_collapse(history: History) -> str | None:
 
 
 def no_signal(history: History) -> str | None:
-    """Return a line where almost no group has responses of different reward, in the mean of WINDOW steps."""
+    """Return a line if almost no group has responses of different reward, in the mean of WINDOW steps; else None."""
     shares = history["groups_without_signal"].recent()
     if not shares or mean(shares) < HARDLY_A_SIGNAL:
         return None
@@ -112,7 +115,7 @@ def no_signal(history: History) -> str | None:
 
 
 def kl_explosion(history: History) -> str | None:
-    """Return a line where the KL from the reference was 1 nat a token or more at each of the last three steps."""
+    """Return a line if the KL from the reference was 1 nat a token or more at each of the last 3 steps; else None."""
     values = history["kl"].recent(3)
     if not values or min(values) < 1.0:
         return None
@@ -121,7 +124,7 @@ def kl_explosion(history: History) -> str | None:
 
 
 def length_explosion(history: History) -> str | None:
-    """Return a line where the length limit truncates half of the responses or more, and truncated few at first."""
+    """Return a line if the length limit truncates half of the responses or more, and few at first; else None."""
     cut = history["truncated"]
     if not cut.recent(2 * WINDOW) or mean(cut.first) > FEW_CUT or mean(cut.recent()) < 0.5:
         return None
@@ -132,7 +135,7 @@ def length_explosion(history: History) -> str | None:
 
 
 def no_attention(history: History) -> str | None:
-    """Return a line where a loss term that compares attention was exactly 0 for WINDOW steps."""
+    """Return a line if a loss term that compares attention was exactly 0 for WINDOW steps; else None."""
     for name in ("attention_divergence", "attention_distillation"):
         values = history[name].recent()
         if values and not any(values):
@@ -145,7 +148,7 @@ def no_attention(history: History) -> str | None:
 
 
 def no_evidence(history: History) -> str | None:
-    """Return a line where no token was evidence, or the second view changed nothing, for FIRST steps."""
+    """Return a line if no token was evidence, or the second view changed nothing, for FIRST steps; else None."""
     seen, apart = history["evidence_tokens"].recent(FIRST), history["view_kl"].recent(FIRST)
     if seen and not any(seen):
         return (
@@ -161,7 +164,7 @@ def no_evidence(history: History) -> str | None:
 
 
 def weights_at_rest(history: History) -> str | None:
-    """Return a line where updates round away: most weights that have a gradient are unchanged, for FIRST steps."""
+    """Return a line if updates leave most weights that have a gradient unchanged, for FIRST steps; else None."""
     shares, rates = history["moved_share"].recent(FIRST), history["learning_rate"]
     peak = max([*rates.first, *rates.last], default=0.0)
     awake = min(rates.recent(FIRST), default=0.0) > peak / SLOW
@@ -175,7 +178,7 @@ def weights_at_rest(history: History) -> str | None:
 
 
 def entropy_collapse(history: History, *, share: float) -> str | None:
-    """Return a line where the mean entropy of the last WINDOW steps is below `share` times that of the first ones."""
+    """Return a line if the mean entropy of WINDOW steps is below `share` times that of the first WINDOW; else None."""
     track = history["entropy"]
     if not track.recent(2 * WINDOW) or mean(track.recent()) >= share * mean(track.first):
         return None
@@ -187,7 +190,7 @@ def entropy_collapse(history: History, *, share: float) -> str | None:
 
 
 def entropy_climb(history: History, *, multiple: float) -> str | None:
-    """Return a line where the mean entropy of the last WINDOW steps exceeds `multiple` times that of the first ones."""
+    """Return a line if the mean entropy of WINDOW steps is above `multiple` times that of the first ones; else None."""
     track = history["entropy"]
     if not track.recent(2 * WINDOW) or mean(track.recent()) <= multiple * mean(track.first):
         return None
@@ -217,7 +220,7 @@ SIGNS: Mapping[str, Sign] = {sign.__name__: sign for sign in ALL}
 
 @dataclass
 class Signs:
-    """The metrics so far, in bounded form, and the names of the signs that were reported."""
+    """Signs of a run. history: the metrics so far, in bounded form. told: names of the signs that were reported."""
 
     history: History = field(default_factory=History)
     told: set[str] = field(default_factory=set)

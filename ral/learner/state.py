@@ -31,7 +31,7 @@ class Progress:
 
 @dataclass
 class Evaluated:
-    """The last evaluation: its step, -1 before the first, and {metric: mean}, which checkpoints do not hold."""
+    """The last evaluation. step: its step; -1 before the first. means: {metric: mean}; checkpoints do not hold them."""
 
     step: int = -1
     means: dict[str, float] = field(default_factory=dict)
@@ -39,14 +39,17 @@ class Evaluated:
 
 @dataclass
 class Best:
-    """The evaluation with the highest value of `metric` so far; step is None before the first."""
+    """The evaluation with the highest value of a metric so far. step: its step; None before the first evaluation.
+
+    metric: name of the metric; None where no best evaluation is sought. value: the highest value.
+    """
 
     metric: str | None = None
     step: int | None = None
     value: float = -math.inf
 
     def beaten(self, evaluated: Evaluated) -> bool:
-        """Note an evaluation if its `metric` is higher than in all before; return whether it is."""
+        """Note an evaluation if its value of `metric` is higher than any before; return whether it is."""
         value = evaluated.means.get(self.metric, -math.inf) if self.metric is not None else -math.inf
         if not value > self.value:  # nor where it is NaN, of which nothing is higher
             return False
@@ -89,10 +92,10 @@ class RunState:
 
     @classmethod
     def of(cls, facts: Mapping[str, Any], best: str | None) -> RunState:
-        """Return the state from the facts of a checkpoint. best: the metric by which this run chooses its best step.
+        """Return the state from the facts of a checkpoint.
 
-        The best evaluation by another metric is forgotten. UserError for a checkpoint of another layout, as of a later
-        version.
+        best: the metric by which this run chooses its best step; None for no choice. A best evaluation by another
+        metric is forgotten. UserError for a checkpoint of another layout, such as that of a later version.
         """
         facts = of_version_0_1(facts) if "layout" not in facts else facts
         if facts["layout"] != LAYOUT:

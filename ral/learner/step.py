@@ -39,11 +39,14 @@ class Companion(Protocol):
     """Source of further responses beside the rollout: they change its rewards, and nothing is trained on them."""
 
     def roll_out(self, policy: MLLM, engine: Engine, prompts: PromptBatch, seed: int) -> Rollout | None:
-        """Return the further responses; None where this rank has none. To be called inside a session of the engine."""
+        """Return the further responses to a step's prompts; None where this rank has none.
+
+        prompts: as collated, with their pixels. seed: fixes the draw. To be called inside a session of the engine.
+        """
         ...
 
     def add(self, scores: Scores, rollout: Rollout, further: Rollout | None) -> tuple[Scores, Metrics]:
-        """Return the changed scores of the rollout, and metrics. further: the result of `roll_out`."""
+        """Return the changed scores of the rollout, and metrics. further: the result of `roll_out`; it may be None."""
         ...
 
 
@@ -95,7 +98,7 @@ class Responding:
         redraw: Redraw,
         reward: Callable[[Rollout], Scores],
     ) -> tuple[Prepared, Rollout, Scores, int]:
-        """Return the chosen prompts, responses and scores of `redraw`, and for how many prompts responses were sampled.
+        """Return the prompts that `redraw` chose, their responses and scores, and the number of prompts tried.
 
         prepared: the prompts of all rounds. reward: scores the responses of each round.
         """
@@ -108,8 +111,9 @@ class Responding:
             return redraw(prepared, hash_seed(self.seed, progress.step), answer, policy.processor)
 
     def sampled(self, prepared: Prepared, seed: int, version: int) -> Rollout:
-        """Return the rollout. version: the policy's. UserError where the engine fails, or sampled with weights older
-        than max_lag allows.
+        """Return the rollout of `source`. version: version of the policy's weights.
+
+        UserError where the engine fails, or sampled with weights older than its max_lag allows.
         """
         rollout = self.source(prepared, seed=seed)
         check_version(rollout, version, self.engine.max_lag)
@@ -129,9 +133,10 @@ class Stepped:
 class Step:
     """Maker of the steps of a run: each call makes one.
 
-    reward: function of a rollout that returns its Scores; one with a method begin(rollout) computes them during the
-    frozen models' passes (`begun`). observers: called with each rollout and its scores. size: that of the
-    micro-batches. ema_decay: decay of the averaged models, applied once a step.
+    responding: source of the responses. reward: function of a rollout that returns its Scores; one with a method
+    begin(rollout) computes them during the frozen models' passes (`begun`). update: makes the updates. observers:
+    called with each rollout and its scores. size: size of a micro-batch. ema_decay: decay of the averaged models,
+    applied once a step.
     """
 
     models: Models
@@ -187,8 +192,8 @@ class Step:
     ) -> tuple[Scores, list[Metrics]]:
         """Return the final scores and metrics: rewards, changed by the companion, with the addition for length.
 
-        The observers are called with these scores. reward: waits for the plain scores; further: the companion's
-        responses; more: metrics that are passed on.
+        The observers are called with these scores. reward: waits for the plain scores. further: the companion's
+        responses; None where there are none. more: metrics that are passed on.
         """
         scores, metrics = together(lambda: self.responding.companion.add(reward(), rollout, further))
         scores, shaped = self.shaped(scores, rollout)
@@ -204,7 +209,7 @@ class Step:
         return replace(scores, reward=scores.reward + added), {"overlong": (added.sum(), len(added))}
 
     def frozen(self, prepared: Prepared, rollout: Rollout) -> tuple[list[Portion], list[Experience]]:
-        """Return the micro-batches twice: as indices into the batch, and with token weights and frozen signals.
+        """Return the micro-batches as indices into the batch, and as experience with token weights and frozen signals.
 
         Weights are normalised over all ranks. Advantages are zero until `rewarded`.
         """

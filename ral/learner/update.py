@@ -94,8 +94,9 @@ class Added:
 class Update:
     """Maker of the updates of a run: each call makes one.
 
-    guard: refuses updates whose gradient is not finite; moved: samples the weights, to count those that an update
-    changes; heads: output heads of the frozen models as signals, {"<model>_head": head}.
+    schedule: number and size of the updates. diagnostics: what is measured. guard: refuses updates whose gradient is
+    not finite. moved: samples the weights, to count those that an update changes. heads: output heads of the frozen
+    models as signals, {"<model>_head": head}.
     """
 
     models: Models
@@ -133,9 +134,11 @@ class Update:
     def add_gradient(
         self, part: Experience, index: int, step: int, backend: Backend, gradients: TermGradients, last: bool
     ) -> Added:
-        """Make the forward and backward pass of one micro-batch. last: whether it is the last of the batch.
+        """Make the forward and backward pass of the micro-batch `part`; return its signals, losses and metrics.
 
-        At update 0 the same forward pass gives the signals of the old policy, since no weight has moved yet.
+        index: number of the update, from 0. step: number of the step. gradients: adds up each term's gradient. last:
+        whether the micro-batch is the last of the batch. At update 0 the same forward pass gives the signals of the old
+        policy, since no weight has moved yet.
         """
         policy, needs = self.models.policy, self.needs(step)
         live = self.objective.passes.live(policy, part, needs)
@@ -173,9 +176,11 @@ class Update:
         progress: Progress,
         backend: Backend,
     ) -> Updated:
-        """Step the optimizer unless the guard refuses. norm: norm of the gradient before it was clipped.
+        """Step the optimizer unless the guard refuses; return the update's result.
 
-        UserError where the guard has skipped too many updates, or the step made weights that are not finite.
+        added, metrics: the micro-batches and the metrics so far. norm: norm of the gradient before it was clipped.
+        index: number of the update, from 0. UserError where the guard has skipped too many updates, or the step made
+        weights that are not finite.
         """
         parts = [each.experience for each in added]
         name = f"step_{progress.step + 1:06d}_update_{index + 1}_rank_{backend.rank}"

@@ -48,9 +48,10 @@ def collect(models: Models, optimizer: torch.optim.Optimizer, options: StateDict
 def write(
     facts: Mapping[str, Any], models: Models, optimizer: torch.optim.Optimizer, folder: Path, first: bool
 ) -> None:
-    """Write a checkpoint of whole weights; every rank must call it. UserError, on all, where it cannot be written.
+    """Write a checkpoint of whole weights to `folder`; every rank must call it.
 
-    facts: further entries of the checkpoint. first: whether this is rank 0, which writes.
+    facts: further entries of the checkpoint. first: whether this is rank 0, which writes. UserError, on all ranks,
+    where it cannot be written.
     """
     state = {**facts, **collect(models, optimizer)}
     together(lambda: save(state, folder) if first else None)

@@ -37,9 +37,9 @@ class Sampling:
 class AnswerKey:
     """Key of the responses to one prompt: an engine gives equal responses to equal keys.
 
-    version: version of the weights; count: number of responses to the prompt; occurrence: number of prompts before this
-    one in the batch with the same uid, which get other random numbers. Evaluations before and after training differ in
-    version alone.
+    version: version of the weights. seed, sampling: as in `Engine.generate`. count: number of responses to the prompt.
+    uid: that of the prompt's example. occurrence: number of prompts with the same uid before this one in the batch, so
+    that such prompts get different random numbers. Evaluations before and after training differ in version alone.
     """
 
     version: int
@@ -51,7 +51,10 @@ class AnswerKey:
 
 
 def answer_keys(prompts: Prepared, count: int, sampling: Sampling, seed: int, version: int) -> list[AnswerKey]:
-    """Return the key of each of the B prompts of one call of Engine.generate; version: the engine's."""
+    """Return the key of each of the B prompts of one call of Engine.generate. version: version of the engine's weights.
+
+    count, sampling, seed: as in Engine.generate.
+    """
     uids = [example.uid for example in prompts.prompts.examples]
     return [AnswerKey(version, seed, sampling, count, u, n) for u, n in zip(uids, occurrences(uids), strict=True)]
 
@@ -70,12 +73,14 @@ class Engine(Protocol):
     def generate(self, prompts: Prepared, count: int, sampling: Sampling, seed: int) -> Rollout:
         """Return a rollout of N = B * count responses, those to one prompt next to each other.
 
-        Ids are exactly as sampled; log_probs [N C] fp32 are the engine's, None where it has none. The responses to a
-        prompt are a function of its `AnswerKey`, not of the rest of the batch. UserError where the engine cannot sample
-        as asked, such as with noise. `prompts` holds visual embeddings, `prompts.prompts` the pixels, except for
-        prompts that continue trajectories (ral.rollout.turns.continued). count: G; seed: fixes the draw. An engine in
-        another process uses
-        `ral.rollout.requests.requests(prompts)`: ids with one placeholder for each image or video, and its embeddings.
+        prompts: B prompts with their visual embeddings. `prompts.prompts` holds the pixels, except for prompts that
+        continue trajectories (ral.rollout.turns.continued). count: G, number of responses to each prompt. sampling: how
+        tokens are drawn. seed: fixes the draw. In the result ids are exactly as sampled, and log_probs [N C] fp32 are
+        the engine's, None where it has none. The responses to a prompt are a function of its `AnswerKey`, not of the
+        rest of the batch. UserError where the engine cannot sample as asked, such as with noise.
+
+        An engine in another process sends `ral.rollout.requests.requests(prompts)`: for each prompt ids with one
+        placeholder for each image or video, and the embeddings of these.
         """
         ...
 
@@ -107,9 +112,10 @@ class ContinuesPrefixes(Protocol):
     def continue_prefixes(
         self, prefixes: Prepared, openings: Openings, sampling: Sampling, seeds: Sequence[int]
     ) -> Rollout:
-        """Return one response to each of the N openings of B prefixes, N / B openings to each prefix.
+        """Return one response to each of N prompts, each made of a prefix and an opening.
 
-        seeds [N]: one for each response. Responses where openings.asked is False are empty and not finished.
+        prefixes: B shared beginnings of prompts. openings: the rest of each prompt, N / B to each prefix. seeds [N]:
+        one for each response. Responses where openings.asked is False are empty and not finished.
         """
         ...
 

@@ -17,7 +17,7 @@ from ral.types import Prepared, Rollout
 
 @dataclass(frozen=True)
 class Targets:
-    """Rollouts of the target of each prompt, one response each, for supervised fine-tuning."""
+    """Maker of rollouts for supervised fine-tuning: the one response to each prompt is its target."""
 
     processor: Processor
 
@@ -29,7 +29,7 @@ class Targets:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Rollouts of the two responses of each preference, the chosen before the rejected one, for reward models."""
+    """Maker of rollouts for reward models: the responses to each prompt are the chosen and the rejected one."""
 
     processor: Processor
 
@@ -45,7 +45,10 @@ class Pairs:
 
 
 def written(processor: Processor, prompts: Prepared, texts: Sequence[str]) -> Rollout:
-    """Return the rollout of given texts as finished responses with end token, equally many to each prompt, in order."""
+    """Return the rollout whose responses are the given texts, each with an end token and finished.
+
+    texts: equally many for each prompt, in the order of the prompts.
+    """
     device = prompts.token_ids.device
     rows = [processor.response_ids(text) for text in texts]
     length = max(len(row) for row in rows)

@@ -168,7 +168,10 @@ def read_by_decoding(policy: MLLM) -> tuple[nn.Module, ...]:
 
 
 def explore(policy: MLLM, prepared: Prepared, noise: Noise, seeds: Sequence[int], count: int) -> Exploration:
-    """Return the noise on attention of a decoding batch. seeds: one for each prompt; count: responses to each."""
+    """Return the noise on attention of a decoding batch. noise: its settings. prepared: the prompts of the batch.
+
+    seeds: one for each prompt. count: number of responses to each prompt.
+    """
     layers = noise.attention.resolve_layers(policy.depth)
     return Exploration(noise, layers, seeds, prepared.valid, prepared.visual, count, prepared.prompts.grids)
 
@@ -185,10 +188,10 @@ def decode(
 ) -> Responses:
     """Decode `count` responses to each prompt, in one batch that finished responses leave.
 
-    uniform [N C]: random numbers in [0, 1) that draw the tokens; None for the likeliest tokens. openings: response
-    prefixes; None where responses begin without one. explored: noise on the attention, recorded there; None for no
-    noise. capture: captures steps of fixed shapes; None for ordinary steps. UserError where the first logits are not
-    finite.
+    prepared: the prompts. uniform [N C]: random numbers in [0, 1) by which tokens are drawn; None for the likeliest
+    tokens. openings: response prefixes; None where responses begin without one. explored: noise on the attention, which
+    records itself; None for no noise. capture: captures steps of fixed shapes; None for ordinary steps. UserError where
+    the first logits are not finite.
     """
     processor, device, total = policy.processor, policy.device, count * len(prepared)
     uniform = None if uniform is None else uniform.to(device)

@@ -88,7 +88,10 @@ class Exploration:
         self.records: dict[int, list[Record]] = {layer: [] for layer in self.layers}
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Remove all but some prompts and responses, as `ral.models.attention.rollout_layouts.Decode.keep`."""
+        """Keep the prompts `prompts` [B'] and their responses `slots` [B' G'], drop the rest.
+
+        Both are indices, as in `ral.models.attention.rollout_layouts.Decode.keep`.
+        """
         self.grid = self.grid[prompts[:, None], slots]
         self.prompts = [self.prompts[n] for n in prompts.tolist()]
 

@@ -18,10 +18,10 @@ from ral.types import Grid, MediaKind, Prepared, VisualStates
 
 @dataclass(frozen=True)
 class SeenMedium:
-    """The T * H * W visual tokens of one image or video, in their order. grid: (T, H, W), slots, rows, columns.
+    """The T * H * W visual tokens of one image or video, in their order. kind: "image" or "video".
 
-    states [THW D]: embeddings; deepstack [J THW D]: features that the first J decoder layers add. Both are views of the
-    prompts' tensors.
+    grid: (T, H, W), the numbers of time slots, rows and columns. states [THW D]: embeddings; deepstack [J THW D]:
+    features that the first J decoder layers add. Both are views of the prompts' tensors.
     """
 
     kind: MediaKind
@@ -32,7 +32,10 @@ class SeenMedium:
 
 @dataclass(frozen=True)
 class Request:
-    """One prompt, or a prompt with its trajectory so far. token_ids: one placeholder for each of `media`, in order."""
+    """One prompt, or a prompt with its trajectory so far.
+
+    token_ids: its tokens, with one placeholder for each image or video. media: these images and videos, in order.
+    """
 
     token_ids: tuple[int, ...]
     media: tuple[SeenMedium, ...]

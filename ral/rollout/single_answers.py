@@ -15,10 +15,10 @@ from ral.types import Prepared, Rollout, finish_reasons
 def make_rollout(
     processor: Processor, prepared: Prepared, ids: Tensor, mask: Tensor, finished: Tensor, group_size: int
 ) -> Rollout:
-    """Return the Rollout of ids [N C], kept exactly as sampled, with their decoded texts.
+    """Return the Rollout of N sampled responses, with their decoded texts.
 
-    prepared: the prompts. mask [N C]: sampled tokens. finished [N] bool: responses that ended by an end token.
-    group_size: G.
+    prepared: the prompts. ids [N C]: the tokens, kept exactly as sampled. mask [N C]: True on sampled tokens, False on
+    padding. finished [N] bool: responses that ended by an end token. group_size: G.
     """
     texts = tuple(processor.decode(row[keep].tolist()) for row, keep in zip(ids.cpu(), mask.cpu(), strict=True))
     return Rollout(prepared.prompts, ids, mask, mask, texts, finish_reasons(finished), group_size)

@@ -43,7 +43,7 @@ class Steps(Protocol):
         ...
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Remove all but some prompts and responses, as Decode.keep."""
+        """Keep the prompts `prompts` [B'] and their responses `slots` [B' G'], drop the rest; see Decode.keep."""
         ...
 
 
@@ -59,7 +59,10 @@ def drawn(policy: MLLM, sampling: Sampling, banned: Tensor, hidden: Tensor, unif
 
 @dataclass
 class OrdinarySteps:
-    """Decoding steps without capture, each of the shapes that it needs."""
+    """Decoding steps without capture, each of the shapes that it needs. state: the decoding state, changed in place.
+
+    pick: draws the next tokens from the states that predict them.
+    """
 
     policy: MLLM
     state: Decode
@@ -70,16 +73,17 @@ class OrdinarySteps:
         return self.pick(self.policy.decode(ids, self.state), uniform)
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Remove all but some prompts and responses, as Decode.keep."""
+        """Keep the prompts `prompts` [B'] and their responses `slots` [B' G'], drop the rest; see Decode.keep."""
         self.state.keep(prompts, slots)
 
 
 @dataclass
 class FixedSteps:
-    """Decoding steps of fixed shapes, captured anew where a shape changes. most: length limit of a response, in tokens.
+    """Decoding steps of fixed shapes, captured anew where a shape changes. state: the decoding state, changed in place.
 
-    count: tokens fed so far. replay: the captured step; None where it has to be captured. buffers: inputs and outputs
-    of the captured step.
+    pick: draws the next tokens. capture: captures a step. most: length limit of a response, in tokens. count: number of
+    tokens fed to each response so far. replay: the captured step; None where it has to be captured. buffers: inputs and
+    outputs of the captured step.
     """
 
     policy: MLLM
@@ -116,7 +120,7 @@ class FixedSteps:
         log_prob.copy_(found[1])
 
     def keep(self, prompts: Tensor, slots: Tensor) -> None:
-        """Remove all but some prompts and responses, as Decode.keep; the next step is captured anew."""
+        """Keep some prompts and responses, as `Steps.keep`; the next step is captured anew."""
         self.replay = None
         self.state.keep(prompts, slots)
 
@@ -155,7 +159,10 @@ def captured(step: Step) -> Step:
 
 
 def why_not_fixed(policy: MLLM, sampling: Sampling, sharded: bool) -> str | None:
-    """Return, in words, why steps cannot have fixed shapes; None where they can. sharded: whether weights are."""
+    """Return, in words, why decoding steps cannot have fixed shapes; None where they can.
+
+    sharded: whether the policy's weights are sharded.
+    """
     config = policy.network.config.get_text_config()
     rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
     if sharded:

@@ -65,7 +65,7 @@ def assemble(
 
 
 def oldest(versions: Sequence[int | None]) -> int | None:
-    """Return the oldest of some policy versions; None where one is not known."""
+    """Return the oldest of some policy versions; None where one of them is None (not known)."""
     known = [version for version in versions if version is not None]
     return min(known) if len(known) == len(versions) else None
 
@@ -108,8 +108,8 @@ def sampled_segments(rollout: Rollout) -> list[Segment]:
 def extended(prepared: Prepared, rollout: Rollout, shown: Shown) -> Prepared:
     """Return N prompts, each a prompt followed by its response so far, for an engine to sample the next turn.
 
-    rollout: the N responses so far. shown: result of `MLLM.show` of the same model. The prompts hold visual embeddings,
-    no pixels of responses.
+    prepared: the B prompts. rollout: the N responses so far. shown: result of `MLLM.show` of the same model. The
+    returned prompts hold visual embeddings, but no pixels of responses.
     """
     rows = prepared.repeat(rollout.group_size)
     valid = torch.cat([rows.valid, rollout.valid], dim=1)
@@ -143,7 +143,8 @@ def extended(prepared: Prepared, rollout: Rollout, shown: Shown) -> Prepared:
 def continued(policy: MLLM, prepared: Prepared, trajectories: Sequence[Trajectory]) -> Prepared:
     """Return N prompts, each a prompt followed by its trajectory so far, for an engine to sample the next turn.
 
-    Like `extended`, but from trajectories, and with their texts and ids (Wording). The vision tower runs.
+    prepared: the B prompts. trajectories: N / B of each prompt, in order. Unlike `extended`, the result also holds the
+    texts and ids of prompt and trajectory (Wording). The vision tower runs.
     """
     so_far = assemble(policy.processor, prepared.prompts, trajectories, policy.device)
     shown = policy.show(prepared, so_far)

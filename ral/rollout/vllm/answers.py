@@ -16,7 +16,7 @@ from ral.rollout.vllm.questions import prompt_ids
 from ral.types import Prepared, Rollout, UserError
 
 Answered = Sequence[Mapping[str, Any]]
-"""For each prompt {"read": ids that vLLM read, "responses": [{"ids", "log_probs", "stopped"}, ...]}."""
+"""vLLM's reply to each prompt: {"read": ids that vLLM read, "responses": [{"ids", "log_probs", "stopped"}, ...]}."""
 
 
 def rollout_of(
@@ -24,8 +24,8 @@ def rollout_of(
 ) -> Rollout:
     """Return the rollout of vLLM's responses, `count` to each of the B prompts.
 
-    answered: what vLLM returned. version: version of the weights that sampled. UserError where vLLM read other ids than
-    the prompts', sampled a banned token, or returned another number of prompts or responses.
+    answered: vLLM's replies to the prompts. version: version of the weights that sampled. UserError where vLLM read
+    other ids than the prompts', sampled a banned token, or returned another number of prompts or responses.
     """
     check_read(prepared, answered)
     responses = [each for answer in answered for each in copies(answer["responses"], count, sampling.greedy)]
@@ -51,7 +51,7 @@ def copies(responses: Sequence[Any], count: int, greedy: bool) -> list[Any]:
 
 
 def check_read(prepared: Prepared, answered: Answered) -> None:
-    """Raise UserError unless vLLM read exactly the ids of each prompt, and all of the prompts."""
+    """Raise UserError unless vLLM read all of the prompts, and exactly the ids of each. answered: vLLM's replies."""
     if len(answered) != len(prepared):
         raise UserError(f"rollout: vLLM answered {len(answered)} of {len(prepared)} prompts")
     for b, (answer, example) in enumerate(zip(answered, prepared.prompts.examples, strict=True)):

@@ -44,11 +44,11 @@ def engine_dtype(policy: MLLM, precision: str) -> torch.dtype:
 
 
 def answered(policy: MLLM, asked: Any, kind: Kind, prompts: Prepared, count: int, sampling: Sampling, seed: int) -> Any:
-    """Return vLLM's responses (ral.rollout.vllm.answers.Answered), `count` to each of the prompts.
+    """Ask vLLM for `count` responses to each of the prompts; return its replies (ral.rollout.vllm.answers.Answered).
 
-    asked: function that sends a message and returns the responses. kind: form in which media are sent. seed: together
-    with the uid of a prompt it fixes the prompt's random numbers. UserError for noise, and for media that vLLM cannot
-    serve.
+    asked: function that sends a message to vLLM and returns the replies. kind: form in which media are sent. seed:
+    together with the uid of a prompt it fixes the prompt's random numbers. UserError for noise, and for media that vLLM
+    cannot serve.
     """
     parameters = numbers(policy.processor, count, sampling)
     uids = [example.uid for example in prompts.prompts.examples]
@@ -102,7 +102,7 @@ class VLLMEngine:
         self.open = False
 
     def beside(self, **known: bool) -> BesideTrainer:
-        """Return the request for this engine, as `check_beside` takes it. known: cpu and own_gpu, once known."""
+        """Return what is asked of this engine, for `check_beside`. known: `cpu` and `own_gpu`, once these are known."""
         way = self.handover
         rank = rank_of(self.policy)
         return BesideTrainer(way.adapters, rank, way.transport, way.sleep, half=self.dtype.itemsize == 2, **known)
@@ -155,11 +155,11 @@ class VLLMEngine:
         self.version = version
 
     def hand_over(self, process: OwnProcess) -> None:
-        """Hand the policy's weights to the engine's process.
+        """Hand the policy's weights to the engine's process. All ranks call it at the same time.
 
-        Merged adapters are handed over within the weights. Else the adapters are handed over alone, after the frozen
-        weights where the process has not got them. All ranks call it at the same time. UserError, on all ranks, where
-        one of them has an error.
+        With handover.adapters="merged" these are whole weights, adapters added in. With "alone" they are the adapters,
+        and before them the frozen weights if the process does not have these yet. UserError, on all ranks, where one of
+        them has an error.
         """
         assert self.transport is not None and self.folder is not None
         merge = self.handover.adapters == "merged"
@@ -208,13 +208,13 @@ class VLLMEngine:
 
 
 def check_beside(asked: BesideTrainer) -> None:
-    """Raise UserError where the engine cannot be as the request asks."""
+    """Raise UserError where a vLLM engine cannot be made or used as `asked`."""
     if (fault := asked.fault()) is not None:
         raise UserError(fault)
 
 
 def make_room(policy: MLLM) -> None:
-    """Give memory that PyTorch holds in reserve on the GPU back to it, for the engine that is about to use it."""
+    """Release the GPU memory that PyTorch holds in reserve, so that the engine can use it; do nothing on a CPU."""
     if policy.device.type == "cuda":
         torch.cuda.empty_cache()
 

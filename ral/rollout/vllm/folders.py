@@ -36,10 +36,10 @@ def lock_file(folder: Path) -> Path:
 
 
 def hold(folder: Path) -> int | None:
-    """Hold a folder, which need not exist, until the file descriptor returned is closed in all processes that have it.
+    """Lock a folder, which need not exist, against removal by `remove_stale`; return the lock's file descriptor.
 
-    None where no file can be made beside the folder, since then none can be written into it either, and, with a
-    warning, where the file system has no locks.
+    The lock lasts until the descriptor is closed in all processes that have it. None where no file can be made beside
+    the folder, since then none can be written into it either, and, with a warning, where the file system has no locks.
     """
     path = lock_file(folder)
     while True:
@@ -62,7 +62,7 @@ def hold(folder: Path) -> int | None:
 
 
 def same_file(handle: int, path: Path) -> bool:
-    """Tell whether a file descriptor is of the file that lies at a path now."""
+    """Tell whether the file descriptor `handle` belongs to the file that lies at `path` now."""
     try:
         return os.path.samestat(os.fstat(handle), path.stat())
     except FileNotFoundError:
@@ -70,7 +70,10 @@ def same_file(handle: int, path: Path) -> bool:
 
 
 def remove(folder: Path, handle: int | None = None) -> None:
-    """Remove a folder and its lock file, where they exist, and let go of it. handle: what `hold` returned."""
+    """Remove a folder and its lock file, where they exist, and release the lock.
+
+    handle: the file descriptor that `hold` returned; None where there is no lock to release.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     with suppress(OSError):
         lock_file(folder).unlink()
@@ -87,7 +90,10 @@ def remove_stale(base: Path) -> None:
 
 
 def remove_unless_held(path: Path) -> None:
-    """Remove the folder of a lock file, and the lock file. OSError where somebody holds it or it cannot be removed."""
+    """Remove the folder that the lock file at `path` belongs to, and the lock file.
+
+    OSError where another process holds the lock, or the folder cannot be removed.
+    """
     handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -102,7 +108,10 @@ def remove_unless_held(path: Path) -> None:
 
 
 def own(path: Path, kind: Callable[[int], bool]) -> bool:
-    """Tell whether a path is of this user and of a kind (a function of its mode), links not followed."""
+    """Tell whether this user owns the file or folder at `path`, and whether `kind` is true of its mode.
+
+    Links are not followed.
+    """
     try:
         found = path.lstat()
     except FileNotFoundError:

@@ -64,7 +64,7 @@ def request(url: str, path: str, data: Any, seconds: float) -> dict[str, Any]:
 
 
 def refusal(url: str, code: int, said: str) -> str:
-    """Return one line on why a server refused a request. code: HTTP status; said: body of the reply."""
+    """Return one line on why the server at `url` refused a request. code: HTTP status; said: body of the reply."""
     try:
         return f"rollout.urls: {url}: vLLM refused: {json.loads(said)['error']}"
     except (ValueError, KeyError, TypeError):
@@ -75,7 +75,7 @@ def refusal(url: str, code: int, said: str) -> str:
 
 @dataclass(frozen=True)
 class Pushed:
-    """Weights for servers. tag: name of this state of the weights, sent with each question.
+    """Files of one state of the weights, which servers are to load. tag: name of this state, sent with each question.
 
     files: safetensors files of all weights, or of the frozen weights alone where `adapters` are sent. adapters: files
     of the adapters; () where the files hold the adapters merged in. base: tag of the frozen weights, which do not
@@ -143,9 +143,9 @@ class Servers:
         request(url, "push", packed(Message(head)), self.timeout)
 
     def ask(self, message: Message) -> list[Any]:
-        """Return the responses to a question's prompts, in their order, from a share of the prompts to each server.
+        """Return the responses to the prompts of a question, in the order of the prompts.
 
-        UserError where a server refuses, or stays away for `patience` seconds.
+        The prompts are spread over the servers. UserError where a server refuses, or stays away for `patience` seconds.
         """
         count, urls = len(message.head["prompts"]), self.urls[: max(len(message.head["prompts"]), 1)]
         shares = {url: list(range(n, count, len(urls))) for n, url in enumerate(urls)}

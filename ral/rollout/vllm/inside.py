@@ -91,8 +91,7 @@ class Weights:
         return copy
 
     def broadcast(self, head: dict[str, Any]) -> Tensor:
-        """Return a bucket, [total], that the trainer sends by broadcast. RuntimeError where the trainer is
-        gone.
+        """Return a bucket, [total], that the trainer sends by broadcast. RuntimeError where the trainer is gone.
 
         head: the description from `packed_bucket`.
         """

@@ -164,9 +164,9 @@ WEIGHTS, CACHE = "weights", "kv_cache"
 class OwnProcess:
     """The vLLM engine of this rank, in a process that is started again where it ends, at most once for each message.
 
-    given: {name: function that hands weights or adapters to a process}, called again for a process that is started
-    later. asleep: those of WEIGHTS and CACHE that have no memory now. folder, lock: as of Process. UserError where the
-    process does not start.
+    engine, folder, lock: as in Process. device: device of the engine. given: {name: function that hands weights or
+    adapters to a process}, called again for a process that is started later. asleep: those of WEIGHTS and CACHE that
+    have no memory now. UserError where the process does not start.
     """
 
     def __init__(self, engine: Mapping[str, Any], device: torch.device, folder: Path, lock: int | None = None) -> None:
@@ -257,7 +257,7 @@ class OwnProcess:
 
 
 def hint(words: str) -> str:
-    """Return a remedy for the last log line of an engine that did not start, or "" where no remedy is known."""
+    """Return a remedy for an engine that did not start; "" where none is known. words: the last line of its log."""
     if "torchvision" in words:
         return (
             ": torchvision does not fit this torch: write make vllm, or install the one of the same release and build"

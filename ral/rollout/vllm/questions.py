@@ -94,11 +94,11 @@ def prompt_ids(prepared: Prepared, index: int) -> list[int]:
 
 
 def media_of(processor: Processor, prepared: Prepared, asked: Sequence[Request]) -> list[dict[str, Tensor]]:
-    """Return {name: tensor} for each prompt: visual embeddings [M (1 + J) * D], patch grids, and seconds per time slot.
+    """Return {name: tensor} for each prompt: visual embeddings [M (1+J)*D], patch grids, and seconds per time slot.
 
-    M visual tokens of all media of one kind; J deepstack features, each of width D, stand beside the embedding of a
-    token. Grids are [media 3] patches in time, rows and columns. asked: the prompts as requests. UserError where times
-    are unknown.
+    M: visual tokens of all media of one kind. Each has its embedding and J deepstack features side by side, all of
+    width D. Grids are [media 3]: numbers of patches in time, rows and columns. asked: the prompts as requests.
+    UserError where times are unknown.
     """
     merge, seconds = processor.patches.merge_size, clip_seconds(prepared)
     found = []
@@ -115,9 +115,7 @@ def media_of(processor: Processor, prepared: Prepared, asked: Sequence[Request])
 
 
 def embeddings(medium: SeenMedium) -> Tensor:
-    """Return the embeddings of an image or video with J deepstack features beside each, [M (1 + J) * D], M visual
-    tokens.
-    """
+    """Return the embedding and the J deepstack features of each of M visual tokens, side by side, [M (1+J)*D]."""
     return torch.cat([medium.states, *medium.deepstack.unbind(0)], dim=-1)
 
 

@@ -89,10 +89,10 @@ class VLLMServers:
         self.version = version
 
     def written(self, policy: MLLM, folder: Path, version: int) -> Pushed:
-        """Write the weights that servers need; return them as `push` takes them.
+        """Write the weights that servers need to `folder`; return the files with the tag of this state, for `push`.
 
-        With adapters alone the frozen weights are written once, later calls write the adapters only. version: version
-        of the policy's weights, for their tag. UserError, on all ranks, where the folder is full.
+        Where adapters are sent alone, the frozen weights are written once, and later calls write the adapters only.
+        version: version of the policy's weights, a part of the tag. UserError, on all ranks, where the folder is full.
         """
         writes, alone = first_of_node(), self.rank is not None
         if not alone or not self.files:

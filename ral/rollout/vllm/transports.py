@@ -109,11 +109,10 @@ class Streams:
     device: torch.device
 
     def __call__(self, policy: MLLM, own: OwnProcess, dtype: torch.dtype, merge: bool) -> None:
-        """Hand over the weights; dtype, merge: as in `named_weights`. UserError, on all ranks, where one of them has an
-        error.
+        """Hand the weights over to the engine's process. dtype, merge: as in `named_weights`.
 
-        Where a process ends on some rank, it is started again and all ranks hand over once more, as gathering needs all
-        ranks.
+        Where a process ends on some rank, it is started again, and all ranks hand over once more, since all are needed
+        to gather weights. UserError, on all ranks, where one of them has an error.
         """
         own.given[WEIGHTS] = lambda process: self.again(policy, process, dtype, merge)
         for _ in range(2):
@@ -139,8 +138,9 @@ class Streams:
         return error or failure(lambda: process.exchange(Message({"do": "finish"})))
 
     def again(self, policy: MLLM, process: Process, dtype: torch.dtype, merge: bool) -> None:
-        """Hand the weights to a process that was started again, on one rank alone. UserError where the weights are
-        sharded.
+        """Hand the weights to a process that was started again, on this rank alone.
+
+        UserError where the weights are sharded, or the process refuses them; Ended where it has ended.
         """
         if is_sharded(policy):
             raise UserError(

@@ -26,10 +26,10 @@ CPU = torch.device("cpu")
 def named_weights(
     policy: MLLM, dtype: torch.dtype, device: torch.device = CPU, merge: bool = True
 ) -> Iterator[tuple[str, Tensor]]:
-    """Yield (name in Transformers, weight in `dtype` on `device`). Each weight is gathered; every rank must iterate.
+    """Yield (name in Transformers, weight in `dtype` on `device`) of the policy; sharded weights are gathered.
 
-    merge: whether a layer with an adapter has W + alpha / rank * B A; else it has W, without the adapter. A weight
-    shared by two modules comes once.
+    Every rank must iterate. merge: whether a layer with an adapter has W + alpha / rank * B A; else it has W, without
+    the adapter. A weight shared by two modules comes once.
     """
     reshard(policy)
     layers = adapted(policy.network)
@@ -46,9 +46,7 @@ def named_weights(
 
 
 def whole(parameter: Tensor) -> Tensor:
-    """Return a weight as one tensor without autograd graph. If the weight is sharded, every rank must call this
-    function.
-    """
+    """Return a weight as one tensor without autograd graph. Every rank must call this where the weight is sharded."""
     value = parameter.detach()
     return value.full_tensor() if hasattr(value, "full_tensor") else value
 
@@ -99,8 +97,9 @@ def written(bucket: Mapping[str, Tensor], file: Path) -> str | None:
 
 
 def on_all_ranks(error: str | None) -> None:
-    """Wait for all ranks, then raise UserError on every rank where one of them has an error. error: this rank's; None
-    for none.
+    """Wait for all ranks, then raise UserError on every rank if one of them has an error.
+
+    error: message of this rank's error; None where it has none.
     """
     found = [error]
     if dist.is_available() and dist.is_initialized():
@@ -111,9 +110,7 @@ def on_all_ranks(error: str | None) -> None:
 
 
 def on_each_rank(call: Callable[[], object]) -> None:
-    """Call a function, wait until all ranks have called theirs, and raise UserError on every rank where one had a
-    UserError.
-    """
+    """Call a function, wait until all ranks have called theirs, and raise UserError on all if one of them raised it."""
     error = None
     try:
         call()
