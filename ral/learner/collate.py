@@ -120,7 +120,7 @@ class Collate:
         return self.thinking and not (self.targets and fraction(example.uid) < self.answer_only_share)
 
     def prompts(self, samples: Sequence[Sample]) -> PromptBatch:
-        """Return the samples as a batch of prompts; with `targets`, sorted by target length, so that little is padded."""
+        """Return the samples as a batch of prompts; with `targets`, sorted by length of target, to save padding."""
         if not self.targets:
             return self.batch(samples)
         samples = sorted(samples, key=lambda s: self.response_tokens(s.example))

@@ -1,8 +1,11 @@
 """The bytes that passes hold: tensors that a layer saves for its backward pass, logits, attention rows, caches.
 
-Counted off the operations of Transformers' layers under this project's attention; docs/planning.md has the equations,
-tests/test_planning_memory.py compares them with the tensors that autograd saves. `tokens` are those of one forward
-pass.
+They are counted from the operations of Transformers' layers under this project's attention. docs/planning.md has the
+equations, tests/test_planning_memory.py compares them with the tensors that autograd saves.
+
+Parameters of these functions: `decoder` and `architecture` are the shapes of a network (`ral.planning.architecture`),
+`numbers` the bytes of each kind of number, `training` the way the policy is trained, `batch` the sizes of a batch
+(`ral.planning.workload`); `tokens` is the number of tokens in one forward pass.
 """
 
 from __future__ import annotations
@@ -27,11 +30,11 @@ FIRST_ROOM = 64
 
 
 def layer_bytes(decoder: Decoder, numbers: Numbers, adapters: bool = False) -> float:
-    """Return the bytes for each token that a decoder layer saves for its backward pass.
+    """Return the bytes that a decoder layer saves for its backward pass, for each token.
 
-    Two norms: their input and their normalised output, and the copies of it that mixed arithmetic casts for products;
-    attention: queries, keys, values, outputs; the four inner states of the MLP. adapters: whether low-rank adapters are
-    trained, not the weights themselves.
+    It saves, of two norms, the input, the normalised output, and the copies of the output that mixed arithmetic casts
+    for products; of attention, queries, keys, values and outputs; of the MLP, its four inner states. adapters: whether
+    low-rank adapters are trained, not the weights themselves.
     """
     a, s, width = numbers.product, numbers.stream, decoder.width
     casts = (5 if numbers.mixed else 2) * a * width
@@ -42,16 +45,18 @@ def layer_bytes(decoder: Decoder, numbers: Numbers, adapters: bool = False) -> f
 
 
 def norm_bytes(numbers: Numbers, adapters: bool) -> int:
-    """Return the bytes for each number that a norm saves: its input in fp32, and its output where its weight is
-    trained.
+    """Return the bytes that a norm saves for each number: its input in fp32, and its output if its weight is trained.
+
+    adapters: whether low-rank adapters are trained, so that the norm's weight is frozen.
     """
     scaled = 0 if adapters else numbers.stream
     return 4 + scaled
 
 
 def layer_casts(architecture: Architecture, numbers: Numbers, training: Training) -> float:
-    """Return the bytes of weights that mixed arithmetic casts for the products of one layer and keeps for its backward
-    pass.
+    """Return the bytes of the weights of one layer that mixed arithmetic casts and keeps for the backward pass.
+
+    0 where weights are not cast: without mixed arithmetic, and for weights in 4 bits or in the type of products.
     """
     if training.rank and numbers.base:
         return 0.0
@@ -62,7 +67,7 @@ def layer_casts(architecture: Architecture, numbers: Numbers, training: Training
 def saved(architecture: Architecture, tokens: int, numbers: Numbers, training: Training, on_gpu: bool = False) -> float:
     """Return the bytes that all layers hold at the end of a forward pass over `tokens` tokens.
 
-    on_gpu: whether passes run on a GPU, so that layers' inputs which are moved to main memory do not count.
+    on_gpu: whether passes run on a GPU; inputs of layers that are moved to main memory then do not count.
     """
     decoder = architecture.decoder
     ends = (2 * numbers.stream + norm_bytes(numbers, bool(training.rank))) * decoder.width * tokens
@@ -79,20 +84,21 @@ def one_layer(architecture: Architecture, tokens: int, numbers: Numbers, trainin
 
 
 def inputs_of_layers(decoder: Decoder, tokens: int, numbers: Numbers) -> float:
-    """Return the bytes of the states that enter each layer, which recomputation keeps."""
+    """Return the bytes of the hidden states that enter all layers, which gradient checkpointing keeps."""
     return float(decoder.layers * numbers.stream * decoder.width * tokens)
 
 
 def backward(architecture: Architecture, tokens: int, numbers: Numbers) -> float:
-    """Return the bytes of gradients of states while a layer's backward pass runs: those of the MLP and of its input."""
+    """Return the bytes of the gradients of states in a layer's backward pass: inner states of the MLP and its input."""
     decoder = architecture.decoder
     return float(tokens * (3 * numbers.product * decoder.mlp + 2 * numbers.stream * decoder.width))
 
 
 def weight_gradient(weights: int, numbers: Numbers, training: Training) -> float:
-    """Return the bytes of a matrix's gradient before it is added, for its number of weights.
+    """Return the bytes of the gradient of a matrix with `weights` weights, before it is added to the stored gradient.
 
-    It is in the type of the weights; where products cast these, first in the type of products. 0 for frozen weights.
+    The gradient is in the type of the weights; where products cast these, it is there in the type of products as well.
+    0 for frozen weights (under adapters).
     """
     if training.rank:
         return 0.0
@@ -101,51 +107,54 @@ def weight_gradient(weights: int, numbers: Numbers, training: Training) -> float
 
 
 def written_out(decoder: Decoder, numbers: Numbers, training: Training) -> float:
-    """Return the bytes of the largest matrix of a layer, unpacked from 4 bits for a product: in the type of frozen
-    weights and in that of products. 0 for weights that are not in 4 bits.
+    """Return the bytes of the largest matrix of a layer while it is unpacked from 4 bits for a product.
+
+    It is there in the type of frozen weights and in that of products. 0 for weights that are not in 4 bits.
     """
     packed = training.rank and numbers.base
     return float(decoder.mlp * decoder.width * (numbers.frozen + numbers.product)) if packed else 0.0
 
 
 def without_gradient(decoder: Decoder, tokens: int, numbers: Numbers) -> float:
-    """Return the bytes of a pass without gradient: states between layers, a norm, and the inner states of one MLP."""
+    """Return the bytes that a pass without gradient holds: states between layers, a norm, inner states of one MLP."""
     return float(tokens * (4 * numbers.stream * decoder.width + 3 * numbers.product * decoder.mlp))
 
 
 def logits(decoder: Decoder, answers: int, distilled: bool) -> float:
-    """Return the bytes, in fp32, of the logits of LOGITS_AT_ONCE response tokens and the tensors computed from them.
+    """Return the bytes, in fp32, of the logits that exist at once and of the tensors computed from them.
 
-    answers: response tokens of the pass; distilled: whether two distributions are compared.
+    Logits of at most LOGITS_AT_ONCE tokens exist at once. answers: number of response tokens in the pass. distilled:
+    whether two distributions over the vocabulary are compared.
     """
     tensors = OF_DISTILLATION if distilled else VOCABULARIES
     return float(min(answers, LOGITS_AT_ONCE) * decoder.vocabulary * 4 * tensors)
 
 
 def scores(decoder: Decoder, batch: Batch, on_gpu: bool) -> float:
-    """Return the bytes of the attention scores that exist at once while rows are computed."""
+    """Return the bytes of the attention scores that exist at once while attention rows are computed."""
     most = batch.together * batch.response * decoder.heads * (batch.prompt + batch.response)
     return float(min(most, SCORES_AT_ONCE[on_gpu]) * 4 * SCORE_TENSORS)
 
 
 def rows(batch: Batch, layers: int) -> float:
-    """Return the bytes of the attention rows of a rank's batch, [layers, N, C, P + C] in fp32."""
+    """Return the bytes of the attention rows of a rank's batch, [layers, N, C, P + C] in fp32.
+
+    layers: number of decoder layers with rows. N: responses; P, C: tokens of the longest prompt and response.
+    """
     return 4.0 * layers * batch.prompts * batch.group * batch.response * (batch.prompt + batch.response)
 
 
 def captured(decoder: Decoder, tokens: int, training: Training, numbers: Numbers) -> float:
-    """Return the bytes of the queries and keys that are recorded, those that no layer holds already, and their
-    gradients.
-    """
+    """Return the bytes of recorded queries and keys, without those that layers hold anyway, and of their gradients."""
     held = numbers.stream if training.checkpointing or numbers.mixed else 0
     return float(training.captured * tokens * (held + 4) * (decoder.queries + decoder.keys))
 
 
 def cache(decoder: Decoder, prompts: int, batch: Batch, numbers: Numbers) -> float:
-    """Return the bytes of keys and values of a rollout: each prompt's once, each response's with the room allocated for
-    it.
+    """Return the bytes of the cache of keys and values in a rollout of `prompts` prompts.
 
-    States of linear attention are fp32: one for each response, and one for each prompt while they are copied.
+    It holds each prompt once, and each response with the room that is allocated for it. States of linear attention are
+    fp32: one for each response, and one for each prompt while they are copied.
     """
     room = FIRST_ROOM
     while room < batch.response:
@@ -156,15 +165,15 @@ def cache(decoder: Decoder, prompts: int, batch: Batch, numbers: Numbers) -> flo
 
 
 def drawing(decoder: Decoder, responses: int) -> float:
-    """Return the bytes of the logits of a decoding step while tokens are drawn."""
+    """Return the bytes of the logits of a decoding step of `responses` responses while tokens are drawn."""
     return float(DRAW_BYTES * responses * decoder.vocabulary)
 
 
 def tower(architecture: Architecture, visual: int, numbers: Numbers, trained: bool) -> float:
-    """Return the bytes of the vision tower's pass over `visual` visual tokens, pixels included.
+    """Return the bytes that the vision tower's pass over `visual` visual tokens holds, pixels included.
 
-    Without gradient: as for a decoder layer; trained: for each block, 24 bytes for each number of the width, and four
-    inner states of the MLP.
+    trained: whether the tower is trained. It then holds 24 bytes for each number of the width, and four inner states of
+    the MLP, of every block; else the same as a decoder layer without gradient.
     """
     vision, a = architecture.vision, numbers.product
     patches = visual * vision.patches

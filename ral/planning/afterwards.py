@@ -37,7 +37,10 @@ class GPU(Protocol):
 
 
 def tell_missed(tree: Mapping[str, Any], folder: Path, gpu: GPU) -> None:
-    """Print how a run in `folder` that used a GPU differs from its plan. An error here is a warning."""
+    """Print how a run in `folder` differs from its plan; do nothing for a run without a GPU. An error is a warning.
+
+    tree: the run's configuration, resolved. gpu: torch.cuda.
+    """
     if not (gpu.is_available() and gpu.is_initialized()):
         return
     try:
@@ -48,12 +51,15 @@ def tell_missed(tree: Mapping[str, Any], folder: Path, gpu: GPU) -> None:
 
 
 def step_seconds(folder: Path) -> Sequence[float]:
-    """Return the seconds of each step in metrics.jsonl; [] without the file."""
+    """Return the seconds of each step in the metrics.jsonl of a run's folder; [] where there is no such file."""
     return [line[SECONDS] for line in read(folder / "metrics.jsonl") if SECONDS in line]
 
 
 def missed(plan: Plan, measured_gb: float, seconds: Sequence[float]) -> str:
-    """Return planned and measured memory and median seconds of a step, and by how many percent the plan is off."""
+    """Return a line with planned and measured GPU memory and median seconds of a step, and the errors in percent.
+
+    measured_gb: peak of the memory that PyTorch's tensors took. seconds: those of each step; none where it is empty.
+    """
     memory = f"{plan.gpu_gb:.2f} GB planned, {measured_gb:.2f} allocated ({off(plan.gpu_gb, measured_gb)})"
     if not seconds:
         return f"plan: {memory}"

@@ -29,10 +29,12 @@ IN_TEXT = {"internvl": {"model_type": "qwen2"}}
 
 @dataclass(frozen=True)
 class Decoder:
-    """Shape of the decoder. mlp: inner width that a token passes (of mixtures: of the experts that it is sent to).
+    """Shape of the decoder. layers: number of layers. width: width of the hidden states.
 
-    attending: number of layers with softmax attention; the others have linear attention, whose states of one response
-    are `state` numbers, all layers together. normed_heads: whether queries and keys are normalised.
+    heads, kv_heads: numbers of query heads and of key heads. head_width: width of a head. mlp: inner width of the MLP
+    that a token passes; in a mixture, of all experts that it is sent to. vocabulary: number of tokens. normed_heads:
+    whether queries and keys are normalised. attending: number of layers with softmax attention; the others have linear
+    attention. state: numbers in the linear-attention states of one response, over all layers.
     """
 
     layers: int
@@ -48,22 +50,22 @@ class Decoder:
 
     @property
     def queries(self) -> int:
-        """Return the width of all queries of a layer together."""
+        """Return the width of a layer's queries, heads * head_width."""
         return self.heads * self.head_width
 
     @property
     def keys(self) -> int:
-        """Return the width of all keys of a layer together."""
+        """Return the width of a layer's keys, kv_heads * head_width."""
         return self.kv_heads * self.head_width
 
 
 @dataclass(frozen=True)
 class Vision:
-    """Shape of the vision tower.
+    """Shape of the vision tower. depth: number of blocks. width, mlp: widths of its states and of its MLP.
 
-    patches: of a visual token; frames: of a video in one time slot of visual tokens. side: pixels of a visual token's
-    side. tile: visual tokens of every image and frame, None where they are of any size. deepstack: number of decoder
-    layers that get visual embeddings of their own.
+    patches: number of patches in a visual token. frames: number of a video's frames in one time slot. side: side of a
+    visual token in pixels. tile: number of visual tokens of every image and frame; None where it depends on their size.
+    deepstack: number of decoder layers that get visual embeddings of their own.
     """
 
     depth: int
@@ -77,15 +79,17 @@ class Vision:
 
     @property
     def values(self) -> int:
-        """Return the numbers of a patch: 3 colors of its pixels in all its frames."""
+        """Return how many numbers a patch has: the 3 colours of each of its pixels, in all its frames."""
         return 3 * self.frames * self.side**2 // self.patches
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Numbers of parameters. linear: {name: input + output width, summed} of the decoder's linear layers.
+    """Numbers of parameters in the parts of a network.
 
-    head: 0 where it is the table of embeddings.
+    embeddings: the table of embeddings. head: the output head; 0 where it is the table of embeddings. layers: all
+    decoder layers. norm: the rest of the decoder. vision: the vision tower. linear: for each kind of linear layer in
+    the decoder, {last part of its name: sum of input and output widths over all layers}.
     """
 
     embeddings: int
@@ -106,15 +110,16 @@ class Counts:
         return self.decoder + self.vision
 
     def adapters(self, rank: int, targets: tuple[str, ...]) -> int:
-        """Return the number of parameters of low-rank adapters: rank * (input + output width) of each named linear
-        layer.
+        """Return the number of parameters of low-rank adapters, rank * (input + output width) for each linear layer.
+
+        targets: last parts of the names of the linear layers with an adapter.
         """
         return rank * sum(size for name, size in self.linear.items() if name in targets)
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Shapes and counts of a network. half: whether its files hold every weight in bf16."""
+    """Shapes and counts of a network. name: its folder or hub id. half: whether its files hold every weight in bf16."""
 
     name: str
     decoder: Decoder
@@ -182,7 +187,11 @@ def decoder_of(config: Any) -> Decoder:
 
 
 def state_of(config: Any) -> int:
-    """Return the numbers in linear attention's states of one response: recurrent ones and inputs of convolutions."""
+    """Return how many numbers the linear-attention states of one response have, over all layers.
+
+    They are the recurrent states and the inputs of convolutions. config: Transformers' configuration. 0 for a network
+    without linear attention.
+    """
     text = config.get_text_config()
     layers = len(layer_types(config)) - len(attention_layers(config))
     if not layers or not hasattr(text, "linear_key_head_dim"):
@@ -221,14 +230,14 @@ def _first(part: Any, name: str) -> int:
 
 
 def counts_of(config: Any) -> Counts:
-    """Count the parameters of the network of a configuration, which is made without memory."""
+    """Return the counts of the network that a configuration of Transformers describes; it is made without memory."""
     with torch.device("meta"):
         network = AutoModelForImageTextToText.from_config(config)
     return counted(network, FAMILIES[config.model_type].network.towers)
 
 
 def counted(network: Any, towers: tuple[str, ...]) -> Counts:
-    """Count the parameters of a network by part. towers: names of the modules of the vision tower."""
+    """Return the counts of a network. towers: names of the modules of `network.model` that are its vision tower."""
     decoder = network.model.language_model
     tied = network.lm_head.weight is network.get_input_embeddings().weight
     embeddings, layers = size(decoder.embed_tokens), size(decoder.layers)

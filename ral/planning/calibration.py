@@ -1,4 +1,4 @@
-"""The numbers of a device by the seconds that one run took."""
+"""Calibration: the speeds of a device that make a plan's seconds equal to those that a run measured."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ LEAST = 0.1
 
 
 def calibrated(plan: Plan, seconds: Mapping[str, float], only: Sequence[str] = BOUNDS) -> Device:
-    """Return the plan's device with the numbers by which its phases take as long as they took in a run of the plan.
+    """Return the plan's device with its speeds changed so that the planned phases take as long as in a run.
 
-    seconds: {key of MEASURED: of a step}. only: names of the bounds whose numbers are set, each by the phases of
-    `setting`, all of these together; numbers without such a phase stay.
+    seconds: {value of MEASURED: measured seconds of that phase in a step}. only: bounds whose numbers may change. The
+    number of a bound follows from the summed seconds of the phases that `setting` returns; without such a phase it
+    stays.
     """
     device = plan.device
     for _ in range(ROUNDS):
@@ -36,10 +37,10 @@ def calibrated(plan: Plan, seconds: Mapping[str, float], only: Sequence[str] = B
 
 
 def setting(step: Sequence[Time], bound: str) -> list[Time]:
-    """Return the phases that set a bound's number.
+    """Return those phases of a step whose measured seconds decide the number of a bound.
 
-    flops: phases that it bounds most. memory, launches: the rollout, for the greater of the two. network: all phases
-    that use it.
+    flops: the phases of which it is the greatest bound. memory, launches: the rollout, where this one is the greater of
+    the two. network: all phases that use the network.
     """
     if bound == "network":
         return [part for part in step if part.bounds.get(bound, 0.0) > 0]
@@ -50,9 +51,10 @@ def setting(step: Sequence[Time], bound: str) -> list[Time]:
 
 
 def missing(parts: Sequence[Time], seconds: Mapping[str, float], bound: str) -> float:
-    """Return the factor on the seconds of one bound by which phases take what they took; 1 without phases.
+    """Return the factor on the seconds of one bound with which the phases `parts` take as long as measured.
 
-    LEAST where the exchange between processes, or for the network the other bounds, alone take longer.
+    seconds: measured seconds, as in `calibrated`. 1 where `parts` is empty. At least LEAST: the measured seconds may be
+    fewer than those that are planned for the rest (the exchange between processes; for the network the other bounds).
     """
     own = sum(part.bounds[bound] for part in parts)
     beside = sum(part.seconds - max(n for name, n in part.bounds.items() if name != "network") for part in parts)
@@ -62,7 +64,7 @@ def missing(parts: Sequence[Time], seconds: Mapping[str, float], bound: str) -> 
 
 
 def slowed(device: Device, bound: str, times: float) -> Device:
-    """Return a device on which what this bound sets takes `times` as long."""
+    """Return a device on which the work of this bound takes `times` as long; all other numbers stay."""
     compute, traffic = device.compute, device.traffic
     if bound == "flops":
         return replace(device, compute=replace(compute, training_share=compute.training_share / times))
@@ -75,7 +77,7 @@ def slowed(device: Device, bound: str, times: float) -> Device:
 
 
 def numbers(device: Device) -> dict[str, float]:
-    """Return the numbers of a device that runs can set, by their keys in conf/machine, with three digits."""
+    """Return {key of conf/machine: value} of those numbers of a device that calibration sets, with three digits."""
     every = asdict(device.compute) | asdict(device.traffic)
     kept = ("training_share", "decoding_share", "launch_us", "peer_gb_s", "network_gb_s")
     return {key: float(f"{every[key]:.3g}") for key in kept}

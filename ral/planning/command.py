@@ -12,7 +12,10 @@ from ral.planning.savings import savings
 
 
 def plan(tree: Tree) -> None:
-    """Print the plan of a checked, resolved configuration. No weights are loaded, and no file is written."""
+    """Print the plan of a run. tree: its configuration, checked and resolved.
+
+    No weights are loaded, and no file is written.
+    """
     device = device_of(tree)
     if (chosen := fitted(tree, device)) is not None:
         print(chosen)

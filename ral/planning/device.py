@@ -1,4 +1,4 @@
-"""The numbers of a machine: operations, reads and transfers of a device in a second, and its memory."""
+"""The numbers of a machine: what one of its devices computes, reads and transfers in a second, and its memory."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ DEFAULT = {True: "h100", False: "cpu"}
 
 @dataclass(frozen=True)
 class Compute:
-    """Speed of a device. tflops_bf16, tflops_fp32: 10^12 operations a second at its peak, by type.
+    """Speed of a device. tflops_bf16, tflops_fp32: its peak for either type of numbers, in 10^12 operations a second.
 
-    training_share, decoding_share: shares of the peak that training passes, and of the memory's rate that decoding
-    reaches. launch_us: microseconds from one operation to the next where Python starts each.
+    training_share: share of that peak that training passes reach. decoding_share: share of the memory's rate that
+    decoding reaches. launch_us: microseconds from one operation to the next where Python launches each.
     """
 
     tflops_bf16: float
@@ -35,7 +35,10 @@ class Compute:
 
 @dataclass(frozen=True)
 class Traffic:
-    """Rates in GB a second: of a device's memory, to other devices of its machine, and to other machines."""
+    """Rates in GB a second. memory_gb_s: of a device's memory. peer_gb_s: to other devices of its machine.
+
+    network_gb_s: to other machines.
+    """
 
     memory_gb_s: float
     peer_gb_s: float
@@ -44,10 +47,9 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Room:
-    """Memory in GB. gpu_gb: of a device; reserve_gb: of it, outside of PyTorch's tensors; host_gb: main memory of a
-    machine.
+    """Memory in GB. gpu_gb: memory of a device. reserve_gb: the part of it that PyTorch's tensors cannot use.
 
-    base_gb: main memory of a process without its networks.
+    host_gb: main memory of a machine. base_gb: main memory that a process takes without its networks.
     """
 
     gpu_gb: float
@@ -58,7 +60,7 @@ class Room:
 
 @dataclass(frozen=True)
 class Device:
-    """A device with its machine."""
+    """A device with its machine. compute: its speed. traffic: its transfer rates. room: memory of both."""
 
     name: str
     compute: Compute
@@ -85,7 +87,8 @@ class GPU(Protocol):
 def device_of(tree: Mapping[str, Any], present: str | None = None) -> Device:
     """Return the device to plan for: the one that the configuration names (machine), else `present`, else the default.
 
-    present: a GPU's name as its driver has it; None, or an unknown name: the default.
+    tree: the configuration, resolved. present: name of a GPU, as its driver has it. The default, by DEFAULT, is taken
+    where `present` is None or a name that NAMES lacks, and for hardware.accelerator=cpu.
     """
     if tree.get("machine"):
         return made(tree["machine"])
@@ -95,10 +98,10 @@ def device_of(tree: Mapping[str, Any], present: str | None = None) -> Device:
 
 
 def present(tree: Mapping[str, Any], gpu: GPU) -> Device:
-    """Return the device of a run on this machine: the one that the configuration names, else the GPU here with its
-    memory.
+    """Return the device of a run on this machine: the one that the configuration names, else the GPU that is here.
 
-    Without a GPU: the default.
+    The GPU's memory is read from its driver. Without a GPU the default device is returned. tree: the configuration,
+    resolved. gpu: torch.cuda.
     """
     if tree.get("machine") or tree["hardware"]["accelerator"] == "cpu" or not gpu.is_available():
         return device_of(tree)
@@ -115,7 +118,7 @@ def read_device(name: str) -> Device:
 
 
 def composed(name: str) -> dict[str, Any]:
-    """Return the numbers of a yaml in conf/machine, with those of its defaults list that it does not set itself."""
+    """Return the keys of conf/machine/`name`.yaml, and those of the files in its defaults list that it does not set."""
     own = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
     below = [composed(part) for part in own.pop("defaults", []) if part != "_self_"]
     return {key: value for part in (*below, own) for key, value in part.items()}

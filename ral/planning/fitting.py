@@ -22,8 +22,9 @@ SHARE = 0.9
 
 @dataclass(frozen=True)
 class Fitted:
-    """Sizes by key in place of `auto`; None: all responses of a group. gb: memory of a pass at its peak; room: GB there
-    is.
+    """Sizes of a pass that replace `auto`. sizes: {configuration key: size}; None for all responses of a group.
+
+    gb: peak memory of a pass of these sizes, in GB. room: memory that passes may take, in GB.
     """
 
     sizes: Mapping[str, int | None]
@@ -31,14 +32,17 @@ class Fitted:
     room: float
 
     def __str__(self) -> str:
-        """Return the sizes as they are typed, and what was chosen by, in one line."""
+        """Return one line: the sizes as they are typed on a command line, and the memory by which they were chosen."""
         typed = " ".join(f"{key}={'null' if size is None else size}" for key, size in self.sizes.items())
         fits = "" if self.gb <= self.room else "; nothing smaller fits either"
         return f"{typed} (auto: {self.gb:.1f} GB planned of {self.room:.1f}{fits})"
 
 
 def fitted(tree: Tree, device: Device) -> Fitted | None:
-    """Return the largest sizes that the device has room for, else the smallest ones; None where no size is `auto`."""
+    """Return the largest sizes that the device has room for; the smallest ones where none fits.
+
+    tree: the configuration, resolved. None where neither size is `auto`.
+    """
     asked = {key: at for key, at in of_a_pass(tree).items() if at == AUTO}
     if not asked:
         return None
@@ -54,7 +58,10 @@ def fitted(tree: Tree, device: Device) -> Fitted | None:
 
 
 def fitted_here(tree: Tree, gpu: GPU) -> Fitted | None:
-    """Return the sizes for a run on this machine, with the memory of its GPU; None where no size is `auto`."""
+    """Return the sizes for a run on this machine, with the memory of its GPU; None where neither size is `auto`.
+
+    tree: the configuration, resolved. gpu: torch.cuda.
+    """
     if AUTO not in of_a_pass(tree).values():
         return None
     here = tree if gpu.is_available() else changed(tree, {"hardware.accelerator": "cpu"})
@@ -67,9 +74,10 @@ def of_a_pass(tree: Tree) -> dict[str, Any]:
 
 
 def sizes(tree: Tree, networks: Networks) -> Iterator[tuple[int, int | None]]:
-    """Yield the sizes to try, (prompts, responses) of a pass, the largest first.
+    """Yield the sizes of a pass to try, (prompts, responses to each), the largest first; None for whole groups.
 
-    Groups are split last, since each part reads the prompt again, and never where a term compares the responses of one.
+    Groups are split last, since each part reads the prompt again, and never where a term compares the responses of a
+    group. tree: the configuration, resolved.
     """
     prompts, responses = of_a_pass(tree).values()
     batch = networks.work.batch
@@ -81,17 +89,20 @@ def sizes(tree: Tree, networks: Networks) -> Iterator[tuple[int, int | None]]:
 
 
 def halves(count: int) -> list[int]:
-    """Return [count, its half, the half of that, ..., 1], rounded up."""
+    """Return [count, its half, the half of that, ..., 1], each half rounded up."""
     return [count] + (halves(-(-count // 2)) if count > 1 else [])
 
 
 def most_gb(networks: Networks) -> float:
-    """Return the memory, in GB, of the phase in OF_A_PASS that holds most."""
+    """Return the peak memory, in GB, of the phases in OF_A_PASS."""
     return max(phase.total for phase in phases(networks) if phase.name in OF_A_PASS) / GB
 
 
 def room_gb(networks: Networks, device: Device) -> float:
-    """Return the memory, in GB, that passes may take on a rank: SHARE of its GPU's, or of its part of main memory."""
+    """Return the memory, in GB, that passes may take on a rank.
+
+    It is SHARE of what the GPU has for tensors; without a GPU, of the rank's part of main memory.
+    """
     room, ranks = device.room, networks.work.ranks
     there = room.gpu_gb - room.reserve_gb if ranks.on_gpu else room.host_gb / ranks.devices - room.base_gb
     return SHARE * max(there, 0.0)

@@ -14,7 +14,7 @@ HEAD = ("stage", "GPUs", "GB of each", "main memory, GB", "disk, GB", "hours", "
 
 
 def table_of(plans: Mapping[str, Plan]) -> str:
-    """Return a Markdown table with a line for each run and one for all."""
+    """Return a Markdown table with a line for each run and one for all. plans: {name of a run: its plan}."""
     rows = [
         (
             *(name, plan.networks.work.ranks.count if plan.networks.work.ranks.on_gpu else 0, f"{plan.gpu_gb:.1f}"),
@@ -28,7 +28,7 @@ def table_of(plans: Mapping[str, Plan]) -> str:
 
 
 def totals(plans: Mapping[str, Plan]) -> dict[str, Any]:
-    """Return the most memory of any run, the disk and the hours of all runs, and whether all fit."""
+    """Return, by name, the numbers of all runs: most memory of any run, disk, summed hours, and whether all fit."""
     made = plans.values()
     return {
         "gpu_gb": round(max((plan.gpu_gb for plan in made), default=0.0), 2),
@@ -40,9 +40,9 @@ def totals(plans: Mapping[str, Plan]) -> dict[str, Any]:
 
 
 def disk_gb(plans: Mapping[str, Plan]) -> float:
-    """Return the disk, in GB, of runs whose checkpoints are removed when each is done.
+    """Return the disk, in GB, that runs one after another take, if the checkpoints of each are removed at its end.
 
-    hf/ of all runs, and the checkpoints of the run with the most.
+    It holds hf/ of all runs, and the checkpoints of the run with the largest ones.
     """
     exported = {name: plan.networks.policy.counts.total * EXPORT_BYTES / GB for name, plan in plans.items()}
     most = max((plan.disk_gb - exported[name] for name, plan in plans.items()), default=0.0)

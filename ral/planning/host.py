@@ -19,7 +19,10 @@ EXPORT_BYTES = 4
 
 @dataclass(frozen=True)
 class MainMemory:
-    """Main memory of a rank, GB. load: while networks are made; steady: in the steps; saving: of rank 0 at the end."""
+    """Main memory of a rank in GB. load: while its networks are made. steady: during the steps.
+
+    saving: at the end of the run, on rank 0, which writes hf/.
+    """
 
     load: float
     steady: float
@@ -27,12 +30,12 @@ class MainMemory:
 
     @property
     def most(self) -> float:
-        """Return the peak of a rank other than 0."""
+        """Return the peak, in GB, of a rank other than 0, which does not save."""
         return max(self.load, self.steady)
 
 
 def main_memory(networks: Networks, base_gb: float) -> MainMemory:
-    """Return the main memory of a rank. base_gb: of Python, its libraries and the device's driver."""
+    """Return the main memory of a rank. base_gb: main memory of Python, its libraries and the device's driver."""
     whole = loaded(networks) / GB
     steady = base_gb + (reading(networks) + resting(networks) + waiting(networks)) / GB
     load = base_gb + whole
@@ -43,8 +46,8 @@ def main_memory(networks: Networks, base_gb: float) -> MainMemory:
 def loaded(networks: Networks) -> float:
     """Return the bytes of main memory in which a rank makes its networks, before they go to the device.
 
-    Whole networks, and without a GPU what several ranks are sent of them at a time; or with sharding one block of a
-    file at a time, and the shards that stay in main memory.
+    Without sharding these are the whole networks, and, on CPU ranks, the weights that one sends to the others at a
+    time. With sharding they are one block of a file, and the shards that stay in main memory.
     """
     numbers, policy, ranks = networks.work.numbers, networks.policy, networks.work.ranks
     whole = networks.policy_bytes + sum(networks.frozen_bytes.values())
@@ -58,7 +61,11 @@ def loaded(networks: Networks) -> float:
 
 
 def resting(networks: Networks) -> float:
-    """Return the bytes of networks that stay in main memory: all without a GPU; else frozen and offloaded ones."""
+    """Return the bytes that stay in main memory during the steps.
+
+    Without a GPU this is the peak of a step. With a GPU it depends on `Ranks`: with `offload` it is this rank's part of
+    networks, gradients and optimizer state; with `aside` the frozen networks except the EMA; else 0.
+    """
     ranks, numbers = networks.work.ranks, networks.work.numbers
     if not ranks.on_gpu:
         return peak(networks).total
@@ -70,9 +77,9 @@ def resting(networks: Networks) -> float:
 
 
 def waiting(networks: Networks) -> float:
-    """Return the bytes of layers' inputs that are moved to main memory until the backward pass; 0 without a GPU.
+    """Return the bytes of layers' inputs that are moved to main memory until the backward pass.
 
-    Without a GPU `resting` counts them.
+    0 where they are not moved, and without a GPU, where `resting` counts them.
     """
     work, decoder = networks.work, networks.policy.decoder
     if not (work.training.aside and work.training.checkpointing and work.ranks.on_gpu):
@@ -81,7 +88,7 @@ def waiting(networks: Networks) -> float:
 
 
 def reading(networks: Networks) -> float:
-    """Return the bytes of decoded media and of the processes that decode them."""
+    """Return the bytes of main memory that decoded media and the processes that decode them take."""
     work, vision = networks.work, networks.policy.vision
     batch = 4.0 * work.batch.prompts * work.batch.visual * vision.patches * vision.values
     workers = work.upkeep.workers
@@ -90,9 +97,9 @@ def reading(networks: Networks) -> float:
 
 
 def disk_gb(networks: Networks) -> float:
-    """Return the disk, in GB, that a run takes: its checkpoints, one more while it is written, and hf/.
+    """Return the disk, in GB, that a run takes: the checkpoints it keeps, one more being written, and hf/.
 
-    A checkpoint: trained weights, their optimizer state, and the averaged weights (EMA).
+    A checkpoint holds trained weights, their optimizer state, and the averaged weights (EMA).
     """
     numbers, work = networks.work.numbers, networks.work
     averaged = networks.frozen_bytes.get("ema", 0.0)

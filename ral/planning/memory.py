@@ -1,4 +1,4 @@
-"""Memory of a rank's device by phase of a step."""
+"""Memory of a rank's device by phase of a step. `networks` is the networks and the work of a run, in every function."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GB = 1e9
 
 @dataclass(frozen=True)
 class Phase:
-    """A phase of a step and the bytes that it holds at its peak, by PARTS."""
+    """A phase of a step, and the bytes that it holds at its peak. parts: {one of PARTS: bytes}."""
 
     name: str
     parts: Mapping[str, float]
@@ -46,9 +46,9 @@ def phases(networks: Networks) -> list[Phase]:
 
 
 def resident(networks: Networks, gradients: float | None = None) -> dict[str, float]:
-    """Return the bytes of networks, gradients and optimizer, which stay between phases.
+    """Return {part: bytes} of networks, gradients and optimizer, which stay in memory between phases.
 
-    gradients: their bytes; None: those between updates.
+    gradients: bytes of the gradients; None for those that stay between updates.
     """
     return {
         "weights": networks.weights,
@@ -59,12 +59,15 @@ def resident(networks: Networks, gradients: float | None = None) -> dict[str, fl
 
 
 def kept(networks: Networks) -> dict[str, float]:
-    """Return the bytes of frozen signals and visual embeddings that a rank's batch keeps during the updates."""
+    """Return {part: bytes} of the frozen signals and visual embeddings of a rank's batch, kept during the updates."""
     return {"rows": signals(networks, "rows", "hidden"), "inputs": inputs(networks, networks.work.batch.prompts)}
 
 
 def signals(networks: Networks, *kinds: str, old: bool = True) -> float:
-    """Return the bytes of frozen signals of these kinds of a rank's batch. old: with the old policy's."""
+    """Return the bytes of the frozen signals of a rank's batch.
+
+    kinds: kinds of signals that count, "rows" or "hidden". old: whether those of the old policy count.
+    """
     work, batch = networks.work, networks.work.batch
     answers = batch.prompts * batch.group * batch.response
     width = (networks.teacher or networks.policy).decoder.width
@@ -74,9 +77,7 @@ def signals(networks: Networks, *kinds: str, old: bool = True) -> float:
 
 
 def inputs(networks: Networks, prompts: int) -> float:
-    """Return the bytes of visual embeddings of `prompts` prompts: the policy's, and those of a teacher's own vision
-    tower.
-    """
+    """Return the bytes of the visual embeddings of `prompts` prompts, those of a teacher's own tower included."""
     tokens = prompts * networks.work.batch.prompt
     own = act.embeddings(networks.policy, tokens)
     return own + (act.embeddings(networks.teacher, tokens) if networks.teacher is not None else 0.0)
@@ -85,7 +86,7 @@ def inputs(networks: Networks, prompts: int) -> float:
 def vision(networks: Networks) -> Phase:
     """Return the phase of the vision tower's pass over all prompts of a step.
 
-    With sharding it holds what lies outside of the layers twice: as it was received, too, since no layer follows.
+    With sharding the weights outside of the decoder layers are there twice: gathered, and as they were received.
     """
     work = networks.work
     tower = act.tower(networks.policy, work.batch.prompts * work.batch.visual, work.numbers, work.training.vision)
@@ -105,7 +106,7 @@ def rollout(networks: Networks) -> Phase:
 
 
 def sampling(networks: Networks, batch: Batch) -> dict[str, float]:
-    """Return the bytes that sampling adds: the prefill or the decoding, whichever takes more, with whole weights."""
+    """Return {part: bytes} that sampling adds: those of prefill or decoding, whichever takes more, on whole weights."""
     decoder, numbers = networks.policy.decoder, networks.work.numbers
     prefill = act.without_gradient(decoder, batch.prompts * batch.prompt, numbers)
     drawing = act.drawing(decoder, batch.prompts * batch.group)
@@ -119,10 +120,10 @@ def sampling(networks: Networks, batch: Batch) -> dict[str, float]:
 
 
 def frozen_passes(networks: Networks) -> Phase:
-    """Return the phase of a frozen network's pass over a micro-batch, the largest one's, with all frozen signals kept.
+    """Return the phase of the frozen networks' passes, at the pass of the largest network over one micro-batch.
 
-    A layer's activations, and what is computed behind the last layer, do not exist at once. With sharding the policy's
-    weights outside of its layers are there meanwhile, as it made positions just before, and as they were received.
+    All frozen signals are kept meanwhile. A layer's activations and the logits do not exist at once. With sharding the
+    policy's weights outside of its layers are there too, twice: it gathered them just before, to make positions.
     """
     work = networks.work
     model = networks.teacher or networks.policy
@@ -143,7 +144,7 @@ def frozen_passes(networks: Networks) -> Phase:
 
 
 def update(networks: Networks) -> Phase:
-    """Return an update at the peak of its activations: the end of a forward pass, the beginning of a backward one."""
+    """Return the phase of an update at the peak of its activations, between forward and backward pass."""
     work = networks.work
     earlier = networks.earlier_gradients if work.batch.passes > 1 else head_gradient(networks)
     own = work.training.gradients * networks.trained * work.numbers.trained
@@ -153,16 +154,17 @@ def update(networks: Networks) -> Phase:
 def head_gradient(networks: Networks) -> float:
     """Return the bytes of the output head's gradient, the first of a backward pass; 0 with adapters.
 
-    That of a sharded head is in the type in which it was gathered, until it is summed.
+    The gradient of a sharded head is in the type in which the head was gathered, until ranks sum it.
     """
     numbers = networks.in_passes
     return 0.0 if networks.work.training.rank else float(networks.head * numbers.trained)
 
 
 def gradients(networks: Networks) -> Phase:
-    """Return an update at the peak of its gradients: the end of a backward pass.
+    """Return the phase of an update at the peak of its gradients, near the end of a backward pass.
 
-    That is with one layer left, or at the gradients outside of the layers, the last ones, whichever takes more.
+    The peak is either in the last layer that the backward pass reaches, or at the gradients of weights outside of the
+    layers, which come after it; whichever takes more.
     """
     work, numbers = networks.work, networks.in_passes
     own = work.training.gradients * networks.trained * work.numbers.trained
@@ -174,10 +176,10 @@ def gradients(networks: Networks) -> Phase:
 
 
 def during(networks: Networks, whole: bool) -> dict[str, float]:
-    """Return the bytes that an update adds. whole: with the activations of all layers; False: of one layer.
+    """Return {part: bytes} that an update adds. whole: True for activations of all layers, False for those of one.
 
-    With all layers, the backward pass is at the head, with logits, at attention rows, with scores, or at the last
-    layer, which checkpointing has recomputed; whichever takes more.
+    With all layers the backward pass is at its beginning, at one of three places, whichever takes more: at the head,
+    with logits; at attention rows, with scores; at the last layer, which checkpointing has recomputed.
     """
     work, policy = networks.work, networks.policy
     numbers, training, tokens = networks.in_passes, work.training, work.batch.tokens
@@ -201,14 +203,14 @@ def during(networks: Networks, whole: bool) -> dict[str, float]:
 
 
 def optimizer_step(networks: Networks) -> Phase:
-    """Return the phase of the optimizer's step: all gradients, and what the step allocates for each weight."""
+    """Return the phase of the optimizer's step, with all gradients and the bytes that the step allocates."""
     ranks = networks.work.ranks
     scratch = networks.trained * networks.work.numbers.scratch / ranks.parts
     return Phase("optimizer step", resident(networks) | kept(networks) | {"activations": scratch})
 
 
 def evaluation(networks: Networks) -> Phase:
-    """Return the phase of an evaluation's batch: the vision tower or the sampling, whichever takes more."""
+    """Return the phase of an evaluation, at the vision tower or the sampling of one batch, whichever takes more."""
     work = networks.work
     share = -(-work.upkeep.held_out // work.ranks.count)
     batch = replace(work.batch, prompts=min(work.upkeep.batch, share), group=1)
@@ -221,5 +223,5 @@ def evaluation(networks: Networks) -> Phase:
 
 
 def peak(networks: Networks) -> Phase:
-    """Return the phase that holds most."""
+    """Return the phase that holds most memory."""
     return max(phases(networks), key=lambda phase: phase.total)

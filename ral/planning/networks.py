@@ -15,9 +15,9 @@ PACKED_ROWS, PACKED_STEPS = 16, 32
 
 @dataclass(frozen=True)
 class Networks:
-    """Networks of a run: the policy's architecture, the teacher's (None without one), and the work of the run.
+    """Networks of a run. policy, teacher: their architectures; teacher is None where there is none.
 
-    All numbers of bytes are of one rank.
+    work: the work of the run. All numbers of bytes below are those of one rank.
     """
 
     policy: Architecture
@@ -43,8 +43,9 @@ class Networks:
 
     @property
     def frozen_bytes(self) -> dict[str, float]:
-        """Return {name: bytes} of the other networks, whole. With adapters the reference is the policy without them: no
-        bytes.
+        """Return {name: bytes} of the other networks, unsharded.
+
+        With adapters the reference is left out, since it is the policy without them and takes no bytes.
         """
         numbers, signals = self.work.numbers, self.work.frozen.signals
         own = self.policy.counts.total if self.work.training.vision else self.policy.counts.decoder
@@ -72,14 +73,14 @@ class Networks:
 
     @property
     def left_gathered(self) -> float:
-        """Return the bytes of a sharded teacher that stay gathered, for its head is read in updates; 0 without such."""
+        """Return the bytes of a sharded teacher that stay gathered, since updates read its head; else 0."""
         if self.teacher is None or "hidden" not in self.work.frozen.signals.get("teacher", ()):
             return 0.0
         return self.outside(self.teacher, self.work.numbers.frozen)
 
     @property
     def largest_other(self) -> float:
-        """Return the bytes of the largest network that comes to the device for its passes alone; 0 without such."""
+        """Return the bytes of the largest network that is on the device during its passes alone; 0 where none is."""
         ranks = self.work.ranks
         return max((s for n, s in self.frozen_bytes.items() if n != "ema"), default=0.0) if ranks.aside else 0.0
 
@@ -91,16 +92,16 @@ class Networks:
 
     @property
     def gradients(self) -> float:
-        """Return the bytes of gradients between updates, of this rank's part of trained weights; 0 if offloaded."""
+        """Return the bytes of the gradients of this rank's weights, which stay between updates; 0 if offloaded."""
         ranks = self.work.ranks
         return 0.0 if ranks.offload else self.trained * self.work.numbers.trained / ranks.parts
 
     @property
     def buckets(self) -> float:
-        """Return the bytes in which PyTorch's DDP would exchange gradients of whole networks; 0 with one rank.
+        """Return the bytes of the buckets that PyTorch's DDP allocates for gradients when it wraps the networks.
 
-        It allocates them when it wraps the networks; averages are exchanged elsewhere, and they stay unused. Without a
-        GPU memory that is never written takes no room.
+        They stay unused, since this project averages gradients itself. 0 with one rank, with sharding, and without a
+        GPU, where memory that is never written takes no room.
         """
         ranks = self.work.ranks
         alone = ranks.count == 1 or ranks.sharded or not ranks.on_gpu
@@ -119,9 +120,9 @@ class Networks:
 
     @property
     def held_gradients(self) -> float:
-        """Return the bytes of gradients while those of a layer are made, the last of them.
+        """Return the bytes of gradients while the backward pass makes those of its last decoder layer.
 
-        With sharding a layer's are whole until they are summed, in the type of trained weights.
+        With sharding the layer's gradients are whole, in the type of trained weights, until ranks sum them.
         """
         layer = self.policy.counts.layers / self.policy.decoder.layers * self.work.numbers.trained
         whole = 0.0 if self.work.training.rank or not self.work.ranks.sharded else layer
@@ -129,9 +130,9 @@ class Networks:
 
     @property
     def last_gradients(self) -> float:
-        """Return the bytes of gradients when those outside of the layers, the last ones, are summed over ranks.
+        """Return the bytes of gradients while ranks sum those of the weights outside of the layers, the last ones.
 
-        They are then there twice: as they were made, and in the type of trained weights.
+        With sharding these are there twice: as they were made, and in the type of trained weights.
         """
         numbers = self.work.numbers
         made = numbers.trained if self.summed_once else min(numbers.trained, numbers.product)
@@ -145,13 +146,13 @@ class Networks:
 
     @property
     def weight_bytes(self) -> int:
-        """Return the bytes of one weight of the decoder's layers, by whether these are trained."""
+        """Return the bytes of one weight of the decoder layers; it depends on whether they are trained."""
         return self.work.numbers.frozen if self.work.training.rank else self.work.numbers.trained
 
     def gathered(self, architecture: Architecture, size: int) -> float:
-        """Return the bytes that a pass over a sharded network holds whole; 0 without sharding.
+        """Return the bytes of a sharded network's weights that a pass gathers at a time; 0 without sharding.
 
-        All weights outside of its layers, and GROUPS_AT_ONCE layers. size: bytes of a weight.
+        These are all weights outside of its layers, and GROUPS_AT_ONCE layers. size: bytes of a stored weight.
         """
         if not self.work.ranks.sharded:
             return 0.0
@@ -159,8 +160,9 @@ class Networks:
         return self.outside(architecture, size) + min(size, self.work.numbers.product) * layers
 
     def outside(self, architecture: Architecture, size: int) -> float:
-        """Return the bytes of a sharded network's weights outside of its layers when they are gathered; 0 without
-        sharding. size: bytes of a weight.
+        """Return the bytes of a sharded network's weights outside of its layers, gathered; 0 without sharding.
+
+        size: bytes of a stored weight.
         """
         if not self.work.ranks.sharded:
             return 0.0
@@ -170,7 +172,7 @@ class Networks:
 
     @property
     def in_passes(self) -> Numbers:
-        """Return the bytes of numbers as a pass reads them: gathered weights are in the type of products."""
+        """Return the bytes of each kind of number in a pass, where gathered weights are in the type of products."""
         numbers = self.work.numbers
         if not self.work.ranks.sharded:
             return numbers
@@ -179,28 +181,26 @@ class Networks:
 
     @property
     def tower_bytes(self) -> int:
-        """Return the bytes of one weight of the vision tower, by whether it is trained."""
+        """Return the bytes of one weight of the vision tower; it depends on whether the tower is trained."""
         return self.work.numbers.trained if self.work.training.vision else self.work.numbers.frozen
 
     @property
     def gathered_policy(self) -> float:
-        """Return the bytes of the whole policy when ranks gather it: under bf16 arithmetic in bf16."""
+        """Return the bytes of the whole policy when ranks gather it; under bf16 arithmetic its weights are in bf16."""
         numbers = self.work.numbers
         adapters = self.trained if self.work.training.rank else 0
         return (self.policy.counts.total + adapters) * numbers.product if numbers.mixed else self.policy_bytes
 
     @property
     def for_rollout(self) -> float:
-        """Return the bytes that a rollout holds beside the weights: gathered ones with sharding, and `copies`."""
+        """Return the bytes that a rollout holds beside the stored weights: gathered weights (sharding) and `copies`."""
         if not self.work.ranks.sharded:
             return self.copies
         return self.gathered_policy + (0.0 if self.work.numbers.mixed else self.copies)
 
     @property
     def copies(self) -> float:
-        """Return the bytes of copies of weights, in the type or the layout in which decoding reads them; 0 without
-        copies.
-        """
+        """Return the bytes of copies of weights in the type or layout that decoding reads; 0 where there are none."""
         numbers, batch = self.work.numbers, self.work.batch
         products = self.policy.counts.layers + self.head
         if numbers.mixed and self.weight_bytes > numbers.product:

@@ -75,7 +75,7 @@ def time(plan: Plan) -> str:
 
 
 def saved(plan: Plan, savings: Sequence[Saving]) -> str:
-    """Return lines on the settings that save most memory, with the seconds that each costs."""
+    """Return lines on the settings that save most memory, with the seconds that each adds to a step."""
     if not savings:
         return "no setting that was tried saves memory"
     lines = [f"  {s.setting}: {s.gb:.2f} GB less, {s.seconds:+.3g} s a step" for s in savings]

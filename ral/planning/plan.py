@@ -24,14 +24,15 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "frozen passes": ("frozen passes",),
     "updates": ("update, forward", "update, backward", "optimizer step"),
 }
-"""Stage of a step, by the names of its seconds in a plan -> phases of memory that it has."""
+"""{stage of a step, named as in `Plan.step`: names of the phases of memory in it}."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Plan of a run. phases: memory of a rank's device (without a GPU: main memory); host: main memory of a rank.
+    """Plan of a run. networks: its networks and its work. device: the device that it is planned for.
 
-    step: the phases of a step with their seconds; evaluation_s: seconds of one evaluation.
+    phases: memory of a rank's device, by phase; without a GPU, of main memory. host: main memory of a rank. disk_gb:
+    disk of the run, in GB. step: the phases of a step with their seconds. evaluation_s: seconds of one evaluation.
     """
 
     networks: Networks
@@ -54,7 +55,7 @@ class Plan:
 
     @property
     def host_gb(self) -> float:
-        """Return the peak main memory of a machine, in GB: of all its ranks, one of which saves."""
+        """Return the peak main memory of a machine, in GB, summed over its ranks, one of which saves at the end."""
         devices = self.networks.work.ranks.devices
         return max(devices * self.host.most, (devices - 1) * self.host.steady + self.host.saving)
 
@@ -93,12 +94,15 @@ class Plan:
 
 
 def plan_of(tree: Tree, device: Device) -> Plan:
-    """Return the plan of a resolved configuration. UserError where a network's shape is not known."""
+    """Return the plan of a run on a device. tree: the run's configuration, resolved.
+
+    UserError where a network's shape is not known, or a teacher is needed and not set.
+    """
     return planned(networks_of(tree), device)
 
 
 def networks_of(tree: Tree) -> Networks:
-    """Return the networks and the work of a resolved configuration. UserError where a network's shape is not known."""
+    """Return the networks and the work of a run. tree: its configuration, resolved. Errors: as `plan_of`."""
     policy = architecture_of(str(tree["model"]["pretrained"]))
     work = workload(tree, policy)
     return Networks(policy, teacher_of(tree) if "teacher" in work.frozen.signals else None, work)
@@ -129,7 +133,7 @@ def teacher_of(tree: Tree) -> Any:
 
 
 def changed(tree: Tree, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of a configuration with other values: {dotted key: value}."""
+    """Return a copy of a configuration with some values changed. changes: {dotted key: new value}."""
     made: dict[str, Any] = copy.deepcopy(dict(tree))
     for key, value in changes.items():
         *groups, name = key.split(".")
@@ -141,7 +145,7 @@ def changed(tree: Tree, changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def stages(plan: Plan) -> dict[str, float]:
-    """Return {stage of a step: GB} of a plan: of the phases that STAGES names, the one that holds most."""
+    """Return {stage of a step: its peak memory in GB}: that of the phase of the stage (STAGES) that holds most."""
     found = {phase.name: phase.total / GB for phase in plan.phases}
     most = {stage: [found[name] for name in names if name in found] for stage, names in STAGES.items()}
     return {stage: max(sizes) for stage, sizes in most.items() if sizes}

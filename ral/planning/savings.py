@@ -22,7 +22,10 @@ SMALLEST: Mapping[str, int] = {"algo.group_size": 2}
 
 @dataclass(frozen=True)
 class Saving:
-    """A setting, the GB that it saves on a device (without a GPU: of the machine), and the seconds added to a step."""
+    """A setting that saves memory. setting: the override to type. seconds: seconds that it adds to a step.
+
+    gb: GB that it saves on a device; without a GPU, on the machine.
+    """
 
     setting: str
     gb: float
@@ -30,21 +33,28 @@ class Saving:
 
 
 def savings(tree: Tree, plan: Plan, count: int = 3) -> list[Saving]:
-    """Return the `count` settings that save most memory, the greatest first; those below LEAST_GB are left out."""
+    """Return the `count` settings that save most memory, the greatest saving first; none below LEAST_GB.
+
+    tree: the configuration of `plan`, resolved.
+    """
     found = [saving(tree, plan, setting, changes) for setting, changes in candidates(tree)]
     useful = [each for each in found if each.gb > LEAST_GB]
     return sorted(useful, key=lambda each: -each.gb)[:count]
 
 
 def saving(tree: Tree, plan: Plan, setting: str, changes: Mapping[str, Any]) -> Saving:
-    """Return the saving of one setting, by a plan of the changed configuration."""
+    """Return the saving of one setting, from a plan of the changed configuration.
+
+    tree: the configuration of `plan`. setting: the override to type. changes: {key: value} that it changes.
+    """
     other = plan_of(changed(tree, changes), plan.device)
     return Saving(setting, plan.most_gb - other.most_gb, other.step_s - plan.step_s)
 
 
 def candidates(tree: Tree) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (override to type, {key: value}) of settings that may save memory: switches not yet set, sizes that can be
-    halved.
+    """Yield (override to type, {key: value}) of the settings that may save memory.
+
+    These are switches that are not set yet, and sizes that can be halved.
     """
     yield from switches(tree)
     for key in HALVED:
@@ -54,15 +64,19 @@ def candidates(tree: Tree) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def followers(tree: Tree, key: str, value: int) -> dict[str, Any]:
-    """Return {key: value} of further keys that follow the setting: a resolved configuration holds them already."""
+    """Return {key: value} of further keys that change when `key` gets the value `value`.
+
+    They are interpolations of it, which `tree`, a resolved configuration, holds as plain values.
+    """
     decided = {"dataset.max_new_tokens": "algo.sampling.max_new_tokens"}
     name = decided.get(key)
     return {name: value} if name and tree["algo"]["sampling"] is not None else {}
 
 
 def switches(tree: Tree) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (override to type, {key: value}) of settings that change memory and speed; the last ones also what is
-    learned.
+    """Yield (override to type, {key: value}) of settings, other than HALVED, that may save memory and are not set yet.
+
+    Those of lora, hardware.dtype and the optimizer also change what is learned.
     """
     hardware, sharded = tree["hardware"], tree["hardware"]["shard"] is not None
     strategy = hardware["strategy"] if isinstance(hardware["strategy"], Mapping) else {}

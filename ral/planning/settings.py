@@ -1,4 +1,7 @@
-"""From a resolved configuration to the work of a run. Lengths are the longest that the configuration lets through."""
+"""From a resolved configuration, `tree`, to the work of a run.
+
+Lengths are the longest that the configuration lets through.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ FOUR_BIT = 0.5 + 1 / 64 + 4 / (64 * 256)
 
 
 def workload(tree: Tree, architecture: Architecture) -> Workload:
-    """Return the work of a resolved configuration, with a policy of this architecture."""
+    """Return the work of a run. tree: its configuration, resolved. architecture: that of the policy."""
     numbers = numbers_of(tree, architecture)
     return Workload(
         steps=tree["max_steps"],
@@ -63,7 +66,10 @@ def most_visual(dataset: Tree, vision: Vision) -> int:
 
 
 def made_tokens(source: Tree, vision: Vision) -> int | None:
-    """Return the visual tokens of synthetic data, one for each cell of a grid; None for other data."""
+    """Return the visual tokens of the largest image or video of synthetic data, whose images are grids.
+
+    source: the settings of the data, dataset.source. None for data that are not made of grids.
+    """
     if "grid" not in source or "clip_grid" not in source:
         return None
     picture = source["grid"] ** 2 * source.get("zoom", 1) ** 2
@@ -108,7 +114,7 @@ def measured(tree: Tree) -> bool:
 
 
 def training_of(tree: Tree, architecture: Architecture) -> Training:
-    """Return how the policy is trained."""
+    """Return the settings of the policy's training. architecture is not used."""
     lora, algo = tree["lora"], tree["algo"]
     reads = measured(tree) or "attention" in signals_of(tree)
     own = bool(tree["diagnostics"].get("gradients")) and bool(tree["diagnostics"].get("every", 0))

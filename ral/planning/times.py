@@ -1,4 +1,7 @@
-"""Seconds of a step by phase, each with the bound that sets them: flops, memory, network or launched operations."""
+"""Seconds of a step by phase, each with the kind of work that bounds it: flops, memory, network or launches.
+
+`networks` is the networks and the work of a run, `device` the device that computes, in every function.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ SCALE = 1e9
 
 @dataclass(frozen=True)
 class Time:
-    """Seconds of a phase on a rank. bounds: {name: seconds of that kind of work alone}; bound: the greatest of them."""
+    """Seconds of a phase of a step on a rank. bounds: {kind of work: seconds that it alone would take}."""
 
     name: str
     seconds: float
@@ -28,12 +31,12 @@ class Time:
 
     @property
     def bound(self) -> str:
-        """Return the name of the greatest bound."""
+        """Return the kind of work that takes longest."""
         return max(self.bounds, key=lambda name: self.bounds[name])
 
 
 def times(networks: Networks, device: Device) -> list[Time]:
-    """Return the phases of a step, one after another; each with the seconds of the slowest rank."""
+    """Return the phases of a step in their order, with the seconds of each on the rank with most prompts."""
     work = networks.work
     parts = [vision(networks, device, work.batch)]
     if work.frozen.sampled:
@@ -44,9 +47,10 @@ def times(networks: Networks, device: Device) -> list[Time]:
 
 
 def taking(name: str, networks: Networks, bounds: Mapping[str, float]) -> Time:
-    """Return a phase with the seconds of its slowest bound, while which all the others are done.
+    """Return a phase whose seconds are those of its slowest kind of work; all other work is done meanwhile.
 
-    Without a GPU the processes exchange nothing while they compute, so that the network's seconds are added.
+    bounds: as in `Time`. Without a GPU processes exchange nothing while they compute, so that the network's seconds are
+    added.
     """
     if networks.work.ranks.on_gpu:
         return Time(name, max(bounds.values()), bounds)
@@ -55,7 +59,7 @@ def taking(name: str, networks: Networks, bounds: Mapping[str, float]) -> Time:
 
 
 def flops_s(networks: Networks, device: Device) -> float:
-    """Return the operations a second that passes over many tokens reach."""
+    """Return how many operations a second the device reaches in passes over many tokens."""
     compute = device.compute
     peak = compute.tflops_bf16 if networks.work.numbers.product < 4 else compute.tflops_fp32
     return peak * 1e12 * compute.training_share
@@ -71,7 +75,9 @@ def wire(networks: Networks, device: Device, size: float) -> float:
 
 
 def pass_flops(architecture: Architecture, batch: Batch, answers: int) -> float:
-    """Return the operations of a forward pass over a rank's prompts, each with `answers` responses, head included.
+    """Return the number of operations in a forward pass over a rank's prompts, each with `answers` responses.
+
+    The output head is included.
 
     In attention a prompt's token reads half of the prompt; a response's token reads the prompt and half of the
     response.
@@ -138,8 +144,8 @@ def scoring(networks: Networks, device: Device) -> Time:
 def updates(networks: Networks, device: Device) -> Time:
     """Return the phase of all updates of a step.
 
-    Forward pass, backward pass (twice the forward; once where weights are frozen), recomputation; the optimizer's reads
-    and writes; bytes that ranks gather and sum.
+    It counts the operations of forward pass, backward pass (twice the forward; once where weights are frozen) and
+    recomputation, the reads and writes of the optimizer, and the bytes that ranks gather and sum.
     """
     work, training, numbers = networks.work, networks.work.training, networks.work.numbers
     factor = (2 if training.rank else 3) + training.checkpointing
@@ -156,9 +162,9 @@ def updates(networks: Networks, device: Device) -> Time:
 
 
 def exchanged(networks: Networks) -> float:
-    """Return the bytes that ranks exchange in an update: gradients, and with sharding the weights twice a pass.
+    """Return the bytes that ranks exchange in an update: gradients, and with sharding the weights, twice in each pass.
 
-    Whole gradients (ddp) are sent twice; gradients of shards once, as often as they are summed.
+    Whole gradients (ddp) are sent twice in an update; those of sharded weights once each time that ranks sum them.
     """
     work = networks.work
     gradients = networks.trained * work.numbers.trained

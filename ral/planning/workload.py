@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Batch:
-    """Sizes on one rank. prompts: of a step; micro: of a forward pass; group: responses to each prompt.
+    """Sizes of a batch on one rank. prompts: number of prompts in a step. micro: number of prompts in a forward pass.
 
-    text, visual, response: tokens of the longest prompt and response. part: responses of a group in a pass of an
-    update; None for all.
+    group: number of responses to each prompt. text, visual: text tokens and visual tokens of the longest prompt.
+    response: tokens of the longest response. part: number of responses of a group in a pass of an update; None for all.
     """
 
     prompts: int
@@ -55,11 +55,12 @@ class Batch:
 
 @dataclass(frozen=True)
 class Numbers:
-    """Bytes of a number. product: in products; stream: in the states between layers; trained: of a trained weight.
+    """Bytes of one number of each kind. product: operands of matrix products. stream: hidden states between layers.
 
-    frozen: of a frozen weight; base: of a weight of the decoder's layers under adapters, 0 where that is `frozen`;
-    state: of the optimizer's state for each weight; scratch: allocated by its step for each weight (torch's foreach
-    AdamW: one trained weight; fused: none). mixed: whether products cast what they read.
+    trained, frozen: a trained and a frozen weight. base: a weight of the decoder layers in 4 bits under adapters; 0
+    where these have the bytes of `frozen`. state: the optimizer's state for each weight. scratch: memory that the
+    optimizer's step allocates for each weight (the bytes of a trained weight in torch's foreach AdamW, none in the
+    fused one). mixed: whether products cast their operands.
     """
 
     product: int = 4
@@ -74,10 +75,11 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Ranks:
-    """Processes, and the place of networks on them. devices: of a node; offload: shards stay in main memory.
+    """Processes of a run, and the place of networks on them. devices: processes a node. nodes: number of nodes.
 
-    aside: frozen networks stay in main memory between their passes. sum_once: gradients stay whole on each rank until
-    they are summed, once an update.
+    sharded: whether networks are sharded over all processes. sum_once: whether gradients of sharded weights stay whole
+    on each rank until they are summed, once an update. offload: whether shards stay in main memory. aside: whether
+    frozen networks stay in main memory between their passes. on_gpu: whether there are GPUs.
     """
 
     devices: int = 1
@@ -101,11 +103,11 @@ class Ranks:
 
 @dataclass(frozen=True)
 class Training:
-    """Training of the policy. rank: of adapters, 0 for none; targets: names of the linear layers that get one.
+    """Training of the policy. updates: number of updates on each rollout. rank: rank of adapters; 0 for none.
 
-    checkpointing: layers are recomputed; aside: their inputs wait in main memory; vision: the vision tower is trained;
-    gradients: number of terms whose own gradients diagnostics hold; captured: number of decoder layers whose attention
-    an update reads.
+    targets: names of the linear layers that get an adapter. checkpointing: whether layers are recomputed. aside:
+    whether their inputs wait in main memory meanwhile. vision: whether the vision tower is trained. gradients: number
+    of terms whose own gradients diagnostics hold. captured: number of decoder layers whose attention an update reads.
     """
 
     updates: int = 1
@@ -120,10 +122,10 @@ class Training:
 
 @dataclass(frozen=True)
 class Frozen:
-    """Frozen signals by model, such as {"teacher": ("rows", "hidden")}. layers: number of layers in attention rows.
+    """Frozen signals of a run, and its sampling. signals: {model: kinds}, such as {"teacher": ("rows", "hidden")}.
 
-    sampled: whether the native engine samples responses; graphs: whether decoding steps run as CUDA graphs; others:
-    responses sampled beside the groups, as a share of these.
+    layers: number of layers in attention rows. sampled: whether the native engine samples responses. graphs: whether
+    decoding steps run as CUDA graphs. others: responses sampled beside the groups, as a share of these.
     """
 
     signals: Mapping[str, tuple[str, ...]]
@@ -135,11 +137,11 @@ class Frozen:
 
 @dataclass(frozen=True)
 class Upkeep:
-    """Work beside the steps. evaluations: number in a run; held_out: prompts of each, over all ranks; batch: decoded at
-    once.
+    """Work beside the steps. evaluations: number of evaluations in a run. held_out: prompts of each, over all ranks.
 
-    checkpoints: number kept, with the one being written; workers: processes that decode media, each with cache_gb of
-    decoded media and at most `ahead` steps ready.
+    batch: number of these prompts that a rank answers at once. checkpoints: number of checkpoints on disk, the one
+    being written included. workers: processes that decode media. ahead: batches that each of them reads ahead at most.
+    cache_gb: decoded media that each of them keeps, in GB.
     """
 
     evaluations: int = 0
@@ -153,7 +155,7 @@ class Upkeep:
 
 @dataclass(frozen=True)
 class Workload:
-    """Work of a run. steps: rollouts, or batches of given responses."""
+    """Work of a run: the number of its steps, and the sizes and places of everything that they need."""
 
     steps: int
     batch: Batch
