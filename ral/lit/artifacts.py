@@ -45,9 +45,7 @@ KINDS: dict[str, tuple[str, Callable[[Path], Path]]] = {
 
 
 def checked(names: Iterable[str]) -> tuple[str, ...]:
-    """Return names of artifacts as a tuple. UserError for a name that is not in KINDS, and for a text in place of a
-    list.
-    """
+    """Return `names`, names of artifacts, as a tuple. UserError for a name that KINDS lacks, and for a plain text."""
     choice = f"write a list of {', '.join(KINDS)}, such as logger.wandb.artifacts=[report,hf]"
     if isinstance(names, str):
         raise UserError(f"logger.wandb.artifacts={names}: {choice}")
@@ -77,7 +75,7 @@ def artifact(name: str, run: str, folder: Path) -> Any:
 
 
 def waiting(wandb_folder: Path) -> Iterator[Path]:
-    """Yield the offline runs of a folder wandb/ that are not uploaded yet."""
+    """Yield the folders of the offline runs in `wandb_folder` (a folder wandb/) that are not uploaded yet."""
     return (run for run in wandb_folder.glob(OFFLINE) if run.is_dir() and not any(run.glob(SYNCED)))
 
 

@@ -128,9 +128,9 @@ class PromptData(L.LightningDataModule):
         )
 
     def held_out(self, signalled: Callable[[], int | None]) -> Iterator[tuple[PromptBatch, bool]]:
-        """Yield this rank's batches of held-out prompts, the same number on every rank: (prompts, whether they count).
+        """Yield (prompts, whether they count) for this rank's batches of held-out prompts, equally many on every rank.
 
-        Passes over sharded weights need all ranks, so that a rank without a further batch repeats one that does not
+        Passes over sharded weights need all ranks, so that a rank without a further batch repeats one, which does not
         count. signalled: function that returns the number of a signal to this rank, else None; where a rank has one,
         Abandoned is raised on all. UserError where too many entries are bad, none is usable, or a worker failed.
         """
@@ -193,7 +193,8 @@ class PromptData(L.LightningDataModule):
 def short(asked: int, there: int, usable: int) -> str | None:
     """Return a warning where fewer held-out prompts are evaluated than were asked for; None where all are.
 
-    asked: number asked for; there: how many of these the split holds; usable: how many of these could be read.
+    asked: number of prompts asked for. there: how many of them the split holds. usable: how many of these were
+    evaluated.
     """
     if usable == asked:
         return None

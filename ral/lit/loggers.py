@@ -35,8 +35,8 @@ LONGEST_CAUSE = 160
 class JsonLines(Logger):
     """Logger to <folder>/metrics.jsonl: all values of a step are one line {"step": ..., key: value, ...}.
 
-    Every call has written its line when it returns; more values of the same step rewrite the last line. first_step > 0
-    continues a file: lines of later steps are dropped, so that a resumed run reads as if it had never stopped.
+    Every call has written its line when it returns; more values of the same step rewrite the last line. first_step:
+    steps made before; above 0 a resumed run continues the file as if it had never stopped, without later lines.
     """
 
     def __init__(self, folder: Path, run_name: str = "", first_step: int = 0) -> None:

@@ -61,8 +61,9 @@ class LightningBackend:
 
 
 def check_same_passes(sizes: Sequence[PassSize]) -> None:
-    """Raise UserError unless the sizes of all ranks' passes are equal: in a pass of sharded networks every rank takes
-    part.
+    """Raise UserError unless the passes of all ranks have one size, since every rank takes part in sharded passes.
+
+    sizes: the size of each rank's passes.
     """
     if len(set(sizes)) > 1:
         first, other = sorted(set(sizes), key=lambda size: (size.prompts, size.responses or 0))[:2]
@@ -133,8 +134,9 @@ class PolicyModule(L.LightningModule):
             logger.log_metrics(dict(values), step=self.state.progress.step)
 
     def configure_model(self) -> None:
-        """Shard the networks where `shard` is set, and read this rank's part of their weights. UserError, on all
-        ranks, where they cannot be read or are unfit.
+        """Shard the networks and read this rank's part of their weights; do nothing where `shard` is None.
+
+        UserError, on all ranks, where weights cannot be read or are unfit.
         """
         if self.shard is None:
             return

@@ -18,10 +18,10 @@ from ral.lit.module import PolicyModule
 
 @dataclass(frozen=True)
 class Keeping:
-    """Choice of checkpoints. every: steps between them, 0 = at the end alone; keep: how many of the newest stay.
+    """Choice of checkpoints. every: steps between two of them; 0 for one at the end alone.
 
-    best: metric of the evaluations, whose highest value marks a checkpoint that stays as well; None to keep no further
-    one. sharded: whether each rank writes its own part of sharded networks.
+    keep: number of the newest ones that stay. best: metric of the evaluations; the checkpoint with its highest value
+    stays as well; None to keep no further one. sharded: whether each rank writes its own part of sharded networks.
     """
 
     every: int
@@ -45,7 +45,10 @@ class Checkpoints(L.Callback):
         self.saved, self.config = saved, config
 
     def on_train_start(self, trainer: L.Trainer, module: PolicyModule) -> None:
-        """Save again where a resumed run has just made an evaluation that was left out, and this is the best so far."""
+        """Save again if a resumed run has just made an evaluation that was left out before, and it is the best so far.
+
+        The callback Evaluations, which comes before this one, makes that evaluation.
+        """
         if self.state.progress.step and self.better():
             self.write(trainer, module, again=True)
 
@@ -62,7 +65,7 @@ class Checkpoints(L.Callback):
         return evaluated.step == self.state.progress.step and self.state.best.beaten(evaluated)
 
     def on_train_end(self, trainer: L.Trainer, module: PolicyModule) -> None:
-        """Save the last step; where the last evaluation is the best, also a step that is saved already."""
+        """Save the last step; if its evaluation is the best so far, save it even where it is saved already."""
         self.write(trainer, module, again=self.better())
 
     def on_exception(self, trainer: L.Trainer, module: PolicyModule, exception: BaseException) -> None:
@@ -71,10 +74,10 @@ class Checkpoints(L.Callback):
             self.write(trainer, module)
 
     def write(self, trainer: L.Trainer, module: PolicyModule, again: bool = False) -> None:
-        """Save this step and prune; every rank must call it. Do nothing where the step is saved already, unless
-        `again`.
+        """Save this step and remove old checkpoints; every rank must call it.
 
-        UserError where the checkpoint cannot be written.
+        again: True to save a step that is saved already, where else nothing is done. UserError where the checkpoint
+        cannot be written.
         """
         step = self.state.progress.step
         if self.saved == step and not again:

@@ -17,7 +17,10 @@ from ral.lit.module import PolicyModule
 
 @dataclass(frozen=True)
 class Times:
-    """Times of evaluations. every: steps between them, 0 = only before and after; before: whether step 0 has one."""
+    """Times of evaluations. every: steps between two of them; 0 for none between the first step and the last.
+
+    before: whether the untrained policy is evaluated, at step 0.
+    """
 
     every: int
     before: bool
@@ -27,7 +30,7 @@ class Evaluations(L.Callback):
     """Callback that evaluates before training (step 0), at the steps of `times` and at the end, also of a resumed run.
 
     Means go to the loggers and to `state.evaluated`, which this callback writes; records of the evaluations at step 0
-    and at the end go to <folder>/before.jsonl and after.jsonl. stop: tells of signals; one of a scheduler ends an
+    and at the end go to <folder>/before.jsonl and after.jsonl. stop: tells of signals; a signal of a scheduler ends an
     evaluation.
     """
 
@@ -64,7 +67,8 @@ class Evaluations(L.Callback):
     def evaluate(self, trainer: L.Trainer, module: PolicyModule, label: str | None, log: bool = True) -> None:
         """Evaluate on the held-out prompts of all ranks. log: whether means are logged.
 
-        label: name of the file of records; None for no file. With "before" signals do not end the evaluation.
+        label: name of the file of records, without .jsonl; None for no file. Signals end the evaluation, except one
+        with the label "before".
         """
         try:
             mine = self.answers(trainer, module, interruptible=label != "before")
@@ -79,8 +83,9 @@ class Evaluations(L.Callback):
             write_records(self.folder / f"{label}.jsonl", records)
 
     def answers(self, trainer: L.Trainer, module: PolicyModule, interruptible: bool) -> list[dict[str, Any]]:
-        """Return the records of this rank's held-out prompts. Raise Abandoned at a scheduler's signal, if
-        interruptible.
+        """Return the records of this rank's held-out prompts.
+
+        interruptible: whether a scheduler's signal ends the evaluation; Abandoned is raised then.
         """
         signalled = self.stop.hurrying if interruptible else never  # before the first step there is nothing to save
         mine: list[dict[str, Any]] = []

@@ -20,9 +20,9 @@ SECONDS = {True: 0.5, False: 30.0}
 
 
 class Inside(logging.Handler):
-    """Logging handler of STAGE: calls show(message) at most once in `every` seconds, first after `every` seconds.
+    """Logging handler of STAGE, which passes on messages at intervals of `every` seconds or more.
 
-    now: clock, in seconds.
+    show: function that gets a message. now: clock, in seconds, from which the first interval counts.
     """
 
     def __init__(self, show: Callable[[str], None], every: float, now: Callable[[], float] = time.monotonic) -> None:
@@ -116,7 +116,7 @@ class ProgressBar(L.Callback):
 
 
 def describe(values: Mapping[str, float]) -> str:
-    """Return the text of the metrics that a bar shows, of those that are in `values`."""
+    """Return the text of a progress bar: those of the shown metrics that are in `values`, {metric: value}."""
     shown = {"train/reward": "reward", "train/accuracy": "accuracy", "train/nll": "nll"}
     shown |= {"train/pair_accuracy": "pairs right", "time/step_s": "s/step"}
     return "  ".join(f"{label} {values[key]:.3f}" for key, label in shown.items() if key in values)

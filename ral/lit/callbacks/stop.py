@@ -21,10 +21,9 @@ EXIT = 128
 class GentleStop(L.Callback):
     """Callback for Ctrl-C, SIGTERM and SIGUSR1: the run ends after the current step. A second Ctrl-C stops at once.
 
-    A signal before the first step raises SystemExit at once. console: None for stderr. requested: signal that this
-    process got, None before one;
-    agreed: signal on which all ranks agreed, None before that. left: signal that ended the run before the first step; 0
-    where none did.
+    A signal before the first step raises SystemExit at once. console: where messages are printed; None for stderr.
+    requested: the signal that this process got; None before one. agreed: the signal on which all ranks agreed; None
+    before that. left: the signal that ended the run before the first step; 0 where none did.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -56,7 +55,7 @@ class GentleStop(L.Callback):
 
     @property
     def hurried(self) -> bool:
-        """Tell whether all ranks stop for a scheduler, which leaves time for a checkpoint and nothing else."""
+        """Tell whether all ranks stop for a scheduler's signal, which leaves time for a checkpoint and nothing else."""
         return self.agreed is not None and self.agreed != signal.SIGINT
 
     def hurrying(self) -> int | None:
