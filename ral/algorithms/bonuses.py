@@ -20,9 +20,9 @@ class OrderBonus:
     """Bonus for right responses to a video if the order of frames helps: a >= ratio * s.
 
     a and s: mean accuracy of the responses to ordered and to shuffled frames. bonus: added to the accuracy of a right
-    response. Video-R1 (arXiv 2503.21776), section 3.2, Eq. 1 and 2, has the bonus alpha = 0.3 and a >= s; the ratio 0.8
-    and the bound 0.1 are of its published code. Where nothing is right in either order the prompt passes, and no
-    response earns the bonus.
+    response. least_accuracy: the accuracy above which a response is right. Video-R1 (arXiv 2503.21776), section 3.2,
+    Eq. 1 and 2, has the bonus alpha = 0.3 and a >= s; the ratio 0.8 and the least accuracy 0.1 are those of its
+    published code. Where nothing is right in either order the prompt passes, and no response earns the bonus.
     """
 
     ratio: float = 0.8
@@ -48,8 +48,9 @@ class OrderBonus:
 class LengthBonus:
     """Bonus for right responses of `shortest` to `longest` tokens, where at least `least_right` of a group are right.
 
-    bonus: added to the reward. Video-R1 (arXiv 2503.21776), section 3.3, Eq. 5, has the bonus omega = 0.2 and 320 to
-    512 tokens; that two must be right is of its published code. UserError unless 0 <= shortest <= longest.
+    bonus: added to the reward. least_accuracy: the accuracy above which a response is right. Video-R1 (arXiv
+    2503.21776), section 3.3, Eq. 5, has the bonus omega = 0.2 and 320 to 512 tokens; that two must be right is from its
+    published code. UserError unless 0 <= shortest <= longest.
     """
 
     bonus: float = 0.2

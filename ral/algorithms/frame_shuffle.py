@@ -48,10 +48,10 @@ def reorder(patches: Tensor, order: Sequence[int], slots: int, settings: PatchSe
 
 @dataclass(frozen=True)
 class Part:
-    """One image or video of a PromptBatch. prompt: index of its prompt; clip: whether it is a video.
+    """Place of one image or video in PromptBatch.media. prompt: index of its prompt. clip: whether it is a video.
 
-    key: key of PromptBatch.media that holds its pixels; rows: where they lie along the first axis there; slots: number
-    of its temporal slots.
+    key: key of PromptBatch.media that holds its pixels. rows: their rows along the first axis of that tensor. slots:
+    number of its time slots.
     """
 
     prompt: int
@@ -62,7 +62,10 @@ class Part:
 
 
 def parts(prompts: PromptBatch, settings: PatchSettings) -> Iterator[Part]:
-    """Yield the images and videos of a batch in their order, which share a media key where the model reads tiles."""
+    """Yield the place of each image and video of a batch, in their order.
+
+    Images and videos have different keys of PromptBatch.media, except for models that read tiles.
+    """
     used: dict[str, int] = defaultdict(int)
     for prompt, (example, grids) in enumerate(zip(prompts.examples, prompts.grids, strict=True)):
         for medium, grid in zip(example.media, grids, strict=True):

@@ -23,7 +23,7 @@ from ral.types import Example, PromptBatch, Rollout
 
 @dataclass(frozen=True)
 class ScorePass:
-    """Forward passes that give one score for each response; no log-probs and no attention."""
+    """Forward passes of a reward model: they give one score for each response, no log-probs and no attention."""
 
     offers: ClassVar[frozenset[str]] = frozenset({"scores", "mask", "weights"})
 
@@ -59,10 +59,10 @@ class RewardModelTask:
         return [record(example, *pair) for example, pair in zip(prompts.examples, pairs, strict=True)]
 
     def export(self, policy: MLLM, state: dict[str, Tensor], run: Path, step: int) -> None:
-        """Write hf/ into the run's folder: backbone, head, and mean, standard deviation and accuracy of the scores in
-        eval/after.jsonl.
+        """Write hf/ into the run's folder: the backbone, the head, and facts about the scores in eval/after.jsonl.
 
-        state: all weights of the network, whole; run: the run's folder; step: the last step.
+        The facts are mean and standard deviation of the scores, accuracy and number of the pairs. state: all weights of
+        the network, whole. run: the run's folder. step: the last step.
         """
         records = jsonl.read(run / "eval" / "after.jsonl")
         save_reward_model(policy, state, run / "hf", {**summary(records), "step": step, **accuracy(records)})

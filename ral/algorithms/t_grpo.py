@@ -21,8 +21,8 @@ class Temporal:
 
     accuracy: the part of the reward that scores responses to shuffled videos; its weight is that of the order bonus
     too. order, length: the bonuses; length is None for no length bonus. sampling, group_size: those of the rollout.
-    share: responses to a shuffled video, as a share of the group, more than 0 to 1. UserError for a share outside of
-    this or that leaves no response, and for a part with weight 0.
+    share: number of responses to a shuffled video, as a share of the group, above 0 and at most 1. UserError for
+    another share or one that leaves no response, and for an accuracy of weight 0.
     """
 
     def __init__(

@@ -28,7 +28,8 @@ def masked_patches(prompts: PromptBatch, settings: PatchSettings, seed: int, *, 
 
     Random masking of PAPO (arXiv 2507.06448), section 3.2, which masks patches of 14 pixels with probability 0.6; the
     code of VPPO takes 0.5. Patches here are the network's own; in a video each spans temporal_patch_size frames. The
-    draw depends on seed, uid and index of the medium. prompts: with their media. UserError for a share outside (0, 1].
+    draw depends on seed, uid and index of the medium. prompts: a batch with its media. UserError for a share outside
+    (0, 1].
     """
     if not 0 < share <= 1:
         raise UserError(f"algo.view.share={share}: write a share of patches above 0 and up to 1")
@@ -43,8 +44,8 @@ def masked_patches(prompts: PromptBatch, settings: PatchSettings, seed: int, *, 
 def evidence_alone(prompts: PromptBatch, settings: PatchSettings, seed: int) -> PromptBatch:
     """Return the prompts with the first medium blackened except its evidence (`prompts.evidence`).
 
-    prompts: with their media. Prompts without evidence, and further media of a prompt, stay as they are. seed is not
-    used.
+    prompts: a batch with its media. Prompts without evidence, and further media of a prompt, stay as they are. seed is
+    not used.
     """
     evidence = prompts.evidence.cpu()
 
@@ -63,7 +64,7 @@ vars(evidence_alone)["of_evidence"] = True  # what algo.evidence says decides wh
 
 
 def blackened(prompts: PromptBatch, settings: PatchSettings, hidden: Hidden) -> PromptBatch:
-    """Return the prompts with the patches that `hidden` marks replaced by black ones. prompts: with their media."""
+    """Return the prompts (a batch with its media) with the patches that `hidden` marks replaced by black ones."""
     kept: dict[str, list[Tensor]] = defaultdict(list)
     counted: dict[int, int] = defaultdict(int)
     for part in parts(prompts, settings):
