@@ -30,8 +30,8 @@ from ral.ops.attention import AttentionSpec, CapturedAttention
 class Tokens:
     """Masks of the tokens of N rows. prompt [N P], response [N C]: tokens that are no padding.
 
-    trained [N C]: tokens sampled by the policy. visual [N P]: visual tokens of the prompts, which
-    AttentionSpec.keys="visual" asks for.
+    trained [N C]: tokens sampled by the policy. visual [N P]: visual tokens of the prompts, read where
+    AttentionSpec.keys is "visual".
     """
 
     prompt: Bool[Tensor, "N P"]
@@ -46,11 +46,11 @@ class Tokens:
 
 @dataclass
 class Tap:
-    """A recorder of one network's attention. network: with its head, as Transformers loads it, or PEFT's around it.
+    """A recorder of one network's attention. network: a network with its head, as Transformers or PEFT makes it.
 
-    spec: layers, heads, query and keys of the rows. recorders: a recorder and its masks for each pass since `open`.
-    tokens: masks of the rows inside `open`; None outside. UserError for layers that the network does not have, or whose
-    attention is not over all earlier tokens.
+    spec: layers, heads, query and keys of the attention rows. recorders: a recorder and its masks for each pass since
+    the last call of `open`. tokens: masks of the rows inside `open`; None outside. UserError for layers that the
+    network does not have, or whose attention is not over all earlier tokens.
     """
 
     network: nn.Module
@@ -99,8 +99,7 @@ class Tap:
         """Return the attention of the only pass since `open`, with its graph.
 
         UserError where it has no gradient although autograd is on, or the network's layers do not call Transformers'
-        attention interface.
-        ValueError where there were several passes, or none.
+        attention interface. ValueError where there were several passes, or none.
         """
         (only,) = self.recorders
         found = self._captured(*only)

@@ -35,9 +35,9 @@ LOSSES = (*BY_SEQUENCE, *BY_TOKEN_OF_THE_STEP, "bnpo", "dr_grpo")
 class RALTrainer(GRPOTrainer):
     """TRL's GRPOTrainer with the attention term of RAL (arXiv 2602.04884), Eq. 3, added to its loss.
 
-    attention_coef: lambda_attn of Eq. 4. attention: layers, heads, query and keys of the attention policy; None: the
-    last layer, mean over heads. divergence: D of Eq. 3. All other arguments are GRPOTrainer's. Logged:
-    attention_divergence, mean over tokens, in nats.
+    attention_coef: lambda_attn of Eq. 4. attention: layers, heads, query and keys of the attention policy; None for the
+    paper's (the last layer, mean over heads). divergence: D of Eq. 3. All other arguments are those of GRPOTrainer. The
+    metric attention_divergence is logged: mean over tokens, in nats.
 
     The term is the divergence from the attention at the weights that sampled, so it needs more than one update on a
     batch: num_iterations of 2 or more, or steps_per_generation above gradient_accumulation_steps; else it is zero, with
