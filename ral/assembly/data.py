@@ -50,14 +50,15 @@ def build_collate(cfg: DictConfig, processor: Processor) -> Collate:
 
 
 def build_ledger(cfg: DictConfig, folder: Path, record: EntryRecord) -> Ledger:
-    """Return the counter of bad entries. record: the counts to begin from. Rank 0 lists bad entries, each once, in
-    folder/bad_samples.jsonl.
+    """Return the counter of bad entries. record: the counts to begin from.
+
+    Rank 0 lists bad entries, each once, in folder/bad_samples.jsonl.
     """
     return Ledger(folder / "bad_samples.jsonl" if first_rank() else None, cfg.dataset.max_bad_share, record)
 
 
 def check_even(cfg: DictConfig) -> None:
-    """Raise UserError where the prompts of a step are no multiple of the number of processes."""
+    """Raise UserError where algo.prompts_per_step is no multiple of the number of processes."""
     prompts, processes = cfg.algo.prompts_per_step, cfg.hardware.devices * cfg.hardware.num_nodes
     if prompts % processes:
         raise UserError(

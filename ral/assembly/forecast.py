@@ -32,10 +32,10 @@ UNITS = ((3600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
 
 @dataclass(frozen=True)
 class Speed:
-    """Speed of a machine. operations: floating-point operations a second, of large matrix products.
+    """Speed of a machine. operations: floating-point operations a second in large matrix products.
 
-    decoding: weights a second, where each is multiplied by one token of all responses. moved: bytes a second, read and
-    written in main memory.
+    decoding: weights a second in a decoding step, which multiplies each weight with one token of every response.
+    moved: bytes a second that are read and written in main memory.
     """
 
     operations: float
@@ -69,7 +69,7 @@ class Work:
         return prefill + self.new_tokens * self.weights / speed.decoding
 
     def seeing(self, speed: Speed, trained: bool = False) -> float:
-        """Return the seconds of the vision tower: once for each prompt, and in each update if `trained`."""
+        """Return the seconds of the vision tower: one pass over each prompt, and passes of each update if `trained`."""
         patches = self.prompts * self.prompt_tokens * PATCHES_A_TOKEN
         return (2 + 6 * self.updates * trained) * self.vision * patches / speed.operations
 

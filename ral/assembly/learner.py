@@ -146,7 +146,7 @@ def build_step(
     folder: Path,
     observers: Sequence[Observer],
 ) -> Step:
-    """Return the step. reward: used unless algo.reward is set. folder: the run's, for batches of skipped updates.
+    """Return the step of a run. reward: used unless algo.reward is set. folder: the run's folder.
 
     observers: called after the rewards of each step. UserError where algo.redraw is set and a frozen model has a vision
     tower of its own.
@@ -178,7 +178,7 @@ def check_redrawn(redraw: Redraw | None, models: Models) -> None:
 
 
 def build_update(cfg: DictConfig, models: Models, objective: Objective, folder: Path) -> Update:
-    """Return the update; batches of skipped updates go to folder/skipped."""
+    """Return the maker of updates. folder: the run's; batches of skipped updates go to its subfolder skipped/."""
     rate = partial(instantiate(cfg.optim.schedule), max_steps=cfg.max_steps)
     return Update(
         models,

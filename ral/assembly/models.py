@@ -93,8 +93,9 @@ def reference(cfg: DictConfig, policy: MLLM) -> FrozenModel:
 
 
 def teacher(cfg: DictConfig, policy: MLLM) -> FrozenModel:
-    """Return the teacher, algo.teacher (from model.teacher). UserError where it is not set or has other tokens than
-    the policy.
+    """Return the teacher that algo.teacher names (the value of model.teacher).
+
+    UserError where it is not set, cannot be loaded, or has other tokens than the policy.
     """
     if cfg.algo.teacher is None:
         raise UserError("model.teacher is not set, and the objective needs one: write model.teacher=<folder or hub id>")
@@ -109,10 +110,10 @@ FIXED = {"reference": reference, "teacher": teacher}
 
 
 def offloaded(cfg: DictConfig, models: Mapping[str, FrozenModel], policy: MLLM) -> dict[str, FrozenModel]:
-    """Return the models with their weights kept in main memory; a view of the policy, which has no weights of its own,
-    is returned unchanged.
+    """Return the frozen models with their weights kept in main memory between forward passes.
 
-    models: {name: frozen model}. UserError where networks are sharded.
+    models: {name: frozen model}. A wrapper of the policy, which has no weights of its own, is returned unchanged.
+    UserError where networks are sharded.
     """
     if cfg.hardware.shard is not None:
         raise UserError("hardware.frozen_in_memory is for whole networks: write hardware.strategy.offload=true")
@@ -122,7 +123,7 @@ def offloaded(cfg: DictConfig, models: Mapping[str, FrozenModel], policy: MLLM) 
 def reads_rows(cfg: DictConfig, objective: Objective) -> bool:
     """Tell whether a run needs attention rows: for a term, noise on attention, diagnostics, or eval.layers=all.
 
-    Evaluations with eval.layers=policy do not count: they leave out rows of a network without such layers.
+    Evaluations with eval.layers=policy do not count: they leave the rows out for a network whose layers give none.
     """
     asked = any("rows" in name or "attention" in name for name in needed(objective.terms.values()))
     noise = (cfg.algo.get("sampling") or {}).get("noise") is not None
