@@ -90,9 +90,9 @@ def _set(whole: Any) -> Iterator[None]:
 
 @contextmanager
 def started(config: Composed, makes_folder: bool = False) -> Iterator[DictConfig]:
-    """Yield the settings as a job of Hydra has them: with Hydra's own values set.
+    """Yield the settings of a configuration with Hydra's own values set, as inside a program that Hydra has started.
 
-    makes_folder: True to make the run's folder now; one that is named after the time alone gets a name of its own.
+    makes_folder: True to make the run's folder now; a folder named after the time alone gets a name that is not taken.
     """
     whole = copy.deepcopy(config.settings)
     with open_dict(whole):
@@ -118,9 +118,9 @@ def run(
 ) -> tuple[Found, Path]:
     """Check a configuration and call `main` with it while its folder is locked; return main's result and the folder.
 
-    check: raises UserError for settings that do not fit. claim: locks the folder. UserError: one line for a problem
-    that other settings can fix. KeyboardInterrupt where Ctrl-C (in a notebook: interrupt) ended `main`, once all is
-    saved; SystemExit with 128 + signal where a scheduler's signal ended it.
+    check: function that raises UserError for settings that do not fit. claim: function that locks the folder. UserError
+    (one line) for a problem that other settings can fix. KeyboardInterrupt where Ctrl-C, or a notebook's interrupt,
+    ended `main`, once all is saved; SystemExit with 128 + signal where a scheduler's signal ended it.
     """
     warn_in_plain_lines()
     typed = list(config.hydra.overrides.task)

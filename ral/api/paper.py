@@ -64,9 +64,10 @@ def plan(settings: Settings) -> str:
 
 
 def make(settings: Settings) -> Path:
-    """Run the chosen stages that are not done and write the page; return its folder.
+    """Run the chosen stages that are not done and write the page of results; return its folder.
 
-    UserError where something is missing, before anything runs; and where a stage failed, once the page is written.
+    UserError, before any stage runs, where something is missing or a finished stage has other inputs now; and where a
+    stage failed, once the page is written.
     """
     graph = graph_of(settings)
     stages = choose(graph, settings.stages)
@@ -82,7 +83,10 @@ def make(settings: Settings) -> Path:
 
 
 def needed_gb(graph: Graph, stages: Sequence[Stage]) -> float:
-    """Return the disk, in GB, that is needed: the scale's own number, else that of the plans of stages not yet done."""
+    """Return the disk, in GB, that is needed: the number that the scale names, else that of the plans of open stages.
+
+    stages: the chosen ones, of which those that are done need no more disk.
+    """
     todo = [stage for stage in stages if record_of(stage) is None]
     return graph.disk_gb if graph.disk_gb is not None else disk_gb(plans_of(graph, todo))
 
