@@ -38,8 +38,7 @@ QUICK_TO_VIEW = 64e6
 def out_of_memory(cfg: DictConfig, reason: str) -> str:
     """Return an error line that lists settings to change for a run that takes less memory.
 
-    Settings that cannot be lowered further are left out. reason: PyTorch's message; its first line is
-    quoted.
+    Settings that cannot be lowered further are left out. reason: PyTorch's message, whose first line is quoted.
     """
     hardware, algo, media = cfg.hardware, cfg.algo, cfg.dataset.media
     ways = [f"hardware.micro_batch_prompts=1 (now {hardware.micro_batch_prompts})"]
@@ -57,14 +56,14 @@ def out_of_memory(cfg: DictConfig, reason: str) -> str:
 
 
 def original(error: BaseException) -> BaseException:
-    """Return the exception that ended a run, where Lightning's teardown raised another one on top of it."""
+    """Return the exception that ended a run: `error`, or the one it hides where Lightning's teardown raised `error`."""
     if "combined_loader" in str(error) and error.__context__ is not None:
         return error.__context__
     return error
 
 
 def named_cause(error: BaseException) -> BaseException:
-    """Return a UserError that says what to do where the disk is full or a port is taken; any other error as it is."""
+    """Return a UserError that says what to do, if the disk is full or a port is taken; else return `error` itself."""
     text = str(error)
     if isinstance(error, UserError):
         return error
@@ -78,9 +77,10 @@ def named_cause(error: BaseException) -> BaseException:
 
 
 def finish(cfg: DictConfig, trainer: L.Trainer, module: PolicyModule, folder: Path) -> None:
-    """Write hf/ and adapter/, viewer, report and card, upload artifacts, and print the run's folder.
+    """Write a run's results, upload artifacts, and print the run's folder.
 
-    All ranks call it; the first one writes. UserError where the model cannot be written.
+    The results are hf/ and adapter/, viewer, report and model card (`leave_results`). All ranks call this; the first
+    one writes. UserError where the model cannot be written.
     """
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 

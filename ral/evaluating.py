@@ -85,10 +85,11 @@ def make_engine(cfg: DictConfig, policy: MLLM) -> Engine:
 def run(
     cfg: DictConfig, policy: MLLM, engine: Engine, name: str, items: Sequence[Item], folder: Path, line: str | None
 ) -> Result:
-    """Evaluate a benchmark, keeping the answers already in `folder`; write its files. line: printed first, if not None.
+    """Evaluate the benchmark `name` and write its files to `folder`; answers already there are kept.
 
-    UserError where the folder holds other settings or no evaluation, the benchmark is empty, the layer of `looks` has
-    no attention rows, GPU memory is too small, or no item could be asked.
+    items: the questions of the benchmark. line: printed first; None for no line. UserError where the folder holds other
+    settings or no evaluation, the benchmark is empty, the layer of `looks` has no attention rows, GPU memory is too
+    small, or no item could be asked.
     """
     task, trained = cfg.benchmark.tasks[name], trained_as(str(cfg.checkpoint))
     root = None if trained is None else trained.data.get("media_root")
@@ -230,12 +231,15 @@ def layer_of(policy: MLLM, name: str, task: DictConfig) -> int | None:
 
 
 def template_of(cfg: DictConfig, task: DictConfig) -> str:
-    """Return a benchmark's prompt template: `cfg.template`, else the task's own, else AS_ASKED."""
+    """Return the name of a benchmark's prompt template: `cfg.template`, else the task's own, else AS_ASKED."""
     return str(cfg.template or task.get("template") or AS_ASKED)
 
 
 def wording(template: str, bare: bool) -> Callable[[Example], str]:
-    """Return a function, example -> text of the user's turn. bare: whether questions lack options, to be added."""
+    """Return a function, example -> text of the user's turn.
+
+    template: name of the prompt template. bare: True where questions do not hold their options, which are then added.
+    """
     if template == AS_ASKED:
         return lambda example: (bare_words(example) if bare else example).question
     return lambda example: render(example if bare else replace(example, options=()), template)

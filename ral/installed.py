@@ -24,10 +24,10 @@ def missing() -> list[str]:
 
 
 def problem(lacking: Collection[str], version: tuple[int, ...], root: Path, prefix: Path) -> str | None:
-    """Return a line that says what is wrong and what to type; None where nothing is.
+    """Return a line that says what is wrong and what to type; None where nothing is wrong.
 
-    lacking: packages that were not found; version: of Python; root: the checkout, in which .venv may be; prefix: the
-    environment that this Python is of.
+    lacking: packages that were not found. version: (major, minor) of this Python. root: folder of the checkout, in
+    which .venv may be. prefix: folder of the environment that this Python belongs to.
     """
     if not lacking and version >= OLDEST:
         return None

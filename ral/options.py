@@ -70,7 +70,7 @@ def letter_and_text(option: str) -> tuple[str, str] | None:
 
 
 def _marked(text: str) -> tuple[str, str] | None:
-    """Split a text with one of the marks behind its letter, or around it; "U.S." is an abbreviation."""
+    """Split a text into its letter and the rest; None where no mark is behind the letter or around it, as in "U.S."."""
     if _ABBREVIATION.match(text):
         return None
     found = _BRACKETED.fullmatch(text)

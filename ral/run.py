@@ -88,7 +88,7 @@ def train(cfg: DictConfig) -> float | None:
 
 
 def run_in(cfg: DictConfig, folder: Path, resume: Path | None) -> float | None:
-    """Make the run, in a folder that this process has locked. Return and errors: as `train`.
+    """Make the run, in a folder that this process has locked. Result and errors as in `train`.
 
     resume: the checkpoint's folder; None to begin at step 0.
     """
@@ -111,9 +111,9 @@ def run_in(cfg: DictConfig, folder: Path, resume: Path | None) -> float | None:
 
 
 def fit(cfg: DictConfig, trainer: L.Trainer, module: PolicyModule, data: PromptData, stop: GentleStop) -> None:
-    """Train. UserError where GPU memory, the disk or a port that is taken ends the run; other errors pass.
+    """Train the policy. UserError where too little GPU memory, a full disk or a taken port ends the run.
 
-    SystemExit where a signal ends the run before the first step, or a second Ctrl-C at any time.
+    SystemExit where a signal ends the run before the first step, or a second Ctrl-C at any time. Other errors pass.
     """
     stop.install()
     try:

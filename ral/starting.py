@@ -76,11 +76,11 @@ def started_apart() -> bool:
 
 @contextmanager
 def owned(cfg: DictConfig, folder: Path) -> Iterator[None]:
-    """Hold the lock of the folder inside the block, unless this process has it already or is a later rank.
+    """Hold the lock of the run's folder inside the block, unless this process has it already or is a later rank.
 
-    A folder in which no run began is left as it was before. UserError where another process works in the folder, where
-    it cannot be written or is the home folder or the like, and where it holds a run that this one, of configuration
-    `cfg`, neither resumes nor may remove.
+    A folder in which no run began is left as it was before. UserError where another process works in the folder; where
+    it cannot be written, or is one that no run may have, such as the home folder; and where it holds a run that this
+    one, of configuration `cfg`, neither resumes nor may remove.
     """
     if not folders.first_rank() or folders.held(folder):
         yield
