@@ -30,8 +30,9 @@ Found = TypeVar("Found")
 class Composed:
     """A configuration, as the command line would compose it from the same settings.
 
-    settings: what `--cfg job` prints; a value may be changed (`config.settings.max_steps = 5`) before it is run.
-    hydra: Hydra's own settings: the choices of groups, the overrides, where the folder is made.
+    task: the program that it is for. settings: the tree that `--cfg job` prints; a value may be changed
+    (`config.settings.max_steps = 5`) before it is run. hydra: Hydra's own settings: the choices of groups, the
+    overrides, the place of the run's folder.
     """
 
     task: Task

@@ -61,8 +61,8 @@ class Run:
 class Results:
     """Findings of an evaluation or a knockout.
 
-    folder: the folder of its files. content: of an evaluation {benchmark: content of its summary.json}, of a knockout
-    the content of its results.json (docs/outputs.md).
+    folder: the folder with its files. content: for an evaluation {benchmark: content of its summary.json}; for a
+    knockout the content of its results.json (docs/outputs.md).
     """
 
     folder: Path

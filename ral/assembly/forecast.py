@@ -74,7 +74,7 @@ class Work:
         return (2 + 6 * self.updates * trained) * self.vision * patches / speed.operations
 
     def training(self, speed: Speed) -> float:
-        """Return the seconds of the frozen passes, and of each update: forward, backward, optimizer."""
+        """Return the seconds of the frozen passes and of all updates: forward and backward passes, optimizer."""
         tokens = self.prompts * (self.prompt_tokens + self.group * self.new_tokens)
         passes = (2 * self.frozen + 6 * self.updates) * self.weights * tokens / speed.operations
         return passes + self.updates * OPTIMIZER_BYTES * self.weights / speed.moved

@@ -10,7 +10,7 @@ import torch
 
 
 class Clock:
-    """Stopwatch that adds up seconds by name. device: waited for at the end of a block, where it is a GPU."""
+    """Stopwatch that adds up seconds by name. device: if it is a GPU, the end of a timed block waits for its work."""
 
     def __init__(self, device: torch.device) -> None:
         self.device, self.started = device, time.perf_counter()

@@ -27,8 +27,8 @@ class Diagnostics:
     On one step in `every` attention is measured at each update (metrics `..._update_<n>`, n from 1) and once more, as
     the step's own metrics, at the last. On the other steps it is measured at the last update alone, where the objective
     captures attention anyway. Attention is that of an update's own forward pass, before the update moves the weights.
-    every: in steps; 0 = measure neither attention nor gradients. gradients: whether each term's gradient is measured
-    on the same steps, which costs a backward pass for each term, micro-batch and update.
+    every: steps between two measured ones; 0 to measure neither attention nor gradients. gradients: whether each
+    term's gradient is measured on the same steps, which costs a backward pass for each term, micro-batch and update.
     max_log_prob_gap: bound, in nats a token, of the mean difference between the engine's and the first update's
     log-probs of the same tokens; None for no bound. A larger gap means that the rollouts are not of the trained policy.
     """

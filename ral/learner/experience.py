@@ -40,7 +40,10 @@ class PassSize:
 
 
 class Portion(NamedTuple):
-    """A micro-batch by indices: those of its prompts in the batch, and those of its responses within each group."""
+    """Place of a micro-batch in its batch. prompts: indices of its prompts in the batch.
+
+    responses: indices of its responses within the group of each of these prompts.
+    """
 
     prompts: list[int]
     responses: range
@@ -115,7 +118,7 @@ class Passes(Protocol):
 class Forward:
     """Forward passes of a policy: log-probs, attention rows and hidden states.
 
-    temperature: that of the sampling, by which logits are divided. spec: the attention that is captured. offers: names
+    temperature: sampling temperature, by which logits are divided. spec: the attention that is captured. offers: names
     of the signals (ral.ops.signals.SIGNALS) that terms may ask for.
     """
 
@@ -255,9 +258,10 @@ def remember(part: Experience, live: Mapping[str, Any], needs: frozenset[str]) -
 
 
 def frozen_kinds(kinds: tuple[str, ...], states: States, log_probs: Callable[[], Tensor]) -> dict[str, Tensor]:
-    """Return {kind: tensor without graph} for `kinds`, some of log_probs, rows and hidden. states: of one forward pass.
+    """Return {kind: tensor without graph} for `kinds`, some of log_probs, rows and hidden.
 
-    log_probs: function that computes the log-probs; called only where they are asked for.
+    states: result of one forward pass. log_probs: function that computes the log-probs; called only where they are
+    asked for.
     """
     make: Mapping[str, Callable[[], Tensor]] = {
         "log_probs": log_probs,

@@ -27,8 +27,8 @@ def through_all(loss: Tensor, hidden: Tensor | None) -> Tensor:
 def without_wrapper(strategy: Any) -> AbstractContextManager[Any]:
     """Return a context that keeps Lightning's wrapper of the module (DDP) from summing gradients in backward passes.
 
-    strategy: Lightning's. DDP's reducer waits for a gradient of every weight, and a rank may lack some: those of the
-    vision tower where its prompts have no image, or of the layers above the one whose attention is trained.
+    strategy: Lightning's strategy. DDP's reducer waits for a gradient of every weight, and a rank may lack some: those
+    of the vision tower where its prompts have no image, or of the layers above the one whose attention is trained.
     """
     return getattr(strategy, "block_backward_sync", nullcontext)()
 

@@ -40,9 +40,9 @@ class Models:
         object.__setattr__(self, "same_vision", names)
 
     def with_weights(self) -> dict[str, MLLM]:
-        """Return {name: frozen model} of those with weights of their own on the device.
+        """Return {name: frozen model} for the frozen models that have weights of their own on the device.
 
-        Views of the policy, and models whose weights are offloaded, are left out.
+        Wrappers of the policy, and models whose weights are offloaded, are left out.
         """
         return {name: model for name, model in self.frozen.items() if isinstance(model, MLLM)}
 
@@ -89,9 +89,10 @@ def move_average(models: Models, decay: float) -> None:
 
 
 def free_gathered(models: Models, needs: frozenset[str]) -> None:
-    """Free the gathered weights of sharded frozen models, whose passes are over, where no update reads their head.
+    """Free the gathered weights of those sharded frozen models whose head no update reads.
 
-    needs: names of the signals that updates need. Every rank frees its own; the next pass gathers the weights again.
+    Called once the passes of frozen models are over. needs: names of the signals that updates need. Every rank frees
+    its own; the next pass gathers the weights again.
     """
     for name, model in models.with_weights().items():
         if f"{name}_head" not in needs:

@@ -20,8 +20,8 @@ class Progress:
     """Counters of a run.
 
     step: number of steps made; the position in the data follows from it, since the number of a step decides its
-    prompts. version: that of the policy's weights, one more after each step. skipped: number of updates that the guard
-    refused.
+    prompts. version: version of the policy's weights, one more after each step. skipped: number of updates that the
+    guard refused.
     """
 
     step: int = 0

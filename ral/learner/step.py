@@ -67,8 +67,8 @@ class Responding:
     """Source of a step's responses: sampled by the engine, or given by the data.
 
     source: function (prepared, seed=seed) -> Rollout, whose responses are sampled by `engine` or given. companion:
-    source of further responses. seed: the run's. redraw: replaces prompts whose responses have one reward by further
-    prompts, and a step then gets the prompts of all rounds; None to keep all prompts.
+    source of further responses. seed: seed of the run. redraw: replaces prompts whose responses have one reward by
+    further prompts, and a step then gets the prompts of all rounds; None to keep all prompts.
     """
 
     engine: Engine

@@ -94,8 +94,8 @@ class Added:
 class Update:
     """Maker of the updates of a run: each call makes one.
 
-    schedule: number and size of the updates. diagnostics: what is measured. guard: refuses updates whose gradient is
-    not finite. moved: samples the weights, to count those that an update changes. heads: output heads of the frozen
+    schedule: number and size of the updates. diagnostics: measurements to make. guard: refuses updates whose gradient
+    is not finite. moved: samples the weights, to count those that an update changes. heads: output heads of the frozen
     models as signals, {"<model>_head": head}.
     """
 

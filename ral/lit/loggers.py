@@ -171,7 +171,7 @@ class Wandb(WandbLogger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """End the W&B run, so that a sweep's next one gets its own; a successful one with artifacts ends in `send`."""
+        """End the W&B run, so that a sweep's next run gets its own; `send` ends a successful run with artifacts."""
         with told(UNTOLD):
             super().finalize(status)
         if status != "success" or not self.artifacts:

@@ -16,7 +16,7 @@ def same_tokens(
 ) -> None:
     """Raise UserError unless two models have the same vocabulary and the same visual tokens of an image or video.
 
-    roles: what messages call `ours` and `theirs`. use: the feature that needs equal tokens, as messages name it.
+    roles: names of `ours` and `theirs` in messages. use: the feature that needs equal tokens, as messages name it.
     """
     both = f"{roles[1]} {theirs.name} and {roles[0]} {ours.name}"
     if ours.tokenizer.get_vocab() != theirs.tokenizer.get_vocab():

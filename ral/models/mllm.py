@@ -45,8 +45,8 @@ class MLLM(nn.Module):
     """A Hugging Face network with its processor; `network` keeps its own module names and state dict.
 
     `processor.family` holds the rules of its family. shares: whether passes compute a prompt once for all its
-    responses. dtype: the arithmetic's; weights have the dtypes of ral.models.masters. stored: files from which weights
-    on the meta device are read when the network is sharded (ral.models.filling); None where all are in memory.
+    responses. dtype: dtype of the arithmetic; for weights see ral.models.masters. stored: files from which weights on
+    the meta device are read when the network is sharded (ral.models.filling); None where all are in memory.
     """
 
     shares = True

@@ -32,7 +32,7 @@ def qwen_parts(sizes: Sizes, vision: dict[str, Any]) -> dict[str, Any]:
 def patch_files(sizes: Sizes, pixels: tuple[int, int], patch_size: int = 14) -> dict[str, dict[str, Any]]:
     """Return {name: content} of processor files for towers that take patches.
 
-    pixels: least and largest area of an image, in pixels; patch_size: in pixels.
+    sizes is not used. pixels: least and largest area of an image, in pixels. patch_size: side of a patch, in pixels.
     """
     common = {
         "patch_size": patch_size,

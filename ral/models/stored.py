@@ -107,9 +107,10 @@ class Origin:
 
 @dataclass(eq=False)
 class Stored:
-    """Weights of a network in its files. pretrained: folder or hub id. origins: by the weights' names in the network.
+    """Weights of a network in its files. pretrained: folder or hub id of the model.
 
     dtype: dtype in which values are read; each weight is then stored in its resting dtype (ral.models.masters).
+    network: the network, on the meta device. origins: {name of a weight in the network: its origin in the files}.
     """
 
     pretrained: str

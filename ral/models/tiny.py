@@ -28,8 +28,8 @@ class Recipe:
     """One stage of supervised fine-tuning.
 
     start: the stage with whose weights this one begins; None for random weights. steps: number of updates, each on
-    `entries` entries of the dataset. seed: the run's. learning_rate: its peak. settings: overrides of the
-    configuration, mostly of the data.
+    `entries` entries of the dataset. seed: seed of the run. learning_rate: peak of the learning rate. settings:
+    overrides of the configuration, mostly of the data.
     """
 
     start: str | None

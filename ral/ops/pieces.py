@@ -42,7 +42,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class PromptKeys:
-    """Masks of prompt tokens. valid: those over which the softmax runs; kept: those that remain in attention rows."""
+    """Masks of prompt tokens as keys. valid: tokens over which the softmax runs; kept: tokens that stay in the rows."""
 
     valid: Bool[Tensor, "B P"]
     kept: Bool[Tensor, "B P"]
@@ -50,10 +50,10 @@ class PromptKeys:
 
 @dataclass(frozen=True)
 class OwnKeys:
-    """Masks of response tokens as keys. valid: those over which the softmax runs; None for those of Pieces.mask.
+    """Masks of response tokens as keys. valid: tokens over which the softmax runs; None for those in Pieces.mask.
 
-    kept: those that may remain in attention rows; None for all. earlier: whether earlier tokens of the response remain
-    in the attention row. itself: whether the softmax runs over the token's own position.
+    kept: tokens that may stay in attention rows; None for all. earlier: whether earlier tokens of the response stay in
+    the attention row at all. itself: whether the softmax runs over the token's own position.
     """
 
     valid: Bool[Tensor, "B G C"] | None

@@ -130,9 +130,9 @@ class Architecture:
 
 @lru_cache(maxsize=16)
 def architecture_of(pretrained: str) -> Architecture:
-    """Return the architecture of a model's folder (its config.json and headers) or of a known checkpoint.
+    """Return the architecture of a model, from its folder (config.json and headers of files) or as a known checkpoint.
 
-    UserError for any other name.
+    UserError for any other name, and where files of the folder cannot be read or are unfit.
     """
     folder = Path(find(pretrained))
     if folder.is_dir():

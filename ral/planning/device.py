@@ -35,9 +35,9 @@ class Compute:
 
 @dataclass(frozen=True)
 class Traffic:
-    """Rates in GB a second. memory_gb_s: of a device's memory. peer_gb_s: to other devices of its machine.
+    """Rates in GB a second. memory_gb_s: reads and writes of a device's memory.
 
-    network_gb_s: to other machines.
+    peer_gb_s: transfers to other devices of its machine. network_gb_s: transfers of a device to other machines.
     """
 
     memory_gb_s: float

@@ -38,7 +38,7 @@ class AnswerKey:
     """Key of the responses to one prompt: an engine gives equal responses to equal keys.
 
     version: version of the weights. seed, sampling: as in `Engine.generate`. count: number of responses to the prompt.
-    uid: that of the prompt's example. occurrence: number of prompts with the same uid before this one in the batch, so
+    uid: uid of the prompt's example. occurrence: number of prompts with the same uid before this one in the batch, so
     that such prompts get different random numbers. Evaluations before and after training differ in version alone.
     """
 
@@ -142,7 +142,8 @@ def open_engine(make: Callable[[MLLM], Any], policy: MLLM) -> Engine:
 def check_version(rollout: Rollout, version: int, max_lag: float) -> None:
     """Raise UserError where responses are of weights more than max_lag versions old, or of a later version.
 
-    version: the policy's; max_lag: the engine's. Responses without a version, such as those of the dataset, pass.
+    version: version of the policy's weights. max_lag: as in `Engine`. Responses without a version, such as those of the
+    dataset, pass.
     """
     sampled = rollout.policy_version
     if sampled is None or 0 <= version - sampled <= max_lag:

@@ -157,7 +157,7 @@ class Exploration:
         return renormalise(chosen.mean(1), keep)
 
     def rows(self, mask: Tensor) -> Float[Tensor, "L N C K"]:
-        """Return the record, attention rows or noise, of N responses and remove it: only the first call can.
+        """Return the record of N responses, attention rows or noise, and delete it: KeyError at a second call.
 
         mask [N C]: tokens of the responses. The result is zero for tokens without a record: the last token of a
         response, which is never fed, or with query=previous the first one, whose row belongs to the prompt.

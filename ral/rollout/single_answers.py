@@ -54,7 +54,8 @@ def joined_buckets(
 def widened(part: Rollout, prompt: int, length: int) -> Tensor:
     """Return a bucket's attention rows with their keys padded to those of the joint rollout, [L N C prompt+length].
 
-    prompt, length: those of the joint rollout, tokens of the longest prompt and of the longest response.
+    part: rollout of the bucket. prompt, length: tokens of the longest prompt and of the longest response in the joint
+    rollout.
     """
     rows, own = part.attention_rows, part.prompts.token_ids.shape[1]
     assert rows is not None

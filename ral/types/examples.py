@@ -45,7 +45,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Media:
-    """One image or video, and what its entry says about how to read it.
+    """One image or video of an entry, and the settings that the entry has for reading it.
 
     path:       the file; for a video given as images, the first of them. Where `data` is set, no such file exists and
     the path only names the image in messages.
@@ -98,7 +98,7 @@ class Example:
     options:  ("A. red", "B. blue", ...); () where the entry has none.
     thought:  reasoning of an SFT entry without tags; None where the dataset has none.
     evidence: boxes (and time spans) of the things that the question asks about; () where unknown.
-    steps:    where each step of the reasoning has to look, in their order; () where unknown.
+    steps:    the steps of the reasoning, in order, each with the regions that it needs; () where unknown.
     chosen, rejected: whole responses, the first preferred to the second; None where the dataset has no preferences.
     source:   the name of this entry in messages, such as "train.json: entry 12".
     answer_field: the field of the entry that held the gold answer, as messages name it.

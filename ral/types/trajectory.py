@@ -86,7 +86,8 @@ class Rollout:
     attention_rows [L N C K] fp32: where the engine adds noise to attention, the attention rows under that noise, or the
     noise itself, as the setting `record` of the noise says; zero for tokens that were never fed; None where there was
     no noise.
-    shown: media of shown segments; None where every trajectory is one sampled response.
+    shown: media of shown segments, for trajectories that `ral.rollout.turns.assemble` joined; None for responses that
+    were sampled, or given, in one piece.
     """
 
     prompts: PromptBatch
@@ -140,7 +141,7 @@ class Rollout:
 
 @dataclass(frozen=True)
 class Shown:
-    """N responses that hold more than one sampled segment, as the model reads them, on its device.
+    """N responses made of sampled and shown segments, as the model reads them, on its device.
 
     trainable, visual [N C] bool: those of the rollout;
     positions [3 N C] int64 (time, row, column);

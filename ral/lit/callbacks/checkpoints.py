@@ -69,7 +69,10 @@ class Checkpoints(L.Callback):
         self.write(trainer, module, again=self.better())
 
     def on_exception(self, trainer: L.Trainer, module: PolicyModule, exception: BaseException) -> None:
-        """Save the steps made so far after an error between two steps (a broken image, say); in one process alone."""
+        """Save the steps made so far after an error between two steps, such as a broken image.
+
+        With several processes nothing is saved, since all of them would have to take part.
+        """
         if not module.stepping and self.state.progress.step and trainer.world_size == 1:
             self.write(trainer, module)
 

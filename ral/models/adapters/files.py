@@ -102,7 +102,7 @@ def read_adapters(folder: str, model: MLLM, rank: int = 0) -> Resumed:
 def check_facts(facts: Mapping[str, Any], folder: str, rank: int) -> None:
     """Raise UserError unless adapter_config.json (`facts`) is of plain LoRA with this rank (0 for any).
 
-    folder: the adapter's, which messages name.
+    folder: folder of the adapters, which messages name.
     """
     named = f"{RESUME}={folder}: adapter_config.json"
     if facts.get("peft_type") != "LORA":

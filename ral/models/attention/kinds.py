@@ -11,8 +11,9 @@ LINEAR = "linear_attention"
 
 
 def layer_types(config: Any) -> tuple[str, ...]:
-    """Return the kind of each decoder layer, by Transformers' names, such as "full_attention". config: the network's.
+    """Return the kind of each decoder layer, by Transformers' names, such as "full_attention".
 
+    config: Transformers' configuration of the network.
     Where config.json has no layer_types, all layers are of one kind: sliding_attention where sliding_window is set and
     use_sliding_window is not false, else full_attention.
     """
@@ -25,13 +26,13 @@ def layer_types(config: Any) -> tuple[str, ...]:
 def attention_layers(config: Any) -> tuple[int, ...]:
     """Return the indices of decoder layers with softmax attention, in order: `attention_policy.layers` counts these.
 
-    config: the network's.
+    config: Transformers' configuration of the network.
     """
     return tuple(layer for layer, kind in enumerate(layer_types(config)) if kind != LINEAR)
 
 
 def attention_types(config: Any) -> tuple[str, ...]:
-    """Return the kind of each decoder layer that has softmax attention, in order. config: the network's."""
+    """Return the kind of each decoder layer that has softmax attention, in order. config: as in `layer_types`."""
     return tuple(kind for kind in layer_types(config) if kind != LINEAR)
 
 

@@ -77,7 +77,10 @@ class LinearStates:
     def update_conv_state(
         self, conv_states: Tensor, layer_idx: int, state_idx: int = 0, *, conv_kernel_size: int, **others: object
     ) -> Tensor:
-        """Return inputs [M F S] of a layer's convolution after the earlier ones; keep the last conv_kernel_size."""
+        """Return the inputs of a layer's convolution, those before this pass followed by conv_states [M F S].
+
+        The last conv_kernel_size of them are kept, [M F conv_kernel_size], zero where there are fewer.
+        """
         before = self.get_conv_state(layer_idx)
         whole = conv_states if before is None else torch.cat([before.to(conv_states.dtype), conv_states], dim=-1)
         last = whole[..., -conv_kernel_size:]

@@ -25,7 +25,7 @@ CAPACITY = 64
 class Explores(Protocol):
     """Noise on the attention of responses while they are decoded, with a record of it (ral.rollout.noise).
 
-    layers: those with noise, counted among layers of softmax attention.
+    layers: the layers with noise, counted among those of softmax attention.
     """
 
     layers: tuple[int, ...]

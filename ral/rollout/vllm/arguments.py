@@ -15,8 +15,9 @@ GB = 2**30
 
 
 def head_rows(config: Any) -> int:
-    """Return the number of rows of the output head, which may exceed the number of tokens. config: the model's, of
-    Transformers.
+    """Return the number of rows of the output head, which may exceed the number of tokens.
+
+    config: Transformers' configuration of the model.
     """
     return int(config.get_text_config().vocab_size)
 

@@ -11,8 +11,8 @@ SIZES = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"
 def facts_of(config: Any, dtype: str, banned: Sequence[int] | None) -> dict[str, Any]:
     """Return facts about a model, as JSON values: its family, sizes, dtype of the arithmetic, and sorted banned tokens.
 
-    config: Transformers' configuration of the model. dtype: by its name in torch. banned: ids; None where they are not
-    known.
+    config: Transformers' configuration of the model. dtype: name of the dtype in torch. banned: ids of the banned
+    tokens; None where they are not known.
     """
     text = config.get_text_config()
     sizes = {name: getattr(text, name, None) for name in SIZES}

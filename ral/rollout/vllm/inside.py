@@ -61,7 +61,7 @@ class Weights:
     """The process group with the trainer; None before `join`."""
 
     def take_weights(self, files: list[str]) -> None:
-        """Load new weights from safetensors files, one tensor at a time; compute anew what vLLM derives from them."""
+        """Load new weights from safetensors files, one tensor at a time; update all that depends on them (`renew`)."""
         self.reload_weights(weights_iterator=tensors_of(files))
         self.renew()
 
@@ -101,14 +101,14 @@ class Weights:
         return room
 
     def finish_weights(self) -> None:
-        """End the loading of new weights after the last bucket; compute anew what vLLM derives from weights."""
+        """End the loading of new weights after the last bucket; update all that depends on them (`renew`)."""
         with set_current_vllm_config(self.vllm_config):
             finalize_layerwise_reload(self.model_runner.get_model(), self.vllm_config.model_config)
         self.model_runner.reset_lora_state()
         self.renew()
 
     def renew(self) -> None:
-        """Compute anew what vLLM derives from weights, the packed head on a CPU, and set the rule of positions."""
+        """Update the model after new weights: make the packed head again (on a CPU), and set the rule of positions."""
         model = self.model_runner.get_model()
         renew_packed_head(model)
         use_own_positions(model)
