@@ -108,7 +108,7 @@ class Weights:
         self.renew()
 
     def renew(self) -> None:
-        """Update the model after new weights: make the packed head again (on a CPU), and set the rule of positions."""
+        """Make the packed output head from the new weights (on a CPU), and set the rule of positions."""
         model = self.model_runner.get_model()
         renew_packed_head(model)
         use_own_positions(model)
