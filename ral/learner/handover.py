@@ -42,7 +42,7 @@ def tensors(value: object) -> Iterator[Tensor]:
 
 
 class ByValue:
-    """Wrapper that sends a batch by value: unpickled, it is the batch itself, and a warning tells `reason`."""
+    """Wrapper that sends a batch by value: unpickling it gives the batch itself, and a warning with `reason`."""
 
     def __init__(self, batch: object, reason: str) -> None:
         self.batch, self.reason = batch, reason

@@ -56,8 +56,8 @@ def no_reward(rollout: Rollout) -> Scores:
 def rollout_pairs(rollout: Rollout, scores: Scores) -> Metrics:
     """Return the metrics of a rollout: reward and its parts, response tokens, truncated share, groups of equal reward.
 
-    Also the version of the weights that sampled, where known. Without parts of a reward: response tokens and version
-    alone.
+    The version of the weights that sampled is there as well, where it is known. Where the scores have no parts of a
+    reward, only response tokens and version are returned.
     """
     count = len(rollout.texts)
     lengths: Metrics = {"response_length": (rollout.trainable.sum(), count)}

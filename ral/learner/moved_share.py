@@ -51,7 +51,10 @@ class Moved:
         self.chosen: list[Tensor] = []  # of each parameter, indices into its flat local part
 
     def sample(self, parameters: Sequence[nn.Parameter]) -> Sample:
-        """Return the sample before an update. parameters: the trained ones, with gradients, the same at every call."""
+        """Return the sampled entries with their values before an update, which `Sample.changed` compares after it.
+
+        parameters: the trained parameters, with their gradients; the same parameters at every call.
+        """
         if not self.chosen:
             self.chosen = draw([local(p).numel() for p in parameters], self.entries, self.seed)
         places = [

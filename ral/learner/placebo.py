@@ -86,9 +86,9 @@ def around(tokens: Tensor) -> Box:
 
 
 def rectangle(box: Box, grid: Grid) -> Tensor:
-    """Return a mask [T H W] of the visual tokens inside a box; of the token at its middle where none is inside.
+    """Return a mask [T H W] of the visual tokens inside a box, or of those at its middle where none is inside.
 
-    grid: (T, H, W).
+    grid: (T, H, W), the numbers of time slots, rows and columns.
     """
     inside = evidence_tokens([Evidence(box)], grid, 0.0)
     if not bool(inside.any()):

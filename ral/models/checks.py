@@ -34,7 +34,7 @@ NO_LAYER = (
 def check_spec(spec: AttentionSpec, models: Sequence[FrozenModel]) -> None:
     """Raise UserError where a model lacks a layer or head that the attention policy names.
 
-    Also where such a layer has no softmax attention over all earlier tokens, such as one with a sliding window.
+    UserError also where such a layer has no softmax attention over all earlier tokens, as with a sliding window.
     """
     for model in models:
         kinds = attention_types(model.network.config)

@@ -36,7 +36,7 @@ DECIDED = (
 
 
 def parts(config: Any) -> Iterator[tuple[str, Any]]:
-    """Yield (prefix, part) for the two parts of a configuration: that of the language model and that of the tower.
+    """Yield (prefix, part) for the parts of a configuration that describe the language model and the vision tower.
 
     config: Transformers' configuration of a network; nothing is yielded for other objects. prefix: text before the
     part's keys in messages, such as "text_config."; "" where its keys stand at the top of config.json.

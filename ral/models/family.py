@@ -63,9 +63,9 @@ class Placeholders:
 class Turns:
     """Control tokens by which the chat template separates turns; by default those of ChatML.
 
-    end: ends an assistant turn; sampled, it ends a response. starts: tokens with which turns begin, () where they begin
-        with plain text; no text of the data may hold them. text_end: ends a response, too, and pads; it may equal
-        `end`.
+    end: token that ends an assistant turn; a response ends where it is sampled. starts: tokens with which turns begin,
+        () where they begin with plain text; no text of the data may hold them. text_end: token that pads, and that
+        ends a response as well; it may equal `end`.
     """
 
     end: str = "<|im_end|>"

@@ -34,7 +34,7 @@ QWEN_SPLIT = (
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int, family: str = "qwen2_5_vl") -> PreTrainedTokenizerFast:
-    """Train a byte-level BPE tokenizer as Qwen2's on `texts`, with the family's control tokens and chat template.
+    """Train a byte-level BPE tokenizer like Qwen2's on `texts`, with the family's control tokens and chat template.
 
     vocab_size: number of tokens before control tokens and the tags of ral.rewards.format.TAGS are added, one token
     each. family: a key of FAMILIES.

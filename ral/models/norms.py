@@ -12,7 +12,7 @@ FRESH = 4
 
 
 def multiplying(network: nn.Module) -> frozenset[str]:
-    """Return the names of the weights of norms that multiply by the weight itself, as 1 + weight does not."""
+    """Return the names of the weights of those norms that multiply by the weight itself, not by 1 + weight."""
     return frozenset(
         f"{name}.weight" if name else "weight"
         for name, module in network.named_modules()

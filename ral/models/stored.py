@@ -85,10 +85,10 @@ class Origin:
     first: str = ""
 
     def made(self, network: PreTrainedModel, meta: bool = False) -> dict[str, Tensor]:
-        """Return the whole weights that the converter makes, {name: weight}. AssertionError where there is no
-        converter.
+        """Return the whole weights that the converter makes, {name: weight}.
 
         network: the network whose weights they are. meta: whether to return empty tensors on the meta device.
+        AssertionError where there is no converter.
         """
         converter = deepcopy(self.converter)
         assert converter is not None
@@ -110,7 +110,7 @@ class Stored:
     """Weights of a network in its files. pretrained: folder or hub id of the model.
 
     dtype: dtype in which values are read; each weight is then stored in its resting dtype (ral.models.masters).
-    network: the network, on the meta device. origins: {name of a weight in the network: its origin in the files}.
+    network: the network that the weights are for. origins: {name of a weight in the network: its origin in the files}.
     """
 
     pretrained: str

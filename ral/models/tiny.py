@@ -41,7 +41,7 @@ class Recipe:
 
 
 def searching(template: str, salient: float, listing: float) -> tuple[str, ...]:
-    """Return configuration overrides for a stage's data on visual_search: the same images each time, other targets.
+    """Return configuration overrides for the data of a stage on visual_search; stages differ in targets, not in images.
 
     template: name of the prompts' template (ral/data/templates). salient: share of targets about the most salient
     object instead of the one asked about. listing: share of entries whose target lists everything in the image.

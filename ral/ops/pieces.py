@@ -111,9 +111,9 @@ class Pieces:
                     yield Piece(b, pad, first, last, start, min(start + tokens, end))
 
     def keep(self, piece: Piece) -> Bool[Tensor, "g c k"]:
-        """Return a mask of the keys that remain in the rows of a piece: prompt positions from `pad`, then own tokens to
-        `stop`.
+        """Return a mask of the keys that stay in the attention rows of a piece.
 
+        Its k keys are the prompt's positions from `piece.pad` on, then the response's own tokens before `piece.stop`.
         RAL (arXiv 2602.04884), Eq. 2: i in [1, t - 1].
         """
         at = torch.arange(piece.stop, device=self.mask.device)

@@ -39,7 +39,7 @@ class WholeRows:
     """Reader of the attention rows themselves, [B G c P+C] for the c positions within Pieces.limits."""
 
     def empty(self, pieces: Pieces, kind: torch.dtype) -> Float[Tensor, "B G *rest"]:
-        """Return zeros [B G c P+C]."""
+        """Return the result before any piece is read: zeros [B G c P+C] of dtype `kind`."""
         batch, group, length = pieces.mask.shape
         low, high, keys = pieces.limits.low, pieces.limits.high, pieces.prompt.valid.shape[1] + length
         count = (length if high is None else min(high, length)) - low
@@ -64,7 +64,7 @@ class Divergences:
     measure: Divergence
 
     def empty(self, pieces: Pieces, kind: torch.dtype) -> Float[Tensor, "B G *rest"]:
-        """Return zeros [B G C]."""
+        """Return the result before any piece is read: zeros [B G C] of dtype `kind`."""
         return torch.zeros(pieces.mask.shape, dtype=kind, device=pieces.mask.device)
 
     def place(self, pieces: Pieces, piece: Piece) -> Place:

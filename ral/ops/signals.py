@@ -107,9 +107,9 @@ def asked(function: Callable[..., Any], bound: Iterable[str] = ()) -> tuple[str,
 
 
 def resolved(names: Iterable[str], against: str) -> dict[str, str]:
-    """Return {parameter: signal} for `names`, those of parameters: the signal has the name of the parameter.
+    """Return {parameter: signal} for the parameters called `names`.
 
-    Only a parameter anchor_x has the signal x of the model `against`, such as old_x.
+    A parameter asks for the signal of its own name; only anchor_x asks for x of the model `against`, such as old_x.
     """
     return {name: name.replace(f"{ANCHOR}_", f"{against}_", 1) if name.startswith(ANCHOR) else name for name in names}
 

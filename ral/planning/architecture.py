@@ -257,7 +257,7 @@ def size(module: nn.Module) -> int:
 
 
 def linear_sizes(layers: nn.Module) -> dict[str, int]:
-    """Return {last part of the name: input + output width, summed} of all linear layers inside `layers`."""
+    """Return {last part of a name: sum of the input and output widths of all linear layers in `layers` with it}."""
     sums: Counter[str] = Counter()
     for name, module in layers.named_modules():
         if isinstance(module, nn.Linear):

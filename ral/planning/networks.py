@@ -43,7 +43,7 @@ class Networks:
 
     @property
     def frozen_bytes(self) -> dict[str, float]:
-        """Return {name: bytes} of the other networks, unsharded.
+        """Return {name: bytes} of the networks other than the policy, unsharded.
 
         With adapters the reference is left out, since it is the policy without them and takes no bytes.
         """
@@ -66,7 +66,7 @@ class Networks:
 
     @property
     def others(self) -> float:
-        """Return the bytes of the other networks that stay on the device."""
+        """Return the bytes of the networks other than the policy that stay on the device."""
         ranks = self.work.ranks
         fixed = {name: size for name, size in self.frozen_bytes.items() if name == "ema" or not ranks.aside}
         return self.left_gathered + (0.0 if ranks.offload else sum(fixed.values()) / ranks.parts)

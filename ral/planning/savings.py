@@ -66,7 +66,7 @@ def candidates(tree: Tree) -> Iterator[tuple[str, dict[str, Any]]]:
 def followers(tree: Tree, key: str, value: int) -> dict[str, Any]:
     """Return {key: value} of further keys that change when `key` gets the value `value`.
 
-    They are interpolations of it, which `tree`, a resolved configuration, holds as plain values.
+    Such keys are interpolations of `key`; `tree`, a resolved configuration, holds them as plain values.
     """
     decided = {"dataset.max_new_tokens": "algo.sampling.max_new_tokens"}
     name = decided.get(key)

@@ -106,7 +106,7 @@ def vision(networks: Networks, device: Device, batch: Batch) -> Time:
 def rollout(networks: Networks, device: Device, batch: Batch, times: float) -> Time:
     """Return the phase of sampling: gather the weights, prefill, then a step for each token of the longest response.
 
-    times: responses sampled, as a multiple of the group's.
+    times: number of responses sampled, as a multiple of those in the groups.
     """
     decoder, numbers, ranks = networks.policy.decoder, networks.work.numbers, networks.work.ranks
     rate = device.traffic.memory_gb_s * SCALE * device.compute.decoding_share

@@ -125,8 +125,9 @@ MEMBERS = ("generate", "session", "update_weights", "close", "version", "max_lag
 
 
 def open_engine(make: Callable[[MLLM], Any], policy: MLLM) -> Engine:
-    """Make an engine for a policy by `make`, the callable of rollout.engine. UserError where the engine lacks a method
-    or attribute of `Engine`.
+    """Make an engine for a policy by `make`, the callable of rollout.engine.
+
+    UserError where the engine lacks a method or attribute of `Engine`.
     """
     engine = make(policy)
     lacking = [name for name in MEMBERS if not hasattr(engine, name)]

@@ -136,7 +136,7 @@ def steps_of(policy: MLLM, state: Decode, pick: Pick, capture: Capture | None, m
 
 
 def called(step: Step) -> Step:
-    """Return the step itself, a Capture for devices without CUDA graphs."""
+    """Return the step itself: this is the Capture for devices without CUDA graphs."""
     return step
 
 

@@ -13,9 +13,8 @@ LINEAR = "linear_attention"
 def layer_types(config: Any) -> tuple[str, ...]:
     """Return the kind of each decoder layer, by Transformers' names, such as "full_attention".
 
-    config: Transformers' configuration of the network.
-    Where config.json has no layer_types, all layers are of one kind: sliding_attention where sliding_window is set and
-    use_sliding_window is not false, else full_attention.
+    config: Transformers' configuration of the network. Where config.json has no layer_types, all layers are of one
+    kind: sliding_attention where sliding_window is set and use_sliding_window is not false, else full_attention.
     """
     text = config.get_text_config()
     window = getattr(text, "sliding_window", None) and getattr(text, "use_sliding_window", True)

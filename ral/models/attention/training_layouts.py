@@ -103,7 +103,10 @@ class Packed(Recorder):
         self._prompt_mask = prompt_mask(self.valid)
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-        """Record queries and keys; return the attention [B S H D] of prompts on themselves and responses on both."""
+        """Record queries and keys; return the attention [B S H D].
+
+        Prompts attend to themselves, responses to their prompt and to themselves.
+        """
         self.record(layer, query, key, scaling)
         p = self.valid.shape[1]
         before, own = (key[:, :, :p], value[:, :, :p]), (key[:, :, p:], value[:, :, p:])

@@ -54,7 +54,10 @@ def tile_media(pixels: Sequence[Pixels], settings: PatchSettings) -> tuple[dict[
 
 
 def framed_runs(pixels: Pixels, settings: PatchSettings) -> str:
-    """Return the text of an image, a placeholder between its marks, or of a video, a numbered line for each frame."""
+    """Return the text that stands for an image or video: a placeholder between two marks.
+
+    For a video there is one such line for each frame, with the frame's number before it.
+    """
     run = "<img><IMG_CONTEXT></img>"
     if pixels.kind == "image":
         return run
@@ -95,8 +98,9 @@ def parts(sizes: Sizes) -> dict[str, Any]:
 
 
 def tile_files(sizes: Sizes, pixels: tuple[int, int]) -> dict[str, dict[str, Any]]:
-    """Return {name: content} of processor files for towers that take one tile for each image; both parameters are
-    ignored.
+    """Return {name: content} of processor files for towers that take one tile for each image.
+
+    Both parameters are ignored.
     """
     common = {
         "size": {"height": TILE, "width": TILE},

@@ -16,7 +16,7 @@ from ral.types import Pixels
 
 
 def timed_runs(pixels: Pixels, settings: PatchSettings) -> str:
-    """Return the text of an image, its placeholder, or of a video: a placeholder for each time slot, after its time.
+    """Return the text that stands for an image (a placeholder) or a video (a time and a placeholder for each slot).
 
     The time is the mean of the slot's first and last frame, in seconds. The marks that the chat template writes around
     the placeholder stay, so that a video's first slot follows two `<|vision_start|>`.

@@ -157,8 +157,8 @@ class Servers:
     def share(self, url: str, message: Message, chosen: Sequence[int]) -> list[Any]:
         """Return one server's responses to the prompts with the indices `chosen`.
 
-        A server that holds other weights gets the newest weights first. UserError where it then holds others again,
-        ATTEMPTS times.
+        A server that holds other weights gets the newest weights and is asked again. UserError where it holds other
+        weights at ATTEMPTS attempts.
         """
         data = packed(part(message, chosen, self.pushed.tag))
         for _ in range(ATTEMPTS):

@@ -244,7 +244,10 @@ class OwnProcess:
         self.asleep = {WEIGHTS, CACHE}
 
     def wake(self, name: str) -> bool:
-        """Take memory for WEIGHTS or CACHE (`name`) again; return whether it was asleep."""
+        """Let vLLM take memory again for its weights or its caches; return False where these were not asleep.
+
+        name: WEIGHTS or CACHE.
+        """
         if name not in self.asleep:
             return False
         self.exchange(Message({"do": "wake", "tags": [name]}))
