@@ -31,7 +31,7 @@ ON_CPU = ("hardware=cpu", "device=cpu")
 
 @dataclass(frozen=True)
 class Ways:
-    """How stages are run.
+    """Settings for running stages.
 
     keep_checkpoints: whether a finished stage keeps its checkpoints beside its model (hf/). cards: number of
     evaluations that run at once, each on a GPU of its own. programs: {program: its file}.
