@@ -22,7 +22,7 @@ class Line:
     """Reader of requests on standard input. Standard output is for answers alone; all other output goes to stderr."""
 
     def __init__(self, rest: Callable[[], object] = lambda: None) -> None:
-        """Redirect standard output to stderr, and keep it for answers.
+        """Send standard output to stderr, and keep it for answers.
 
         rest: called after each step, before its answer and outside of its measured time.
         """
@@ -66,7 +66,7 @@ def on_gpu() -> bool:
 
 
 def reset_peak() -> bool:
-    """Forget the peak of memory so far; return False where the kernel forbids that."""
+    """Let the peak of memory begin anew; return False where the kernel forbids that."""
     if on_gpu():
         sys.modules["torch"].cuda.reset_peak_memory_stats()
         return True

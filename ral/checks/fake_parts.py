@@ -70,7 +70,7 @@ def config_of(pretrained: str) -> Any:
 
 
 def widened(processor: Processor, name: str, vocabulary: int) -> Processor:
-    """Change the processor's name and the size of its vocabulary in place; return it.
+    """Give the processor another name and size of its vocabulary, in place; return it.
 
     vocabulary: number of tokens; those beyond the processor's own have no meaning.
     """

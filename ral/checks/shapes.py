@@ -164,7 +164,7 @@ class Shapes(TorchDispatchMode):
         self.live -= self.sizes.pop(key, 0)
 
     def restart(self) -> None:
-        """Reset `most` to the bytes that are live now."""
+        """Set `most` to the bytes that are live now."""
         self.most = self.live
 
 
@@ -174,7 +174,7 @@ def value_of(tensor: Tensor) -> Tensor | None:
 
 
 def note(made: Any, value: Any) -> None:
-    """Attach the numbers `value` to a fake tensor that is `countable`; None: they are not known. Else do nothing."""
+    """Keep the numbers `value` with a fake tensor that is `countable`; None: they are not known. Else do nothing."""
     if isinstance(made, FakeTensor) and (value is None or countable(made)):
         made.known_value = value  # type: ignore[attr-defined]
 
