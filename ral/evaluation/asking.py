@@ -22,7 +22,7 @@ from ral.rollout.native import NativeEngine
 from ral.types import Example, Pixels, Prepared, Rollout
 
 AS_ASKED = "as_asked"
-"""Name of the prompt template that adds nothing to the question."""
+"""Name of the prompt template that is the question alone."""
 
 
 @dataclass(frozen=True)
