@@ -1,4 +1,4 @@
-"""Where the tokens of a response look in the first medium, and how much of that attention lies on the evidence.
+"""Looks of a response: where its tokens look in the first medium, and how much of that lies on the evidence.
 
 A look is the attention map of some tokens. Shapes: C tokens of a response, P of its prompt; T sampled tokens; V visual
 tokens of the first medium.
