@@ -44,7 +44,9 @@ def options_field(entry: Entry) -> str:
 
 
 def _under_letters(entry: Entry) -> dict[str, object]:
-    """Return {capital letter: option} of the fields A, B, ..., two or more of which the gold answer names one; else {}.
+    """Return {capital letter: option} of the fields A, B, ..., in capital or small letters; else {}.
+
+    They count where there are two or more and the gold answer names one of them.
     """
     return next(filter(None, (_in_fields(entry, letters) for letters in (UNDER_LETTERS, UNDER_LETTERS.lower()))), {})
 
