@@ -119,7 +119,8 @@ def large(given: argparse.Namespace) -> list[str]:
 def planned(overrides: Sequence[str], device: Device | None = None) -> Plan:
     """Return the plan of a run.
 
-    device: None for the device that its configuration names, or for the GPU of this machine.
+    device: None for the machine that the configuration names, else the GPU here where its numbers are known, else the
+    default device.
     """
     with initialize_config_dir(str(CONF), version_base="1.3"):
         tree = plain(compose("train", [*overrides, "planning.text_tokens=40"]))
@@ -171,7 +172,10 @@ def against(planned_gb: float, ranks: Sequence[float]) -> dict[str, Any]:
 
 
 def seconds(given: argparse.Namespace, name: str) -> dict[str, float]:
-    """Return {phase: median seconds in a step of a run}, the whole step as "step_s"; the first step does not count."""
+    """Return {phase: its median seconds in a step of a run}; "step_s" is the whole step.
+
+    The first step does not count. UserError where the run fails.
+    """
     overrides = overrides_of(given, name, given.repeats + 1)
     folder = folder_of(given.output, "time", name)
     run(WORKER, folder, {"run": overrides}, ranks_of(planned(overrides)), {})

@@ -85,7 +85,7 @@ def of_result(node: ast.ClassDef) -> str:
 
 
 def section() -> str:
-    """Return the Markdown between the page's two marks."""
+    """Return the generated part of the page, in Markdown: functions, then results."""
     found = definitions()
     parts = [of_function(node) for name in FUNCTIONS if isinstance(node := found[name], ast.FunctionDef)]
     results = [of_result(node) for name in RESULTS if isinstance(node := found[name], ast.ClassDef)]

@@ -168,7 +168,8 @@ def pushed(
     """Hand the weights over, sample once, then change the weights by noise; return the figures of this push.
 
     push: number of this push, from 0. memory: gets the GPU's memory in MB, in place. In the figures, gap is the mean
-    gap in nats to the policy that sampled; far is that to the changed policy, as of an engine with stale weights.
+    gap in nats to the policy that was handed over, and far the mean gap to the changed policy, as an engine with stale
+    weights would have it.
     """
     spec = {"prompts": given.prompts, "prompt_tokens": given.prompt_tokens}
     prepared = policy.prepare(prompts_of(policy, spec, push))

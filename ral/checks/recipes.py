@@ -96,7 +96,10 @@ def checked(overrides: Sequence[str]) -> Checked:
 
 
 def through(cfg: DictConfig, found: Checked, mesh: Any) -> None:
-    """Make the networks and one step; write the memory of each stage to `found`. mesh: the ranks; None for one rank."""
+    """Make the networks and run one step of training; write the memory of each stage to `found`.
+
+    mesh: the ranks; None for one rank.
+    """
     objective = build_objective(cfg)
     with patch("ral.assembly.models.load", parts.load):
         models = build_models(cfg, load_policy(cfg), objective)

@@ -53,11 +53,11 @@ def _norm(text: str) -> str:
 
 
 def with_letters(entry: Entry, options: tuple[str, ...], answer: str = "") -> tuple[tuple[str, ...], dict[str, str]]:
-    """Return (options, {letter: text}): options that each begin with a letter.
+    """Return (options, {letter: text}): options that each begin with a letter, given letters kept, else A, B, C, ...
 
-    Given letters are kept, else A, B, C, ... answer: the gold answer; where it equals an option word for word, letters
-    that cannot be read are no error. BadSample for over 26 options, empty ones, a letter without text, a letter twice,
-    letters on some options only, and letters of another alphabet or in an unknown form.
+    answer: the gold answer; where it equals an option word for word, letters that cannot be read are no error.
+    BadSample for over 26 options, empty ones, a letter without text, a letter twice, letters on some options only, and
+    letters of another alphabet or in an unknown form.
     """
     if len(options) > len(LETTERS):
         entry.fail(

@@ -37,7 +37,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of a panel on a light or a dark page."""
+    """Colours of a panel on a light or a dark page. ink: texts. grid: grid lines. lines: the curves, in turn."""
 
     ink: str
     grid: str

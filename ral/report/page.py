@@ -35,7 +35,10 @@ MOST_FAILURES = 20  # of what is left out, lines on the page
 
 @dataclass(frozen=True)
 class Listed:
-    """One line of the page's list of files: a file, or a folder with the number and total size of its files."""
+    """One line of the page's list of files. name: name of a file or folder.
+
+    size: its size, and a folder's number of files, as text. note: a few words on its content.
+    """
 
     name: str
     size: str

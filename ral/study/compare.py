@@ -37,7 +37,7 @@ PLAIN = "eval/accuracy"
 
 
 def bounds(metric: str) -> tuple[float, float]:
-    """Return the least and the largest value that a metric can have."""
+    """Return the least and the largest value that a metric can have; infinite where it has no bound."""
     if PERCENT.search(metric):
         return 0.0, 1.0
     return (0.0 if NEVER_BELOW_0.search(metric) else -math.inf), math.inf
@@ -49,7 +49,7 @@ def stem(metric: str) -> str:
 
 
 def cut(found: Interval | None, low: float, high: float) -> Interval | None:
-    """Return an interval limited to [low, high], the values that are possible; None for None."""
+    """Return an interval limited to the possible values [low, high]; unchanged where it is None or NaN."""
     if found is None or math.isnan(found.low):
         return found
     return replace(found, low=max(found.low, low), high=min(found.high, high))

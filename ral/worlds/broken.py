@@ -228,7 +228,10 @@ def entry(number: int, path: str, kind: str) -> dict[str, Any]:
 
 
 def is_clip(path: Path) -> bool:
-    """Tell whether the entry of a file calls it a video: by its suffix, but for two files with a wrong one."""
+    """Tell whether the entry of a file calls it a video.
+
+    The suffix decides, except for two files whose suffix is wrong on purpose.
+    """
     return path.name == "clip.jpg" or (path.suffix == ".mp4" and path.name != "picture.mp4")
 
 

@@ -143,10 +143,10 @@ def size_of(entry: Entry, field: str, picture: Media) -> tuple[int, int]:
 def on_picture(
     entry: Entry, example: Example, field: str, value: object, form: Form, *, fractions: bool = False
 ) -> Example:
-    """Return the example with the boxes in the value of a field as evidence; unchanged where there are none.
+    """Return the example with the boxes of a field as evidence; unchanged where there are none.
 
-    form: order of a box's numbers. fractions: whether they are fractions of the image, not pixels. BadSample as in
-    `boxes_of`.
+    value: content of the field. form: order of a box's numbers. fractions: whether they are fractions of the image, not
+    pixels. BadSample as in `boxes_of`.
     """
     if value is None or value == []:
         return example

@@ -144,7 +144,10 @@ def run_stages(graph: Graph, chosen: Sequence[Stage], ways: Ways) -> dict[str, s
 
 
 def unready(graph: Graph, stage: Stage) -> str | None:
-    """Return why a stage cannot begin, that the stage it starts from is not done; None where it can begin."""
+    """Return why a stage cannot begin; None where it can.
+
+    The only reason is that the stage it starts from is not done.
+    """
     earlier = next((s for s in graph.stages if s.name == stage.begins), None)
     if earlier is None or record_of(earlier) is not None:
         return None
