@@ -204,7 +204,7 @@ def has_options(entry: Entry) -> bool:
 
 
 def refuse_null(entry: Entry, field: str, options: Iterable[str]) -> None:
-    """Raise BadSample for a missing gold answer where an option is "None" or "null", which it may have meant.
+    """Raise BadSample for a missing gold answer where an option is "None" or "null": null may have meant the option.
 
     field: field of the gold answer.
     """

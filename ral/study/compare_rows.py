@@ -47,8 +47,8 @@ class Row:
     """The runs whose overrides are equal, apart from the seed.
 
     mean: mean of the runs' last values, with its interval. difference: mean difference from the baseline over common
-    seeds; None for the baseline itself, and without common seeds. p: sign-flip p of that difference, corrected: the
-    same after Holm's correction; NaN where `difference` is None.
+    seeds; None for the baseline itself, and without common seeds. p: sign-flip p of that difference. corrected: p after
+    Holm's correction. Both are NaN where `difference` is None.
     """
 
     name: str

@@ -76,7 +76,7 @@ def rewrite(path: Path, items: Iterable[Answered]) -> None:
 
 
 def append(path: Path, items: Iterable[Answered]) -> None:
-    """Add items to the end of the file. They are on disk when this returns."""
+    """Add items to the end of the file, which is closed when this returns."""
     with path.open("a", encoding="utf-8") as file:
         file.writelines(map(_line, items))
 

@@ -62,6 +62,6 @@ def _options(path: str | Path, row: Mapping[str, Any]) -> list[str]:
 
 
 def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
-    """Return the accuracy, as the authors' overall score the mean of the subsets' accuracies, and those accuracies."""
+    """Return the accuracy (the mean over subsets, as the authors' overall score) and the accuracy of each subset."""
     parts = means(records, lambda r: str(r.facts["subset"]))
     return {"accuracy": mean(list(parts.values())), **parts}

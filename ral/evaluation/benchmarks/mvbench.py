@@ -89,6 +89,6 @@ def letter_of(row: Mapping[str, Any]) -> str:
 
 
 def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
-    """Return the accuracy, as the authors' average the mean over tasks, and the accuracy of each task."""
+    """Return the accuracy (the mean over tasks, as the authors average) and the accuracy of each task."""
     parts = means(records, lambda r: r.group)
     return {"accuracy": mean(list(parts.values())), **parts}

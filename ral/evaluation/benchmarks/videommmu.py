@@ -87,6 +87,6 @@ def judge(item: Item, response: str) -> Judged:
 
 
 def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
-    """Return the accuracy, the mean over the tracks (which are equally large), and that of each track."""
+    """Return the accuracy (the mean over the tracks, which are equally large) and the accuracy of each track."""
     parts = means(records, lambda r: r.group)
     return {"accuracy": mean(list(parts.values())), **parts}
