@@ -1,1 +1,1 @@
-"""Measurements of time and memory: worker processes that take turns, and the sides that they measure."""
+"""Measurements of time and memory: worker processes, one for each side of a comparison, that take turns."""

@@ -1,6 +1,6 @@
 """The cost of the attention term: one update of RAL against one of GRPO, and against "naive" RAL with eager attention.
 
-`given` is the parsed command line of scripts/bench_attention.py; `progress` is called after each update.
+In this module `given` is the parsed command line of scripts/bench_attention.py; `progress` is called after each update.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ ROW = 32
 """Visual tokens in a row of the image."""
 WARMUP = 1
 NAIVE_SHARE = 0.7
-"""Most of the memory, as a share, that the attention weights of the naive side may take."""
+"""Largest share of the memory that the attention weights of the naive side may take."""
 
 
 def naive_gb(sizes: Sizes, positions: int, width: int) -> float:
-    """Return the GB of one response's attention weights, of all layers, before and after the softmax.
+    """Return the GB of one response's attention weights in all layers, before and after the softmax.
 
-    positions: tokens of prompt and response; width: bytes of a number.
+    positions: tokens of prompt and response. width: bytes of a number.
     """
     return 2 * sizes.layers * sizes.heads * positions**2 * width / 1e9
 
 
 def specification(given: argparse.Namespace, model: Path, size: int) -> dict[str, Any]:
-    """Return the specification that every side's worker gets.
+    """Return the specification that the worker of every side gets. model: folder of the model.
 
-    model: the model's folder. size: visual tokens of the prompt.
+    size: visual tokens a prompt.
     """
     return {
         "model": str(model.absolute()),
@@ -61,9 +61,9 @@ def specification(given: argparse.Namespace, model: Path, size: int) -> dict[str
 
 
 def pair(given: argparse.Namespace, spec: dict[str, Any], other: str, repeats: int, progress: Any) -> dict[str, Any]:
-    """Return the measurements of GRPO and of the side `other`, and the ratios of the latter's to GRPO's.
+    """Return the measurements of GRPO and of the side `other`, and the ratios of other to GRPO.
 
-    spec: from `specification`. repeats: number of counted updates.
+    The ratios are time, cpu_time and memory. spec: from `specification`. repeats: number of counted updates.
     """
     sides = [["grpo"], [other]] if given.apart else [["grpo", other]]
     replies: dict[str, Any] = {}
@@ -83,7 +83,10 @@ def pair(given: argparse.Namespace, spec: dict[str, Any], other: str, repeats: i
 def run_sides(
     given: argparse.Namespace, spec: dict[str, Any], names: list[str], repeats: int, progress: Any
 ) -> dict[str, Any]:
-    """Return {side: replies of its worker}; the workers take turns. spec: from `specification`. names: the sides."""
+    """Return {side: replies of its worker}; the workers take turns. spec: from `specification`. names: the sides.
+
+    UserError where a worker ends early.
+    """
     workers: dict[str, Worker] = {}
     try:
         for name in names:
@@ -97,16 +100,21 @@ def run_sides(
 
 
 def naive_repeats(given: argparse.Namespace) -> int:
-    """Return the number of counted updates of the naive side; 0 with checkpointing, as that side keeps all weights."""
+    """Return the number of counted updates of the naive side.
+
+    It is 0 with checkpointing, since that side keeps all weights.
+    """
     if given.checkpointing:
         return 0
     return int(given.repeats if given.naive_repeats is None else given.naive_repeats)
 
 
 def measure(given: argparse.Namespace, model: Path, size: int, progress: Progress, task: Any) -> dict[str, Any]:
-    """Return both pairs' measurements at one size. "naive" is None, with the reason in "why", where it cannot run.
+    """Return the measurements of RAL and of naive RAL, each beside GRPO, at one size: {"ral": ..., "naive": ...}.
 
-    model: the model's folder. size: visual tokens of the prompt. task: the task of the progress bar.
+    "naive" is None, with the reason in "why", where that side is not run or does not fit the memory. model: folder of
+    the model. size: visual tokens of the prompt. task: the task of the progress bar. UserError where a worker ends
+    early for another reason.
     """
     spec = specification(given, model, size)
     progress.update(task, description=f"{size} visual tokens")
@@ -127,7 +135,7 @@ def measure(given: argparse.Namespace, model: Path, size: int, progress: Progres
 
 
 def memory_gb(device: str) -> float:
-    """Return the memory of the GPU, or of the machine, in GB."""
+    """Return the memory of the first GPU (device "cuda"), else of the machine, in GB."""
     if device == "cuda":
         import torch
 
@@ -136,9 +144,10 @@ def memory_gb(device: str) -> float:
 
 
 def ratios(found: dict[str, Any]) -> dict[str, Any]:
-    """Return the ratios at one size, each {min, median, max}, or None where a side was not measured.
+    """Return the ratios at one size by name, such as ral_over_grpo_time, each {min, median, max}.
 
-    cpu_time: the ratio of processor times.
+    None stands where a side was not measured. found: result of `measure`. time: wall time; cpu_time: processor time;
+    memory: peak.
     """
     return {
         f"{name}_over_grpo_{kind}": found[name][kind] if found[name] else None
@@ -148,7 +157,7 @@ def ratios(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def markdown(sizes: dict[int, dict[str, Any]]) -> str:
-    """Return a Markdown table with a row for each size. sizes: {size: measurements of `measure`}."""
+    """Return a Markdown table with a row for each size. sizes: {visual tokens: result of `measure`}."""
     columns = ["visual tokens", "GRPO, s", "RAL / GRPO: time", "CPU time", "memory"]
     columns += ["naive / GRPO: time", "CPU time ", "memory ", "GRPO, GB"]
     rows = []

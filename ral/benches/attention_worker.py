@@ -2,8 +2,8 @@
 
     python -m ral.benches.attention_worker '{"model": ..., "variant": "ral", "prompt_tokens": 4096, ...}'
 
-Rollouts, rewards and frozen signals are made beforehand: the update alone is timed, on one prompt with its responses.
-`spec` is that argument, parsed.
+Only the update is timed, on one prompt with its responses: rollouts, rewards and frozen signals are made beforehand. In
+this module `spec` is the argument above, parsed from JSON.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ MODELS = {"grpo": MLLM, "ral": MLLM, "naive": NaiveMLLM}
 
 
 def experience(model: MLLM, spec: dict[str, Any]) -> Experience:
-    """Return one prompt with an image and its responses, all random; random embeddings replace the vision tower."""
+    """Return one prompt with an image and its responses, all random.
+
+    Random embeddings stand for the output of the vision tower.
+    """
     generator = torch.Generator().manual_seed(0)
     side = model.processor.patches.factor
     picture = Pixels("image", torch.zeros(1, side * 32, side * (spec["prompt_tokens"] // 32), 3, dtype=torch.uint8))
@@ -54,7 +57,7 @@ def experience(model: MLLM, spec: dict[str, Any]) -> Experience:
 
 
 def by_response(whole: Experience) -> list[Experience]:
-    """Return the batch as one micro-batch for each response: more does not fit under eager attention."""
+    """Return the batch as one micro-batch for each response, since eager attention has no memory for more."""
     group = whole.rollout.group_size
     rows = whole.prepared.repeat(group)
     r = whole.rollout
@@ -63,7 +66,10 @@ def by_response(whole: Experience) -> list[Experience]:
 
 
 def frozen(passes: Forward, model: MLLM, part: Experience, needs: frozenset[str]) -> Experience:
-    """Return the micro-batch with frozen signals: the model's own as the old policy's, and a reference close to it."""
+    """Return the micro-batch with frozen signals: `model` itself as the old policy, and a reference policy close to it.
+
+    needs: names of the signals that the objective asks for.
+    """
     with torch.no_grad():
         part = remember(part, passes.live(model, part, needs), needs)
     part.signals["reference_log_probs"] = part.signals["old_log_probs"] + 0.01
@@ -73,7 +79,7 @@ def frozen(passes: Forward, model: MLLM, part: Experience, needs: frozenset[str]
 def update(
     passes: Forward, model: MLLM, parts: list[Experience], objective: dict[str, Term], optimizer: torch.optim.Optimizer
 ) -> None:
-    """Make one update like `ral.learner.update`, without its metrics and checks."""
+    """Make one update as `ral.learner.update` does, without its metrics and checks. parts: the micro-batches."""
     needs = needed(objective.values())
     for part in parts:
         signals = {**part.signals, **passes.live(model, part, needs)}
@@ -84,14 +90,17 @@ def update(
 
 
 def rest(gives_way: bool) -> None:
-    """Give back the memory of a side that waits. gives_way: also the GPU memory that PyTorch caches."""
+    """Free memory while this side waits for its turn.
+
+    gives_way: whether to free the GPU memory that PyTorch caches too.
+    """
     give_back()
     if gives_way and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
 
 
 def main(spec: dict[str, Any]) -> None:
-    """Load the model, then make one update for each request of the parent."""
+    """Load the model, then make one update for each request of the parent process; SystemExit when its input ends."""
     line = Line(partial(rest, spec["gives_way"]))
     torch.set_num_threads(spec["threads"])
     device, kind = spec["device"], spec["variant"]

@@ -1,6 +1,6 @@
-"""Main memory and time of loading sharded networks: each rank reads its shards, or whole networks and shards these.
+"""Main memory and time of loading sharded networks: each rank reads its own shards, or the whole networks.
 
-`given` is the parsed command line of scripts/bench_loading.py.
+In this module `given` is the parsed command line of scripts/bench_loading.py.
 """
 
 from __future__ import annotations
@@ -25,20 +25,23 @@ SIZES = {
     "300m": Sizes(1024, 20, 8, 2, 4096, vision_hidden=512, vision_depth=8, vision_heads=8),
     "small": Sizes(hidden=256, layers=4, heads=4, kv_heads=2, mlp=704, vision_hidden=128, vision_depth=4),
 }
-"""Shapes of Qwen2.5-VL: one of some 330 million weights, and one that takes a second."""
+"""Shapes of Qwen2.5-VL: one of some 330 million weights, and one that loads in a second."""
 PATHS = ("parts", "whole")
 BOUND = 1.3
-"""Most of a rank's peak memory, relative to its shards and the largest layer."""
+"""Largest peak memory of a rank that is accepted, relative to its shards plus the largest layer."""
 
 
 def model_of(given: argparse.Namespace) -> Path:
-    """Return the folder of the random model, written if it is not there."""
+    """Return the folder of the random model, which is written unless it is there already."""
     folder: Path = given.output / f"loading_{given.model}_{given.files}"
     return write_bench_model(folder, SIZES[given.model], VOCABULARY, dtype=given.files)
 
 
 def ranks_of(given: argparse.Namespace, model: Path, ranks: int, path: str) -> list[dict[str, Any]]:
-    """Load once in `ranks` processes; return the measurements of each. UserError where one fails."""
+    """Load the model once in `ranks` processes; return the measurements of each. UserError where a process fails.
+
+    path: "parts" (each rank reads its shards) or "whole".
+    """
     with tempfile.TemporaryDirectory() as meeting:
         spec = {"model": str(model.absolute()), "ranks": ranks, "path": path, "meet": f"file://{meeting}/meet"}
         spec |= {"dtype": given.dtype, "others": given.others.split(",") if given.others else []}
@@ -61,7 +64,11 @@ def ranks_of(given: argparse.Namespace, model: Path, ranks: int, path: str) -> l
 
 
 def summed(replies: list[list[dict[str, Any]]]) -> dict[str, Any]:
-    """Return the figures of repeated loadings: the peak memory of each rank, and the spread of the seconds."""
+    """Return the figures of repeated loadings: memory of each rank in GB, and the spread of the first rank's seconds.
+
+    replies: for each repetition, the measurements of each rank. times_needed: a rank's peak over its shards plus the
+    largest layer.
+    """
     by_rank = list(zip(*replies, strict=True))
     peaks = [max(reply["peak_gb"] for reply in rank) for rank in by_rank]
     needed = [rank[0]["parts_gb"] + rank[0]["largest_layer_gb"] for rank in by_rank]
@@ -77,7 +84,8 @@ def summed(replies: list[list[dict[str, Any]]]) -> dict[str, Any]:
 def measured(given: argparse.Namespace, progress: Any) -> dict[str, Any]:
     """Return {number of ranks: figures of both ways to load}; the two ways take turns.
 
-    alike, in the figures: whether both ways gave the same weights, bit for bit. progress: called after each loading.
+    In the figures, alike tells whether both ways gave the same weights bit for bit, within_bound whether reading by
+    shards keeps to BOUND. progress: called after each loading. UserError where a process fails.
     """
     model, result = model_of(given), {}
     for ranks in map(int, given.ranks.split(",")):

@@ -1,6 +1,6 @@
 """One rank of a measurement of loading: makes and shards the networks of a run, and reports its memory and time.
 
-`spec` is the argument of the command line, parsed from JSON.
+In this module `spec` is the argument of the command line, parsed from JSON.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from ral.models.sharding import shard_layers
 
 
 def networks(spec: dict[str, Any], folder: str, whole: bool) -> dict[str, MLLM]:
-    """Return the policy, and the frozen networks in spec["others"]. whole: weights are read at once, not
-    when sharded.
+    """Return {name: network}: the policy, and the frozen networks named in spec["others"].
+
+    whole: read all weights now; else each rank reads its shards when the networks are sharded.
     """
     policy = MLLM.load(folder, dtype=spec["dtype"], whole=whole)
     others = {"reference": policy.frozen_copy(), "ema": policy.frozen_copy(averaged=True)}
@@ -33,7 +34,7 @@ def networks(spec: dict[str, Any], folder: str, whole: bool) -> dict[str, MLLM]:
 
 
 def loaded(spec: dict[str, Any], folder: str, whole: bool) -> dict[str, MLLM]:
-    """Return the networks, sharded over all ranks, with their weights."""
+    """Return {name: network}, sharded over all ranks, with their weights. whole: as for `networks`."""
     models = networks(spec, folder, whole)
     mesh = init_device_mesh("cpu", (dist.get_world_size(),))
     for model in models.values():

@@ -1,4 +1,4 @@
-"""The parent's side of a measurement: workers that take turns, summaries of their replies, tables."""
+"""The parent process of a measurement: its workers that take turns, summaries of their replies, tables."""
 
 from __future__ import annotations
 
@@ -24,16 +24,20 @@ MALLOC = {
     "MALLOC_TRIM_THRESHOLD_": "17179869184",
     "MALLOC_TOP_PAD_": "268435456",
 }
-"""glibc keeps what it got from the kernel (bytes): else part of a step is page faults, more of them on TRL's side."""
+"""Settings, in bytes, with which glibc keeps the memory that the kernel gave it.
+
+Without them part of a step is page faults, and more of them on TRL's side.
+"""
 
 Reply = dict[str, Any]
-"""A worker's answer to "step": seconds, cpu_seconds, peak_gb, facts."""
+"""A worker's answer to the request "step": seconds, cpu_seconds, peak_gb, facts."""
 
 
 class Worker:
-    """A worker process that answers each line with one JSON line; its other output goes to the file `log`.
+    """A worker process that answers each line of its input with one JSON line; its other output goes to the file `log`.
 
-    spec: sent to it as JSON. Its environment allows no downloads, and `threads` threads.
+    python: its interpreter. module: the module that it runs. spec: the argument of the module, passed as JSON. The
+    process may download nothing and use `threads` threads.
     """
 
     def __init__(self, python: Path, module: str, spec: Mapping[str, Any], log: Path, threads: int) -> None:
@@ -59,7 +63,7 @@ class Worker:
             )
 
     def ask(self, request: str) -> Reply:
-        """Return the answer to one line. UserError, with the worker's last words, where it has ended."""
+        """Return the answer to one request. UserError, with the worker's last words, where the worker has ended."""
         assert self.process.stdin is not None and self.process.stdout is not None
         try:
             self.process.stdin.write(request + "\n")
@@ -73,7 +77,7 @@ class Worker:
         return reply
 
     def close(self) -> None:
-        """End the process: there is nothing to save."""
+        """Kill the process, which has nothing to save."""
         self.process.kill()
         self.process.communicate()
 
@@ -81,9 +85,10 @@ class Worker:
 def in_turn(
     workers: Mapping[str, Worker], warmup: int, repeats: int, progress: Callable[[], object]
 ) -> dict[str, list[Reply]]:
-    """Return `repeats` replies of each worker to "step", after `warmup` uncounted ones. Workers take turns.
+    """Return {worker: `repeats` replies to "step"}, made after `warmup` steps that do not count. Workers take turns.
 
-    Who is first alternates. Peaks of memory count from the end of the warm-up. progress: called after each step.
+    The worker that goes first alternates. Peaks of memory count from the end of the warm-up. progress: called after
+    each step. UserError where a worker ends early.
     """
     replies: dict[str, list[Reply]] = {name: [] for name in workers}
     for turn in range(warmup + repeats):
@@ -104,7 +109,11 @@ def spread(values: Sequence[float], digits: int = 3) -> dict[str, float]:
 
 
 def compare(ours: Sequence[Reply], theirs: Sequence[Reply]) -> dict[str, Any]:
-    """Return the ratios of their seconds to ours pair by pair, both sides' figures, and our peak memory over theirs."""
+    """Return both sides' figures and their ratios.
+
+    ratio, cpu_ratio: spread of their seconds over ours, pair by pair, in wall and in processor time. memory_ratio: our
+    peak memory over theirs. ours, theirs: spreads of each side's seconds, and its peak.
+    """
 
     def side(replies: Sequence[Reply]) -> dict[str, Any]:
         times = {key: spread([r[key] for r in replies]) for key in ("seconds", "cpu_seconds")}
@@ -120,20 +129,23 @@ def compare(ours: Sequence[Reply], theirs: Sequence[Reply]) -> dict[str, Any]:
 
 
 def machine(**versions: str) -> dict[str, Any]:
-    """Return the machine and the versions that figures belong to."""
+    """Return the facts of this machine, the commit and the versions, to stand beside figures.
+
+    versions: further facts.
+    """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     facts = {"cpu": processor_name(), "cores": os.cpu_count(), "memory_gb": round(memory, 1)}
     return {**facts, "gpu": gpu_names(), "python": platform.python_version(), "commit": git_commit(), **versions}
 
 
 def range_text(values: Mapping[str, float], digits: int = 2) -> str:
-    """Return "median (min to max)"."""
+    """Return "median (min to max)" of a result of `spread`, with `digits` decimals."""
     median, low, high = (f"{values[k]:.{digits}f}" for k in ("median", "min", "max"))
     return f"{median} ({low} to {high})"
 
 
 def out_of_memory(error: UserError) -> bool:
-    """Tell whether a worker failed because the GPU's memory was full."""
+    """Tell whether a worker's error says that the GPU's memory was full."""
     return "out of memory" in str(error)
 
 
@@ -144,7 +156,7 @@ def progress_bar() -> Progress:
 
 
 def publish(path: Path, result: Mapping[str, Any], text: str) -> None:
-    """Write <path>.json and <path>.md, print the text, and the result as the last line."""
+    """Write <path>.json and <path>.md; print `text`, then `result` as one JSON line."""
     path.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n")
     path.with_suffix(".md").write_text(text)
     print(text)

@@ -1,4 +1,4 @@
-"""Images and videos a second per worker: this project's media pipeline beside plain decord and Transformers."""
+"""Images and videos that a process reads a second: this project's pipeline beside plain decord and Transformers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PICTURE_SIDES = (1280, 960)
 
 Side = Callable[[Path], Any]
 Found = dict[str, dict[str, dict[str, float]]]
-"""{side: {figure: its min, median and max}}."""
+"""{side: {figure: {min, median, max}}}"""
 
 
 def texture(sides: tuple[int, int], seed: int) -> Image.Image:
@@ -43,7 +43,7 @@ def texture(sides: tuple[int, int], seed: int) -> Image.Image:
 
 
 def make(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return videos of a moving view, and images, written into `folder` if they are not there."""
+    """Return files of videos (a moving view) and images, written into `folder` unless they are there already."""
     folder.mkdir(parents=True, exist_ok=True)
     width, height = CLIP_SIDES
     for number in range(MADE):
@@ -56,7 +56,10 @@ def make(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def ours(kind: str, timeout_s: float | None) -> Side:
-    """Return this project's function from a file to patches. timeout_s None: videos are decoded in this process."""
+    """Return this project's function from a file to patches.
+
+    kind: "image" or "video". timeout_s: seconds that the decoder's process may take; None: videos are decoded here.
+    """
     values = {name: getattr(SETTINGS, name) for name in SETTINGS.__dataclass_fields__}
     reader = MediaReader(MediaSettings(**values | {"timeout_s": timeout_s}))
     return lambda path: patchify(reader.read(Media(kind, path)), PATCHES)  # type: ignore[arg-type]
@@ -73,7 +76,10 @@ def plain_decord(path: Path) -> np.ndarray:
 
 
 def transformers_video() -> Side | None:
-    """Return decord with Transformers' video processor; None where torchvision cannot be imported."""
+    """Return the function that decodes with decord and runs Transformers' video processor.
+
+    None where torchvision cannot be imported.
+    """
     if find_spec("torchvision") is None:
         return None
     operators = name_missing_operators()  # hold it: they go with it
@@ -90,7 +96,7 @@ def transformers_video() -> Side | None:
 
 
 def transformers_picture() -> Side:
-    """Return pillow with Transformers' image processor."""
+    """Return the function that reads with pillow and runs Transformers' image processor."""
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
     bounds = {"shortest_edge": SETTINGS.image_min_pixels, "longest_edge": SETTINGS.image_max_pixels}
@@ -111,8 +117,10 @@ def clocks() -> np.ndarray:
 
 
 def measure(sides: dict[str, Side], files: list[Path], repeats: int, progress: Callable[[], object]) -> Found:
-    """Return the files a second of each side, and its ratio to the last side, over `repeats` rounds
-    after one warm-up.
+    """Return each side's files a second, and its ratio to the last side in processor time, over `repeats` rounds.
+
+    A round reads each file once with every side; one more round comes first and does not count. a_second: by wall time;
+    a_cpu_second: by processor time. progress: called after each round.
     """
     rates: dict[str, list[np.ndarray]] = {name: [] for name in sides}
     for turn in range(repeats + 1):
@@ -148,9 +156,9 @@ def markdown(found: dict[str, Found]) -> str:
 
 
 def files_of(clips: Path | None, pictures: Path | None, output: Path) -> dict[str, list[Path]]:
-    """Return {kind: files to read}, made below `output` where no folder is given.
+    """Return the files to read, {"clips": videos, "pictures": images}, made below `output` where no folder is given.
 
-    clips, pictures: folders; None to make files. UserError for an empty folder.
+    clips, pictures: folders, or None to make files. UserError for an empty folder.
     """
     output.mkdir(parents=True, exist_ok=True)
     made = make(output / "media") if not (clips and pictures) else ([], [])
@@ -163,7 +171,7 @@ def files_of(clips: Path | None, pictures: Path | None, output: Path) -> dict[st
 
 
 def sides() -> dict[str, dict[str, Side]]:
-    """Return {kind of media: {side: its function}}; ratios are to the last side."""
+    """Return {"clips" or "pictures": {side: its function from a file to patches}}; ratios are to the last side."""
     video = {"ral": ours("video", 60.0), "ral, no process of its own": ours("video", None)}
     if (theirs := transformers_video()) is not None:
         video["decord and Transformers"] = theirs

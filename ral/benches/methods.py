@@ -1,6 +1,6 @@
 """Whole training steps of several algorithms on the same prompts, whose images have evidence.
 
-`given` is the parsed command line of scripts/bench_methods.py.
+In this module `given` is the parsed command line of scripts/bench_methods.py.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ from ral.benches.step import WARMUP, specification
 
 BASE = "grpo"
 EVIDENCE = [{"box": [0.25, 0.25, 0.5, 0.5]}]
-"""The evidence of each entry: a box of a sixteenth of its image."""
+"""The evidence of each entry: one box that covers a sixteenth of its image."""
 
 
 def with_evidence(folder: Path) -> None:
-    """Add EVIDENCE to each entry of a folder's data.jsonl."""
+    """Add EVIDENCE to each entry of the file data.jsonl in a folder."""
     rows = [json.loads(line) for line in (folder / "data.jsonl").read_text().splitlines()]
     (folder / "data.jsonl").write_text("".join(json.dumps(row | {"evidence": EVIDENCE}) + "\n" for row in rows))
 
 
 def measured(given: argparse.Namespace, size: int, names: list[str], progress: Any) -> dict[str, Any]:
-    """Return the figures of each algorithm, compared with GRPO's.
+    """Return {algorithm: figures of a step compared with GRPO's}, as `ral.benches.measure.compare` returns them.
 
-    size: visual tokens of a prompt. names: the algorithms. progress: called after each step.
+    size: visual tokens of a prompt. names: the algorithms. progress: called after each step. UserError where a worker
+    ends early.
     """
     work = {"prompt_tokens": size, "group_size": given.group_size, "response_tokens": given.response_tokens}
     spec, workers = specification(given, work), dict[str, Worker]()

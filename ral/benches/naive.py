@@ -1,7 +1,9 @@
-"""RAL with eager attention, to compare with: all layers return their weights, and each response is a row with its
-prompt.
+"""RAL with eager attention, as a side to compare with.
 
-The objective's code is the same; the forward pass and the computation of rows differ.
+All layers return their attention weights, and each response is in a row of its own, behind its prompt. The objective's
+code is the same; the forward pass and the computation of attention rows differ.
+
+Shapes: N responses, L layers, H heads, P prompt tokens, C response tokens, K = P + C keys.
 """
 
 from __future__ import annotations
@@ -21,30 +23,37 @@ from ral.types import Prepared, Shown
 
 @dataclass(frozen=True)
 class EagerAttention(CapturedAttention):
-    """Attention rows [L N C K] (Eq. 2) from returned attention weights; they exist as a whole, with their graph."""
+    """Attention policies [L N C K] (Eq. 2) from returned attention weights, all held at once with their graph."""
 
     weights: Tensor | None = None
 
     def rows(self, chunk: int | None = None) -> Tensor:
-        """Return the attention policy [L N C K]. chunk: not used, since all rows are there."""
+        """Return the attention policies [L N C K]. chunk: ignored, since all of them are held."""
         assert self.weights is not None
         return self.weights
 
     def compare(self, anchor: Tensor, measure: Divergence, chunk: int | None = None) -> Tensor:
-        """Compute measure(rows, anchor), averaged over layers, [N C]."""
+        """Return measure(attention policy, anchor) averaged over layers, [N C]. chunk: ignored.
+
+        anchor: attention policies [L N C K]. measure: the divergence.
+        """
         return measure(self.rows(), anchor).mean(0)
 
 
 @dataclass
 class EagerRecorder(Recorder):
-    """Recorder of the attention weights [N H S S] of every layer, S = P + C."""
+    """Recorder of the attention weights [N H K K] of every layer."""
 
     weights: list[Tensor] = field(default_factory=list)
 
     def captured(
         self, spec: AttentionSpec, visual: Tensor, valid: Tensor, shown: Shown | None = None
     ) -> CapturedAttention:
-        """Return the attention with the paper's rows: mean over heads, the token's own query, all keys."""
+        """Return the paper's attention policies: mean over heads, from the token's own query, over the keys before it.
+
+        valid: mask [N C] of response tokens. shown: responses with segments that were shown to the policy, whose tokens
+        get no row; None where all segments were sampled.
+        """
         start, mask = self.valid.shape[1], valid if shown is None else shown.trainable
         seen = torch.cat([self.valid, valid], dim=1)[:, None]
         at = torch.arange(seen.shape[-1], device=mask.device)
@@ -55,8 +64,9 @@ class EagerRecorder(Recorder):
 
 
 class NaiveMLLM(PlainMLLM):
-    """Passes over unshared rows [prompt | response] under Transformers' eager attention; all layers return their
-    weights.
+    """MLLM whose forward passes run over rows [prompt | response] under Transformers' eager attention.
+
+    Prompts are not shared, and all layers return their attention weights.
     """
 
     def states(
@@ -67,7 +77,7 @@ class NaiveMLLM(PlainMLLM):
         spec: AttentionSpec | None,
         shown: Shown | None = None,
     ) -> States:
-        """Return the states and attention as MLLM.states does."""
+        """Return states and captured attention as MLLM.states does."""
         self.network.set_attn_implementation({"text_config": "eager", "vision_config": "sdpa"})
         self.weights: list[Tensor] = []
         layers = self.network.model.language_model.layers

@@ -1,4 +1,4 @@
-"""Definitions with which torchvision can be imported beside a CPU build of torch, without its compiled operators."""
+"""Definitions that let torchvision be imported beside a CPU build of torch, without its compiled operators."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 
 def name_missing_operators() -> torch.library.Library | None:
-    """Return a library with the operators that torchvision's import looks up; None where torchvision has them.
+    """Return a library that defines the operators which torchvision's import looks up; None where torchvision has them.
 
     The definitions last as long as the library is referenced.
     """

@@ -1,6 +1,7 @@
-"""Plans (ral.planning) against runs on this machine: peak memory of each rank, memory at load, seconds of a step.
+"""Plans (ral.planning) beside runs on this machine: peak memory of each rank, memory at load, seconds of a step.
 
-The model is random, of some 25 million weights; runs are fp32, on CPU processes of one thread each.
+Most runs train a random model of some 25 million weights in fp32, on CPU processes of one thread each. In this module
+`given` is the parsed command line of scripts/bench_plan.py.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from ral.planning.memory import GB
 from ral.planning.plan import Plan, plan_of, stages
 
 MIDDLE = Sizes(hidden=512, layers=8, heads=8, kv_heads=2, mlp=1408, vision_hidden=128, vision_depth=2, vision_heads=4)
-"""Some 25 million weights."""
+"""Shape of the random model, some 25 million weights."""
 COMMON = (
     *("eval.every=0", "eval.before=false", "eval.prompts=1", "diagnostics.gradients=false", "start_check=false"),
     *("checkpoint.every=0", "checkpoint.best=null", "hardware.threads=1", "hardware.num_workers=0"),
@@ -66,23 +67,23 @@ RUNS: Mapping[str, tuple[str, ...]] = {
     "2 ranks, ddp": (*FOUR, "hardware=ddp"),
     "2 ranks, fsdp": (*FOUR, "hardware=fsdp"),
 }
-"""Overrides of train.py by the name of a run."""
+"""{name of a run: its overrides of train.py}"""
 ADAPTERS = "adapters"
-"""A run with adapters on a random model of a large shape (--shape), and pictures of --prompt-tokens visual tokens."""
+"""Run with adapters on a random model of a large shape (--shape), whose images have --prompt-tokens visual tokens."""
 CALIBRATION = "full"
-"""The run by whose seconds the numbers of the machine are set for the others; without it, the first one."""
+"""The run whose measured seconds set the machine's numbers for all plans; where it is not run, the first one does."""
 EXCHANGE = "2 ranks, ddp"
-"""The run by whose seconds the rate between processes is set."""
+"""The run whose measured seconds set the rate of exchange between processes."""
 SMALL = ("dataset.max_new_tokens=6", "max_steps=1")
 KINDS = ("memory", "time")
-"""Names that --kinds takes: memory at load and by stage of a step, and seconds of a step."""
+"""Values of --kinds: memory (at load and by stage of a step) and time (seconds of a step)."""
 GIVES_BACK = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
-"""Settings with which glibc returns what is freed at once, so that resident memory is that of live tensors."""
+"""Settings with which glibc returns freed memory at once, so that resident memory is that of live tensors."""
 WORKER = "ral.benches.plan_worker"
 
 
 def models(given: argparse.Namespace, name: str) -> tuple[str, str]:
-    """Return the folders of a run's random model, written if it is not there, and of a small one."""
+    """Return the folder of a run's random model, written unless it is there, and that of the small shipped model."""
     if name == ADAPTERS:
         folder = given.output / f"plan_model_{given.shape}"
         write_bench_model(folder, SIZES[given.shape], VOCABULARY, *drawn(given.hardware != "cpu"))
@@ -94,7 +95,7 @@ def models(given: argparse.Namespace, name: str) -> tuple[str, str]:
 
 
 def overrides_of(given: argparse.Namespace, name: str, steps: int) -> list[str]:
-    """Return the overrides of a run."""
+    """Return the overrides of train.py for the run `name` of `steps` steps."""
     model, _ = models(given, name)
     own = large(given) if name == ADAPTERS else [*RUNS[name], f"dataset.path={(given.output / 'plan_data').absolute()}"]
     teacher = [f"model.teacher={model}"] if name == "distillation" else []
@@ -102,7 +103,7 @@ def overrides_of(given: argparse.Namespace, name: str, steps: int) -> list[str]:
 
 
 def large(given: argparse.Namespace) -> list[str]:
-    """Return the overrides of the run ADAPTERS: RAL on one prompt, eight responses of 64 tokens."""
+    """Return the overrides of the run ADAPTERS: RAL on one prompt with eight responses of 64 tokens."""
     data = write_data(given.output / "plan_pictures", given.prompt_tokens, 16).absolute()
     dtype = "float32" if given.hardware == "cpu" else "bfloat16"
     return [
@@ -116,7 +117,11 @@ def large(given: argparse.Namespace) -> list[str]:
 
 
 def planned(overrides: Sequence[str], device: Device | None = None) -> Plan:
-    """Return the plan of a run. device: None for the one that its configuration names, or the GPU here."""
+    """Return the plan of a run.
+
+    device: None for the machine that the configuration names, else the GPU here where its numbers are known, else the
+    default device.
+    """
     with initialize_config_dir(str(CONF), version_base="1.3"):
         tree = plain(compose("train", [*overrides, "planning.text_tokens=40"]))
     here = torch.cuda.get_device_name() if torch.cuda.is_available() else None
@@ -124,20 +129,20 @@ def planned(overrides: Sequence[str], device: Device | None = None) -> Plan:
 
 
 def folder_of(output: Path, kind: str, name: str) -> Path:
-    """Return the folder of one measurement."""
+    """Return the folder of one measurement. kind: "memory" or "time". name: name of the run."""
     return output / f"plan_{kind}_{name.replace(', ', '_').replace(' ', '_')}"
 
 
 def ranks_of(plan: Plan) -> int:
-    """Return the number of processes of a plan."""
+    """Return the number of ranks of the run that a plan is for."""
     return plan.networks.work.ranks.count
 
 
 def memory(given: argparse.Namespace, name: str) -> dict[str, Any]:
-    """Return planned and measured memory of a run's steps on each rank, and by stage of a step on the first.
+    """Return planned and measured memory of a run's steps on each rank, and by stage of a step on the first rank.
 
-    On a GPU what PyTorch allocated; else resident memory beyond that of the bare process, at load too. There are two
-    steps, since the first begins without gradients and the optimizer's state.
+    Measured on a GPU is what PyTorch allocated; else resident memory beyond that of the bare process, which is also
+    measured at load. The run has two steps, since the first begins without gradients and the optimizer's state.
     """
     overrides = overrides_of(given, name, steps=2)
     plan = planned(overrides)
@@ -158,13 +163,19 @@ def memory(given: argparse.Namespace, name: str) -> dict[str, Any]:
 
 
 def against(planned_gb: float, ranks: Sequence[float]) -> dict[str, Any]:
-    """Return planned and measured GB, and planned over the most of any rank."""
+    """Return planned and measured GB, and the ratio of planned GB to the largest of any rank.
+
+    ranks: measured GB of each rank.
+    """
     measured_gb = [round(value, 4) for value in ranks]
     return {"planned_gb": round(planned_gb, 4), "measured_gb": measured_gb, "ratio": round(planned_gb / max(ranks), 3)}
 
 
 def seconds(given: argparse.Namespace, name: str) -> dict[str, float]:
-    """Return the median seconds of a step of a run and of its phases, {phase: s}; the first step does not count."""
+    """Return {phase: its median seconds in a step of a run}; "step_s" is the whole step.
+
+    The first step does not count. UserError where the run fails.
+    """
     overrides = overrides_of(given, name, given.repeats + 1)
     folder = folder_of(given.output, "time", name)
     run(WORKER, folder, {"run": overrides}, ranks_of(planned(overrides)), {})
@@ -174,7 +185,7 @@ def seconds(given: argparse.Namespace, name: str) -> dict[str, float]:
 
 
 def time_of(plan: Plan, taken: Mapping[str, float]) -> dict[str, Any]:
-    """Return planned and measured seconds of a step of a run, and those of its phases. taken: of `seconds`."""
+    """Return {"time": planned and measured seconds of a step and of its phases}. taken: result of `seconds`."""
     phases = {
         part.name: {"planned_s": round(part.seconds, 4), "bound": part.bound, "measured_s": taken[MEASURED[part.name]]}
         for part in plan.step
@@ -185,7 +196,11 @@ def time_of(plan: Plan, taken: Mapping[str, float]) -> dict[str, Any]:
 
 
 def measured(given: argparse.Namespace, progress: Callable[[], object]) -> dict[str, Any]:
-    """Return {"runs": {name: figures by kind}}, and the calibrated numbers of the machine where time is measured."""
+    """Return {"runs": {name: figures by kind}} and, where time is measured, "calibrated": the machine's numbers.
+
+    These numbers come from the runs listed under "by", so that the plans of the other runs are put to the test.
+    progress: called after each measurement. UserError where a run fails.
+    """
     found: dict[str, dict[str, Any]] = {name: {} for name in given.runs}
     for name in given.runs if "memory" in given.kinds else ():
         found[name] |= memory(given, name)
@@ -207,7 +222,10 @@ def measured(given: argparse.Namespace, progress: Callable[[], object]) -> dict[
 
 
 def markdown(found: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the figures of runs, {name: facts}, as Markdown tables, one for each kind that was measured."""
+    """Return Markdown tables of the runs' figures, one for each kind that was measured.
+
+    found: {name: figures by kind}.
+    """
     heads: Mapping[str, tuple[str, ...]] = {
         "memory": ("run", "planned, GB", "measured on each rank, GB", "planned / measured"),
         "load": ("run", "planned at load, GB", "measured on each rank, GB", "planned / measured"),
@@ -222,7 +240,7 @@ def markdown(found: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def cells(figures: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Return planned, measured and ratio of one kind as cells of a table."""
+    """Return planned value, measured values and their ratio as cells of a table. figures: those of one kind and run."""
     if "planned_s" in figures:
         return f"{figures['planned_s']:.2f}", f"{figures['measured_s']:.2f}", f"{figures['ratio']:.2f}"
     ranks = ", ".join(f"{value:.3f}" for value in figures["measured_gb"])

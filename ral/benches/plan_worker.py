@@ -1,8 +1,8 @@
-"""One rank of a run whose plan is compared with it: memory at load and in the steps, beyond that of a small run.
+"""One rank of a run that is compared with its plan: measures memory at load and in the steps.
 
     python -m ral.benches.plan_worker '{"folder": ..., "small": [...], "run": [...]}'
 
-The small run comes first, so that what libraries keep from their first use on is no memory of the plan. Writes
+A small run comes first, so that memory which libraries keep after their first use is not counted. The figures go to
 <folder>/rank_<number>.json.
 """
 
@@ -34,11 +34,11 @@ from ral.run import train
 from ral.starting import FOLDER_VARIABLE
 
 STARTED = {name: os.environ[name] for name in ("WORLD_SIZE",) if name in os.environ}
-"""Variables by which this process is one of several, which Lightning removes after a run."""
+"""Environment variables that make this process one of several ranks; Lightning removes them after a run."""
 
 
 def trained(folder: Path, overrides: Sequence[str]) -> None:
-    """Make one run of train.py in this process, in `folder`."""
+    """Make one run of train.py in this process. folder: folder of the run. overrides: its settings."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("train", [*overrides, "logger=jsonl"], return_hydra_config=True)
     with open_dict(cfg):
@@ -55,13 +55,13 @@ def trained(folder: Path, overrides: Sequence[str]) -> None:
 
 
 class Peaks(Clock):
-    """Clock of a step that notes the peak of memory of each of its parts, {name: GB}, in `most`."""
+    """Clock of a step that also notes the peak memory of each part of the step. most: {part: GB}."""
 
     most: ClassVar[dict[str, float]] = {}
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
-        """Do as Clock, and note the peak of the block."""
+        """Time the block as Clock does, and note its peak memory under `name`."""
         reset_peak()
         with super().__call__(name):
             yield
@@ -70,7 +70,10 @@ class Peaks(Clock):
 
 @contextmanager
 def noted_at_load(found: dict[str, Any]) -> Iterator[None]:
-    """Write the peak of memory until training begins to found["load"] inside the block."""
+    """Let a run inside the block time its steps with Peaks, and write its peak at load to found["load"].
+
+    The peak at load, in GB, is that until training begins.
+    """
     begin = PolicyModule.on_fit_start
 
     def noted(module: PolicyModule) -> None:
@@ -82,10 +85,10 @@ def noted_at_load(found: dict[str, Any]) -> Iterator[None]:
 
 
 def measured(folder: Path, run: Sequence[str], small: Sequence[str] | None) -> dict[str, Any]:
-    """Return memory in GB: before the run, at its most at load, at its most in the stages of its steps.
+    """Return memory in GB: before (the process before the run), load (peak until training begins), peak and stages.
 
-    small: overrides of a run that comes first; None for none, on a GPU, where memory is that of tensors. UserError
-    where the kernel does not permit to start the peak anew.
+    stages: {part of a step: its peak}; peak: the largest of these. run: overrides of the run. small: overrides of a run
+    that comes first; None on a GPU, where only tensors count. UserError where the kernel forbids to reset the peak.
     """
     found: dict[str, Any] = {"before": 0.0}
     if small is not None:
@@ -107,7 +110,7 @@ def resident_gb() -> float:
 
 
 def main() -> None:
-    """Measure as sys.argv[1] asks, in JSON, and write what was found."""
+    """Measure as sys.argv[1] (JSON) asks, and write this rank's figures."""
     spec = json.loads(sys.argv[1])
     folder = Path(spec["folder"])
     found = measured(folder, spec["run"], spec.get("small"))

@@ -1,9 +1,9 @@
-"""The worker of this project's side: `train.py` itself, whose steps wait for requests of the parent.
+"""The worker of this project's side: `train.py` itself, whose steps wait for requests of the parent process.
 
     python -m ral.benches.ral_worker '{"model": ..., "data": ..., ...}'
 
-The run is changed only by a callback, and by the end tokens: no response may contain them, so that all responses have
-the full length. `spec` is that argument, parsed.
+The run differs from an ordinary one in a callback, and in end tokens, which are banned so that all responses have the
+full length. In this module `spec` is the argument above, parsed from JSON.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ LINE = Line()
 
 
 class Turns(L.Callback):
-    """Lightning's callback that begins a step at a request, and answers when the step has ended. group_size: G."""
+    """Lightning's callback that lets a step begin at a request, and answers when the step has ended.
+
+    group_size: responses to each prompt.
+    """
 
     def __init__(self, group_size: int) -> None:
         self.group_size = group_size
@@ -47,7 +50,7 @@ class Turns(L.Callback):
 
 
 def overrides(spec: dict[str, Any]) -> list[str]:
-    """Return the overrides for train.py that the specification stands for; evaluation, checkpoints and logs are off."""
+    """Return the overrides of train.py that fit the specification; evaluation, checkpoints and logs are off."""
     settings = {
         "model.pretrained": spec["model"],
         "model.learning_rates.rl": spec["learning_rate"],
@@ -83,7 +86,7 @@ def overrides(spec: dict[str, Any]) -> list[str]:
 
 
 def main(cfg: DictConfig) -> None:
-    """Train, with Turns as the last callback."""
+    """Train as `cfg` says, with Turns as the last callback."""
     build = ral.run.build_trainer
 
     def with_turns(*arguments: Any, **options: Any) -> L.Trainer:

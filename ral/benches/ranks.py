@@ -1,4 +1,4 @@
-"""A command in several processes of one thread each, as the ranks of a run."""
+"""One command in several processes of one thread each, as the ranks of a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ral.errors import UserError
 from ral.files.repository import ROOT
 
 TIMEOUT = 900
-"""Seconds that a run may take."""
+"""Seconds after which a run is ended."""
 POLL = 0.2
 """Seconds between two looks at the processes of a run."""
 
@@ -25,9 +25,10 @@ POLL = 0.2
 def run(
     module: str, folder: Path, spec: Mapping[str, Any], ranks: int, more: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """Run a module in `ranks` processes; return what each wrote to <folder>/rank_<number>.json.
+    """Run a module in `ranks` processes; return the content of each one's file <folder>/rank_<number>.json.
 
-    spec: its first argument, in JSON, with the folder. more: environment variables. UserError where a process fails.
+    spec: argument of the module, to which the folder is added, passed as JSON. more: environment variables. UserError
+    where a process fails, or the run takes longer than TIMEOUT.
     """
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", module, json.dumps({**spec, "folder": str(folder)})]
@@ -53,7 +54,10 @@ def run(
 
 
 def ended(processes: Sequence[subprocess.Popen[bytes]]) -> list[int]:
-    """Return the exit codes of processes when all have ended; where one fails, or TIMEOUT is over, end the others."""
+    """Wait until all processes have ended; return their exit codes.
+
+    All are killed as soon as one fails, or after TIMEOUT seconds; a killed one has a negative code.
+    """
     until = time.monotonic() + TIMEOUT
     while any(process.poll() is None for process in processes):
         if time.monotonic() > until or any(process.poll() for process in processes):
@@ -64,7 +68,7 @@ def ended(processes: Sequence[subprocess.Popen[bytes]]) -> list[int]:
 
 
 def of_rank(rank: int, ranks: int, port: int) -> dict[str, str]:
-    """Return the environment by which a process is one of several, as Lightning sets it; {} for the only one."""
+    """Return the environment variables by which Lightning tells a process its rank; {} for a single process."""
     if ranks == 1:
         return {}
     own = {"LOCAL_RANK": rank, "NODE_RANK": 0, "WORLD_SIZE": ranks, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}

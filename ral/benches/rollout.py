@@ -1,6 +1,6 @@
-"""Rollout engines compared: tokens a second of wall time and of processor time; engines take turns.
+"""Rollout engines compared by tokens a second, of wall time and of processor time; the engines take turns.
 
-Variants of the native engine have one of its savings off. `given` is the parsed command line of
+Variants of the native engine differ from it in one setting. In this module `given` is the parsed command line of
 scripts/bench_rollout.py.
 """
 
@@ -22,15 +22,18 @@ from ral.files.markdown import table
 
 ENGINES = ("native", "vllm", "hf")
 TRL = "trl_vllm"
-"""TRL's own way to vLLM (ral.benches.trl_rollouts)."""
+"""Name of vLLM as TRL uses it (ral.benches.trl_rollouts)."""
 VARIANTS = ("native_casts", "native_steps", "native_fixed")
-"""Variants of `native`: weights cast at every token; ordinary steps; steps of fixed shapes."""
+"""Variants of `native`: weights are cast at every token; steps have no fixed shapes; steps have fixed shapes."""
 MODELS = {"30m": SIZES, "3b": SHAPES["3b"], "7b": SHAPES["7b"]}
 WARMUP = 1
 
 
 def engines_of(text: str | None) -> list[str]:
-    """Return the engines in a comma-separated text; None: all that can run here. UserError for other names."""
+    """Return the engines in a comma-separated text; None: all of ENGINES that can run here.
+
+    UserError for an unknown name, and for an engine whose package is not installed.
+    """
     there = importlib.util.find_spec("vllm") is not None
     if text is None:
         return [name for name in ENGINES if name != "vllm" or there]
@@ -49,7 +52,7 @@ def engines_of(text: str | None) -> list[str]:
 
 
 def specification(given: argparse.Namespace, engine: str, prompt_tokens: int) -> dict[str, Any]:
-    """Return the specification that an engine's worker gets."""
+    """Return the specification that an engine's worker gets. prompt_tokens: visual tokens of a prompt."""
     folder = given.output / f"rollout_{given.model}"
     model = write_bench_model(folder, MODELS[given.model], VOCABULARY, *drawn(given.device != "cpu"))
     kept = ("prompts", "group_size", "response_tokens", "threads", "dtype", "device", "cache_gb", "trained")
@@ -60,7 +63,10 @@ def specification(given: argparse.Namespace, engine: str, prompt_tokens: int) ->
 def measured(
     given: argparse.Namespace, engines: Sequence[str], size: int, progress: Callable[[], object]
 ) -> dict[str, Any]:
-    """Return the figures of every engine at one size of prompts (visual tokens)."""
+    """Return {engine: its figures, and its speed relative to the first engine}.
+
+    size: visual tokens of a prompt. progress: called after each step. UserError where a worker ends early.
+    """
     replies: dict[str, list[Reply]] = {}
     for names in [[name] for name in engines] if given.apart else [engines]:
         replies |= answered(given, names, size, progress)
@@ -71,7 +77,7 @@ def measured(
 def answered(
     given: argparse.Namespace, engines: Sequence[str], size: int, progress: Callable[[], object]
 ) -> dict[str, list[Reply]]:
-    """Return {engine: replies}; the engines' workers exist at the same time and take turns."""
+    """Return {engine: replies of its worker}. The workers exist at the same time and take turns."""
     workers: dict[str, Worker] = {}
     try:
         for name in engines:
@@ -84,24 +90,24 @@ def answered(
 
 
 def against(found: Sequence[Reply], first: Sequence[Reply]) -> dict[str, Any]:
-    """Return an engine's speed relative to the first one's, step by step, in wall time and in processor time.
+    """Return an engine's speed over that of the first one, step by step: ratio (wall time), cpu_ratio (processor time).
 
-    Processor time is with that of an engine's own process.
+    found, first: replies of the two workers. Processor time includes that of an engine's own process.
     """
     ratios = compare(*([r | {"cpu_seconds": spent(r)} for r in replies] for replies in (found, first)))
     return {name: ratios[name] for name in ("ratio", "cpu_ratio")}
 
 
 def spent(reply: Reply) -> float:
-    """Return the processor time of a step in seconds, with that of an engine's own process."""
+    """Return the processor time of a step in seconds, including that of an engine's own process."""
     return float(reply["cpu_seconds"] + reply["facts"]["engine_cpu_seconds"])
 
 
 def figures(replies: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return an engine's tokens a second of wall time, and of processor time with that of a process of its own.
+    """Return an engine's tokens a second of wall and of processor time, its bandwidth_share and its peak memory in GB.
 
-    bandwidth_share: the time to read the weights once a token at the memory's measured bandwidth, as a share of the
-    wall time, in which prefill and vision tower are too; 1 is the limit of any engine that reads them so.
+    bandwidth_share: time to read the weights once a token at the memory's measured bandwidth, over the wall time of a
+    step, prefill and vision tower included. 1 is the limit of any engine that reads all weights at each token.
     """
     shares = [r["facts"]["bytes_read"] / r["facts"]["bytes_per_second"] / r["seconds"] for r in replies]
     tokens = [r["facts"]["tokens"] for r in replies]

@@ -1,8 +1,9 @@
-"""A worker that samples with one engine: every step answers prompts with new images, all responses of full length.
+"""A worker that samples with one engine: in every step, responses of full length to prompts with new images.
 
     python -m ral.benches.rollout_worker '{"engine": "native", "model": ..., ...}'
 
-A step includes the vision tower, and no response can have an end token, on every side. `spec` is that argument, parsed.
+A step includes the vision tower, and end tokens are banned, on every side. In this module `spec` is the argument above,
+parsed from JSON.
 """
 
 from __future__ import annotations
@@ -33,12 +34,15 @@ from ral.types import Example, Media, Pixels, PromptBatch
 Step = Callable[[PromptBatch, int], int]
 """Samples responses to prompts with a seed; returns the number of sampled tokens."""
 COPIED, COPIES = 2**28, 8
-"""Bytes of one copy, and number of copies, that measure the memory's bandwidth."""
+"""Bytes of one copy, and number of copies, with which the memory's bandwidth is measured."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def prompts_of(policy: MLLM, spec: dict[str, Any], step: int) -> PromptBatch:
-    """Return prompts with new random images, of spec["prompt_tokens"] visual tokens each. step: the seed."""
+    """Return spec["prompts"] prompts, each with a new random image of spec["prompt_tokens"] visual tokens.
+
+    step: the seed.
+    """
     rows = next(n for n in range(math.isqrt(spec["prompt_tokens"]), 0, -1) if spec["prompt_tokens"] % n == 0)
     sides = (rows * TOKEN_SIDE, spec["prompt_tokens"] // rows * TOKEN_SIDE)
     generator = torch.Generator().manual_seed(step)
@@ -51,7 +55,7 @@ def prompts_of(policy: MLLM, spec: dict[str, Any], step: int) -> PromptBatch:
 
 
 def by_engine(policy: MLLM, engine: Any, spec: dict[str, Any]) -> Step:
-    """Return the step of an engine of this project."""
+    """Return the step that samples with an engine of this project."""
     sampling = Sampling(spec["temperature"], spec["response_tokens"])
     engine.update_weights(policy, 0)
 
@@ -64,7 +68,7 @@ def by_engine(policy: MLLM, engine: Any, spec: dict[str, Any]) -> Step:
 
 
 def by_hf(policy: MLLM, spec: dict[str, Any]) -> Step:
-    """Return the step of Transformers' own `generate`, with its own attention."""
+    """Return the step that samples with Transformers' `generate` and Transformers' attention."""
     network: Any = policy.network
     network.set_attn_implementation({"text_config": "sdpa", "vision_config": "sdpa"})
     banned = banned_tokens(policy.processor, head_rows(network.config))
@@ -91,15 +95,13 @@ def by_hf(policy: MLLM, spec: dict[str, Any]) -> Step:
 
 
 def bytes_read(policy: MLLM, steps: int) -> int:
-    """Return the bytes of weights, in the arithmetic's dtype, that `steps` decoding steps read, each weight once a
-    step.
-    """
+    """Return the bytes of weights that `steps` decoding steps read, each weight once a step, in the policy's dtype."""
     layers = [m for part in read_by_decoding(policy) for m in part.modules() if isinstance(m, torch.nn.Linear)]
     return steps * policy.dtype.itemsize * sum(m.weight.numel() for m in layers)
 
 
 def bytes_per_second(device: torch.device) -> float:
-    """Return the bandwidth of the device's memory: the best of COPIES copies, each byte read and written."""
+    """Return the bandwidth of the device's memory from the fastest of COPIES copies; each byte is read and written."""
     source = torch.zeros(COPIED, dtype=torch.uint8, device=device)
     target, best = torch.empty_like(source), 0.0
     for _ in range(COPIES):
@@ -112,7 +114,7 @@ def bytes_per_second(device: torch.device) -> float:
 
 
 def processor_seconds(engine: Any) -> float:
-    """Return the processor time of an engine's own process in seconds; 0 where it has none."""
+    """Return the processor time in seconds that an engine's own process has taken so far; 0 where it has no process."""
     process = getattr(engine, "process", None)
     if process is None:
         return 0.0
@@ -121,7 +123,7 @@ def processor_seconds(engine: Any) -> float:
 
 
 def main(spec: dict[str, Any]) -> None:
-    """Load the engine, then make one step for each request of the parent."""
+    """Load the engine, then make one step for each request of the parent process; SystemExit when its input ends."""
     torch.set_num_threads(spec["threads"])
     line = Line()
     policy = MLLM.load(spec["model"], dtype=spec["dtype"], trained=spec["trained"]).to(spec["device"])

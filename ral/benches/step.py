@@ -1,6 +1,6 @@
-"""Whole training steps of this project with and without its savings, and their growth with the sizes.
+"""Whole training steps of this project with and without its savings, and how their cost grows with the sizes.
 
-`given` is the parsed command line of scripts/bench_step.py; `progress` is called after each step.
+In this module `given` is the parsed command line of scripts/bench_step.py; `progress` is called after each step.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ SIZES = {
 qwen3_5: one of 4 layers too, three of linear attention and one of softmax attention.
 """
 FAMILIES = {"qwen3_5": "qwen3_5"}
-"""Families of the models other than Qwen2.5-VL."""
+"""{model: its family}, where this is not Qwen2.5-VL."""
 WARMUP = 1
 GROWTH = {"prompt_tokens": (256, 512, 1024, 2048), "group_size": (2, 4, 8, 16), "response_tokens": (32, 64, 128, 256)}
 LEAST_ADDED = 0.001
-"""GB below which a difference of peaks says nothing."""
+"""Smallest difference of two peaks, in GB, that counts; smaller ones are raised to this value."""
 BASE = {"prompt_tokens": 1024, "group_size": 8, "response_tokens": 64}
 
 
 def specification(given: argparse.Namespace, work: dict[str, int]) -> dict[str, Any]:
-    """Return the specification that every variant's worker gets. work: a value for each axis in BASE."""
+    """Return the specification that the worker of every variant gets. work: {axis of BASE: its value}."""
     steps = WARMUP + given.repeats
     family = FAMILIES.get(given.model, FAMILY)
     side, folder = token_side(family), given.output / f"step_{given.model}"
@@ -66,7 +66,10 @@ def specification(given: argparse.Namespace, work: dict[str, int]) -> dict[str, 
 
 
 def replies(given: argparse.Namespace, work: dict[str, int], variants: list[str], progress: Any) -> dict[str, Any]:
-    """Return {variant: replies of its worker to `repeats` steps}; the workers take turns."""
+    """Return {variant: replies of its worker to `given.repeats` steps}; the workers take turns.
+
+    work: {axis of BASE: its value}. UserError where a worker ends early.
+    """
     spec, workers = specification(given, work), {}
     try:
         for name in variants:
@@ -81,7 +84,10 @@ def replies(given: argparse.Namespace, work: dict[str, int], variants: list[str]
 
 
 def against_all(found: dict[str, Any]) -> dict[str, Any]:
-    """Return {variant: figures compared with those of `all`}. found: {variant: replies}."""
+    """Return {variant: its figures compared with those of the variant `all`}.
+
+    found: {variant: replies of its worker}.
+    """
     return {name: compare(found["all"], answers) for name, answers in found.items() if name != "all"}
 
 
@@ -93,7 +99,7 @@ def exponent(points: dict[int, float]) -> float:
 
 
 def growth(given: argparse.Namespace, progress: Any) -> tuple[dict[str, Any], str]:
-    """Return seconds and peak memory of a step along each axis, with their exponents, and a Markdown table."""
+    """Return seconds and peak memory of a step along each axis of GROWTH with their exponents, and a Markdown table."""
     result: dict[str, Any] = {}
     rows = []
     for axis, values in GROWTH.items():
@@ -118,13 +124,19 @@ def growth(given: argparse.Namespace, progress: Any) -> tuple[dict[str, Any], st
 
 
 def added(peaks: dict[int, float]) -> dict[int, float]:
-    """Return the GB that each size adds to the one before it, at least LEAST_ADDED."""
+    """Return {size: GB that it adds to the peak of the size before it}, at least LEAST_ADDED.
+
+    peaks: {size: peak in GB}.
+    """
     sizes = list(peaks)
     return {b: max(peaks[b] - peaks[a], LEAST_ADDED) for a, b in itertools.pairwise(sizes)}
 
 
 def against_itself(given: argparse.Namespace, sizes: list[int], progress: Any) -> tuple[dict[str, Any], str]:
-    """Return the figures of every variant compared with `all`, at every size, and a Markdown table."""
+    """Return the figures of every variant compared with `all` at every size, and a Markdown table.
+
+    sizes: visual tokens.
+    """
     variants, result, rows = given.variants.split(","), {}, []
     for size in sizes:
         work = {"prompt_tokens": size, "group_size": given.group_size, "response_tokens": given.response_tokens}

@@ -1,7 +1,7 @@
-"""TRL's own way to vLLM, in this process, as an engine of scripts/bench_rollout.py.
+"""TRL's own way to use vLLM, in this process, as an engine of scripts/bench_rollout.py.
 
-It is what TRL's GRPOTrainer asks with `use_vllm=True, vllm_mode="colocate"`: `VLLMGeneration`, which gets prompts as
-tokens and images as pictures, each prompt as often as it is to be answered, and lets vLLM run its own vision tower.
+It is what TRL's GRPOTrainer does with `use_vllm=True, vllm_mode="colocate"`: `VLLMGeneration` gets the prompts as token
+ids and the images as pixels, each prompt once for each response, and vLLM runs its own vision tower.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ SHARE = 0.3
 
 
 def trl_step(policy: MLLM, spec: dict[str, Any]) -> Callable[[PromptBatch, int], int]:
-    """Start vLLM in this process as TRL does; return the step that samples with it. UserError if vLLM reads other ids.
+    """Start vLLM in this process as TRL does; return the step that samples with it.
 
     vLLM reads the weights from the model's folder. Two things differ from TRL 1.16, so that all engines do the same
-    work: TRL leaves the dtype to vLLM, which takes bfloat16 for float32 weights; and TRL hands vLLM prompts with all
-    placeholders of an image, of which vLLM expands the first one once more (TRL's issue 6294). The seed of a step is
-    not used: TRL gives none with a question.
+    work. TRL leaves the dtype to vLLM, which takes bfloat16 for float32 weights; here it is spec["dtype"]. TRL hands
+    vLLM prompts with all placeholders of an image, of which vLLM expands the first one once more (TRL's issue 6294);
+    here each image has one placeholder. The step ignores its seed, as TRL does, and raises UserError where vLLM reads
+    other ids than the prompt's.
     """
     os.environ |= {
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
@@ -67,5 +68,5 @@ def trl_step(policy: MLLM, spec: dict[str, Any]) -> Callable[[PromptBatch, int],
 
 
 def unexpanded(ids: list[int], placeholder: int) -> list[int]:
-    """Return a prompt's ids with one placeholder in place of each run of them."""
+    """Return a prompt's ids with each run of placeholders reduced to one placeholder."""
     return ids[:1] + [now for before, now in pairwise(ids) if (before, now) != (placeholder, placeholder)]

@@ -2,9 +2,9 @@
 
     python -m ral.benches.trl_worker '{"model": ..., "data": ..., ...}'     in an environment with TRL
 
-A step is one generation and `updates` optimizer steps on it (num_iterations). Gradient checkpointing, TRL's default, is
-off, as on RAL's side: it would cost TRL time. All else that is not in the specification is TRL's default. `spec` is the
-specification, the argument parsed from JSON.
+A step is one generation and `updates` optimizer steps on it (num_iterations). Gradient checkpointing, which TRL turns
+on by default, is off, as on RAL's side, since it would cost TRL time. All settings outside the specification are TRL's
+defaults. In this module `spec` is the specification: the argument above, parsed from JSON.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ from trl import GRPOConfig, GRPOTrainer  # noqa: E402
 
 
 class Turns(TrainerCallback):
-    """TRL's callback that begins a step at a request, and answers when the step has ended."""
+    """TRL's callback that lets a step begin at a request, and answers when the step has ended.
+
+    trainer: set after its making.
+    """
 
     trainer: GRPOTrainer
 
@@ -39,8 +42,9 @@ class Turns(TrainerCallback):
         LINE.next_step()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Answer with the tokens and settings of a step after the last update on its generation; wait for the next
-        request.
+        """Answer with the tokens and settings of a step, and wait for the next request.
+
+        Nothing is done until the last update on a generation.
         """
         if state.global_step % args.num_iterations:
             return
@@ -59,7 +63,7 @@ def rewards(completions: list[Any], **columns: Any) -> list[float]:
 
 
 def pictures(folder: Path) -> Dataset:
-    """Return the questions with their images, which are decoded when a step asks for them."""
+    """Return the questions in `folder` with their images, which are decoded when a step asks for them."""
     entries = [json.loads(line) for line in (folder / "data.jsonl").read_text().splitlines()]
     rows = [
         {"prompt": [{"role": "user", "content": e["question"]}], "image": str(folder / e["image"])} for e in entries
@@ -94,7 +98,7 @@ def settings(spec: dict[str, Any]) -> GRPOConfig:
 
 
 def main(spec: dict[str, Any]) -> None:
-    """Train until the parent closes the input."""
+    """Train, one step for each request, until the parent process closes the input."""
     network = AutoModelForImageTextToText.from_pretrained(
         spec["model"], dtype=torch.float32, attn_implementation="sdpa"
     )

@@ -28,20 +28,18 @@ VARIANTS = {"plain": (), **{f"{name} once": (name,) for name in SAVINGS[:3]}, "n
 
 
 class VariantMLLM(PlainMLLM):
-    """An MLLM with no other savings than those in the class attribute `savings`."""
+    """An MLLM with only those savings that its class attribute `savings` names."""
 
     savings: tuple[str, ...] = ()
     batch: PromptBatch
 
     def prepare(self, prompts: PromptBatch) -> Prepared:
-        """Return the prepared prompts as MLLM.prepare does, and keep their pixels for repeated passes of the vision
-        tower.
-        """
+        """Return the prepared prompts as MLLM.prepare does; keep their pixels for more passes of the vision tower."""
         type(self).batch = prompts.to(self.device)  # of the class: the frozen copies see it too
         return super().prepare(prompts)
 
     def encode_again(self, count: int) -> None:
-        """Run the vision tower `count` times on the batch, where the saving `encode` is off."""
+        """Run the vision tower `count` more times on the last prompts, unless the saving `encode` is on."""
         if "encode" not in self.savings:
             for _ in range(count):
                 self._see(self.batch)
@@ -54,8 +52,10 @@ class VariantMLLM(PlainMLLM):
         spec: AttentionSpec | None,
         shown: Shown | None = None,
     ) -> States:
-        """Return the states as MLLM.states does: from shared rows with the saving `update`, else from one row a
-        response.
+        """Return the states as MLLM.states does.
+
+        With the saving `update` a prompt's row is shared by its responses, else each response has a row [prompt |
+        response].
         """
         self.encode_again(len(token_ids) // len(prepared))
         base = MLLM if "update" in self.savings else PlainMLLM
@@ -66,8 +66,9 @@ class VariantMLLM(PlainMLLM):
         return base._training_layout(self, prepared, valid, layers)
 
     def prefill(self, prepared: Prepared, group_size: int, openings: Openings | None = None) -> tuple[Tensor, Decode]:
-        """Return logits and decoding state as MLLM.prefill does: shared with the saving `prefill`, else for each
-        response.
+        """Return logits and decoding state as MLLM.prefill does.
+
+        With the saving `prefill` the prompt's cache is shared by its responses, else each response has one.
         """
         self.encode_again(group_size)
         base = MLLM if "prefill" in self.savings else PlainMLLM
@@ -75,7 +76,10 @@ class VariantMLLM(PlainMLLM):
 
 
 def whole_logits(self: Forward, model: MLLM, states: States, rollout: Rollout) -> tuple[Tensor, Tensor]:
-    """Return log-probs and entropies as Forward.log_probs does, from logits [N C V] that are kept as a whole."""
+    """Return log-probs and entropies [N C] as Forward.log_probs does, from logits that are kept as a whole [N*C V].
+
+    N responses, C tokens of each, V tokens of the vocabulary; both results are 0 at tokens that are not trainable.
+    """
     banned = model.processor.banned.to(rollout.token_ids.device)
     flat = states.hidden.flatten(0, 1)
     logits = policy_logits(flat, model.head, temperature=self.temperature, banned=banned)
@@ -87,7 +91,7 @@ def whole_logits(self: Forward, model: MLLM, states: States, rollout: Rollout) -
 
 
 def install(name: str) -> None:
-    """Let runs of this process load models of the variant `name`."""
+    """Make runs of this process load models of the variant `name` of VARIANTS."""
     import ral.assembly.models
 
     savings = VARIANTS[name]

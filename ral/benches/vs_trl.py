@@ -1,6 +1,7 @@
 """Whole training steps of this project and of TRL's GRPOTrainer on the same work.
 
-A step is data, rollout, rewards, scoring and updates. `given` is the parsed command line of scripts/bench_vs_trl.py.
+A step is data, rollout, rewards, scoring and updates. In this module `given` is the parsed command line of
+scripts/bench_vs_trl.py.
 """
 
 from __future__ import annotations
@@ -21,18 +22,24 @@ from ral.files.repository import ROOT
 
 TRL = "trl==1.16.0"
 TORCHVISION = "torchvision==0.28.0"
-"""The release for the torch in constraints.txt. TRL reads images with Transformers' own processor."""
+"""The release that goes with the torch in constraints.txt.
+
+TRL reads images with Transformers' processor, which needs it.
+"""
 WARMUP = 2
 """Steps of each side before the first one that counts."""
 SAME = (
     *("prompt_tokens", "response_tokens", "updates", "trained_parameters", "dtype", "optimizer", "vision_attention"),
     *("threads", "malloc", "versions"),
 )
-"""Facts that both workers must report alike."""
+"""Facts that must be equal in both workers' reports."""
 
 
 def trl_python(folder: Path) -> Path:
-    """Return the interpreter of TRL's environment, which is made at first use. UserError where that fails."""
+    """Return the interpreter of TRL's environment in `folder`, which is made where it is missing or of other versions.
+
+    UserError where making it fails.
+    """
     stamp, python = folder / ".ready", folder / "bin" / "python"
     wanted = f"{TRL} {TORCHVISION}\n{(ROOT / 'constraints.txt').read_text()}"
     if stamp.is_file() and stamp.read_text() == wanted:
@@ -75,7 +82,10 @@ def specification(given: argparse.Namespace, model: Path, data: Path) -> dict[st
 
 
 def check_fair(spec: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any]) -> None:
-    """Raise UserError unless both sides did the same work, all of `spec`. ours, theirs: facts of their last steps."""
+    """Raise UserError unless both sides did the same work, and as much as `spec` asks for.
+
+    ours, theirs: facts of the sides' last steps.
+    """
     asked = {
         "response_tokens": spec["prompts"] * spec["group_size"] * spec["response_tokens"],
         "updates": spec["steps"] * spec["updates"],
@@ -121,7 +131,10 @@ def measure(given: argparse.Namespace, python: Path, size: int, progress: Progre
 
 
 def summary(given: argparse.Namespace, found: dict[int, dict[str, Any]]) -> dict[str, Any]:
-    """Return the JSON object: the figures at the last size at its top, those of every size below."""
+    """Return the content of the JSON file: figures at the last size at its top, those of every size under "sizes".
+
+    found: {visual tokens: result of `measure`}.
+    """
     last = found[list(found)[-1]]
     same = last["same"]
     settings = ("prompts", "group_size", "response_tokens", "updates", "repeats")
@@ -134,7 +147,7 @@ def summary(given: argparse.Namespace, found: dict[int, dict[str, Any]]) -> dict
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """Return a Markdown page of `summary`'s result: settings, machine, and a row for each size."""
+    """Return a Markdown page of the result of `summary`: a row for each size, then settings and machine."""
     columns = (
         "visual tokens",
         "TRL, s a step",

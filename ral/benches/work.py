@@ -19,19 +19,25 @@ from ral.models.recipe import Sizes
 
 SIZES = Sizes(hidden=512, layers=8, heads=8, kv_heads=2, mlp=1408, vision_hidden=256, vision_depth=4, vision_heads=8)
 VOCABULARY = 6144
-"""Tokens of the vocabulary: with SIZES about 30 million parameters, in shares like those of Qwen2.5-VL-3B."""
+"""Number of tokens in the vocabulary.
+
+With SIZES the model has about 30 million parameters, in shares like those of Qwen2.5-VL-3B.
+"""
 TOKEN_SIDE = 28
 """Side of a visual token of Qwen2.5-VL, in pixels."""
 FAMILY = "qwen2_5_vl"
 SIDES = {"qwen3_5": 32}
-"""Side of a visual token, in pixels, for families that differ from TOKEN_SIDE."""
+"""{family: side of its visual token in pixels}, where this is not TOKEN_SIDE."""
 LARGEST_PROMPT = 16384
-"""Visual tokens of the largest image that the model's processor does not scale down."""
+"""Visual tokens of the largest image that the model's processor does not shrink."""
 QUESTION = "What do you see in the picture? Describe every shape, its color and its place."
 
 
 def sizes_of(text: str) -> list[int]:
-    """Return the numbers of visual tokens in a comma-separated text. UserError for anything else."""
+    """Return the numbers of visual tokens in a comma-separated text.
+
+    UserError unless it holds whole numbers from 1 to LARGEST_PROMPT.
+    """
     try:
         sizes = [int(part) for part in text.split(",")]
     except ValueError:
@@ -49,9 +55,9 @@ def write_bench_model(
     dtype: str = "float32",
     family: str = FAMILY,
 ) -> Path:
-    """Return the folder of a random model of a family, written if it is not there.
+    """Return the folder of a random model, which is written unless it is there already.
 
-    device: where the weights are drawn; dtype: that of the files.
+    vocabulary: number of tokens. device: where the weights are drawn. dtype: name of the dtype in the files.
     """
     if not (folder / "video_preprocessor_config.json").is_file():
         letters = random.Random(0)
@@ -80,14 +86,14 @@ def token_side(family: str) -> int:
 
 
 def drawn(on_gpu: bool) -> tuple[str, str]:
-    """Return the device and dtype for write_bench_model: billions of weights are drawn in a second on a GPU."""
+    """Return (device, dtype) for write_bench_model. A GPU draws billions of weights in a second."""
     return ("cuda", "bfloat16") if on_gpu else ("cpu", "float32")
 
 
 def write_data(folder: Path, visual_tokens: int, entries: int, pixels: int = TOKEN_SIDE) -> Path:
-    """Write data.jsonl, question.j2 and PNG images of exactly `visual_tokens` visual tokens; return the folder.
+    """Write `entries` questions with PNG images of exactly `visual_tokens` visual tokens; return the folder.
 
-    pixels: side of a visual token.
+    The files are data.jsonl, question.j2 and the images. pixels: side of a visual token.
     """
     rows = next(n for n in range(math.isqrt(visual_tokens), 0, -1) if visual_tokens % n == 0)
     side = (visual_tokens // rows * pixels, rows * pixels)

@@ -1,7 +1,7 @@
-"""The worker's side of a measurement: requests on standard input. Needs neither this project nor TRL.
+"""The worker's side of a measurement: requests on standard input. Needs neither the rest of this project nor TRL.
 
-One line asks, one JSON line answers: "step" runs exactly one whole training step, "reset" forgets the peak of memory,
-the end of input ends the worker. A worker that waits is blocked on its input and takes no processor time.
+Each request is a line and gets one JSON line as answer: "step" runs exactly one whole training step, "reset" forgets
+the peak of memory. The end of input ends the worker. While it waits, the worker takes no processor time.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ from typing import Any
 
 
 class Line:
-    """Reader of requests on standard input. Standard output is for answers alone; other output goes to stderr."""
+    """Reader of requests on standard input. Standard output is for answers alone; all other output goes to stderr."""
 
     def __init__(self, rest: Callable[[], object] = lambda: None) -> None:
-        """Keep standard output for answers. rest: called after each step, outside of its time and before its answer."""
+        """Send standard output to stderr, and keep it for answers.
+
+        rest: called after each step, before its answer and outside of its measured time.
+        """
         self.rest = rest
         self.answers = os.fdopen(os.dup(1), "w", buffering=1)
         os.dup2(2, 1)
@@ -33,8 +36,9 @@ class Line:
         self.answers.write(json.dumps(values) + "\n")
 
     def next_step(self, **facts: Any) -> None:
-        """Answer the step that has just ended, with `facts`, and wait for the next request. SystemExit
-        at end of input.
+        """Answer for the step that has just ended, with `facts`, and return when the next step is requested.
+
+        SystemExit at the end of input.
         """
         if self.started is not None:
             if on_gpu():
@@ -51,7 +55,7 @@ class Line:
 
 
 def clocks() -> tuple[float, float]:
-    """Return wall time, and this process's processor time (without waiting), in seconds."""
+    """Return (wall time, processor time of this process, in which waiting does not count), in seconds."""
     return time.perf_counter(), time.process_time()
 
 
@@ -62,7 +66,7 @@ def on_gpu() -> bool:
 
 
 def reset_peak() -> bool:
-    """Start the peak of memory anew; return False where the kernel does not permit that."""
+    """Let the peak of memory begin anew; return False where the kernel forbids that."""
     if on_gpu():
         sys.modules["torch"].cuda.reset_peak_memory_stats()
         return True
@@ -74,7 +78,10 @@ def reset_peak() -> bool:
 
 
 def peak_gb() -> float:
-    """Return the peak of memory since the last reset, or ever, in GB (10^9 bytes): of a GPU in use, else resident."""
+    """Return the peak of memory since the last reset, or since the start, in GB (10^9 bytes).
+
+    It is what PyTorch allocated on a GPU in use, else the process's resident memory.
+    """
     if on_gpu():
         return float(sys.modules["torch"].cuda.max_memory_allocated()) / 1e9
     try:
@@ -86,12 +93,15 @@ def peak_gb() -> float:
 
 
 def reward(example: object, text: str) -> float:
-    """Return a reward in [0, 1) that is a hash of the text: texts differ, so every group has different rewards."""
+    """Return a reward in [0, 1) that is a hash of the text. Texts differ, so each group has different rewards."""
     return zlib.crc32(text.encode()) / 2**32
 
 
 def environment_facts(network: Any, optimizer: Any) -> dict[str, Any]:
-    """Return settings of this process that must be equal on both sides. updates: optimizer steps since the start."""
+    """Return the facts of this process that must be equal on both sides, such as versions, dtype and threads.
+
+    updates: optimizer steps since the start.
+    """
     import torch
 
     trained = [p for p in network.parameters() if p.requires_grad]

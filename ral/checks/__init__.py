@@ -1,1 +1,1 @@
-"""End-to-end checks that a person runs by hand: kills, long runs, seeded faults, GPUs, whole datasets."""
+"""End-to-end checks that a person starts by hand: kills, long runs, seeded faults, GPUs, whole datasets."""

@@ -26,14 +26,20 @@ LONGEST = 900.0  # seconds that a run may take
 
 
 def start(folder: Path, overrides: list[str]) -> subprocess.Popen[bytes]:
-    """Start a run in `folder` that resumes from its newest checkpoint, if any, with its output in a file beside it."""
+    """Start a run in `folder`, from its newest checkpoint where there is one.
+
+    Its output goes to a file beside the folder.
+    """
     command = [sys.executable, str(TRAIN), *SMALL, *overrides, f"hydra.run.dir={folder}", "resume=auto"]
     with folder.with_suffix(".log").open("ab") as log:
         return subprocess.Popen(command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=log, stderr=log)
 
 
 def finish(folder: Path, overrides: list[str]) -> float:
-    """Run to the end; return its seconds. SystemExit with a message where the run fails."""
+    """Run to the end, from the newest checkpoint where there is one; return the seconds.
+
+    SystemExit with a message where the run fails; subprocess.TimeoutExpired after LONGEST seconds.
+    """
     started = time.monotonic()
     if code := start(folder, overrides).wait(timeout=LONGEST):
         sys.exit(f"error: the run in {folder} ended with exit code {code}: see {folder.with_suffix('.log')}")
@@ -41,7 +47,7 @@ def finish(folder: Path, overrides: list[str]) -> float:
 
 
 def kill_after(process: subprocess.Popen[bytes], seconds: float) -> None:
-    """Kill the run by SIGKILL after so many seconds, unless it ends before."""
+    """Kill a run by SIGKILL after `seconds`, unless it ends before."""
     try:
         process.wait(timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -50,7 +56,7 @@ def kill_after(process: subprocess.Popen[bytes], seconds: float) -> None:
 
 
 def kill_while_saving(process: subprocess.Popen[bytes], folder: Path, number: int) -> None:
-    """Kill the run by SIGKILL while it writes its `number`-th checkpoint, unless it ends before."""
+    """Kill a run by SIGKILL while it writes its `number`-th checkpoint, unless it ends before."""
     seen: set[str] = set()
     while process.poll() is None:
         seen |= {p.name for p in (folder / "checkpoints").glob(f"{PARTIAL}*")}
@@ -61,16 +67,19 @@ def kill_while_saving(process: subprocess.Popen[bytes], folder: Path, number: in
 
 
 def facts(folder: Path) -> dict[str, Any]:
-    """Return metrics.jsonl without time/* and SHA-256 of FILES: equal to those of an uninterrupted run."""
+    """Return the content of metrics.jsonl without time/*, and the SHA-256 of each of FILES.
+
+    A resumed run has the same facts as an uninterrupted one.
+    """
     lines = jsonl.read(folder / "metrics.jsonl")
     metrics = [{k: v for k, v in line.items() if not k.startswith("time/")} for line in lines]
     return {"metrics": metrics, **{name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in FILES}}
 
 
 def disturbed(folder: Path, overrides: list[str], seconds: float, rng: random.Random, saving: bool) -> dict[str, Any]:
-    """Kill a run once, let it resume to its end, and return how it stood after the kill.
+    """Kill a run once, let it resume to its end, and return its state after the kill.
 
-    Returned are: killed (True), step (lines of metrics.jsonl less one, at least 0), half_a_checkpoint (whether a
+    The state is killed (True), step (lines of metrics.jsonl less one, at least 0) and half_a_checkpoint (whether a
     partly written checkpoint was left). A run that ends before its kill is deleted and started anew. SystemExit where
     the resumed run fails.
 

@@ -1,4 +1,7 @@
-"""A check of a dataset from a composed configuration: every entry is read as a run would read it."""
+"""A check of a dataset from a composed configuration: every entry is read as a run would read it.
+
+In this module `cfg` is that configuration (conf/check.yaml).
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,10 @@ FOR_SFT = "video_r1_cot"  # the choice of dataset whose training split is for SF
 
 
 def check_example(collate: Collate, example: Example) -> None:
-    """Raise BadSample for an example that a run would skip. One with `chosen` is checked as a preference pair."""
+    """Raise BadSample for an example that a run would skip.
+
+    An example with `chosen` is checked as a preference pair.
+    """
     replace(collate, preferences=example.chosen is not None).check(example)
 
 
@@ -48,8 +54,8 @@ def check_length(collate: Collate, sample: Sample) -> None:
 def check_splits(splits: Sequence[str], source: Mapping[str, Any], choice: str) -> None:
     """Raise UserError for a split that the dataset does not have.
 
-    Loaders from outside of ral.data check their splits themselves. source: the node of the loader; choice: the option
-    of dataset=.
+    Loaders from outside ral.data without `sizes` are not checked, since they check their splits themselves. source: the
+    loader's node of the configuration. choice: the option of dataset=.
     """
     sizes = source.get("sizes")
     if sizes is None and not str(source.get("_target_")).startswith("ral.data."):
@@ -62,9 +68,9 @@ def check_splits(splits: Sequence[str], source: Mapping[str, Any], choice: str) 
 
 
 def open_splits(cfg: DictConfig) -> dict[str, Samples]:
-    """Open the splits as a run does. UserError for an unknown split.
+    """Open the chosen splits as a run does; return {split: its samples}. UserError for an unknown split.
 
-    cfg.strict: "sft" needs reasoning, the other splits a gold answer that the rules can read.
+    With cfg.strict an entry of split "sft" needs reasoning, one of another split a gold answer that the rules can read.
     """
     dataset, model = cfg.dataset, find(cfg.model.pretrained)
     choice = HydraConfig.get().runtime.choices["dataset"]
@@ -91,9 +97,9 @@ def open_splits(cfg: DictConfig) -> dict[str, Samples]:
 
 
 def first_prompt(samples: Samples) -> str | None:
-    """Return the prompt of the first usable entry among the first TRIED; None where none of these is usable.
+    """Return the first prompt of the usable entries among the first TRIED; None where none of these is usable.
 
-    Runs of one placeholder are shortened to one.
+    Several equal placeholders in a row are shortened to one.
     """
     collate: Collate = samples.check.args[0]  # type: ignore[attr-defined]  # that `check_example` is bound to
     for at in range(min(TRIED, len(samples.examples))):
@@ -106,7 +112,7 @@ def first_prompt(samples: Samples) -> str | None:
 
 
 def describe(splits: Mapping[str, Samples]) -> None:
-    """Print an overview of each split, and the prompt of the first usable entry in full."""
+    """Print an overview of each split, then the whole prompt of the first usable entry."""
     for name, samples in splits.items():
         print("\n".join(overview(name, samples.examples)))
     prompt = next((prompt for samples in splits.values() if (prompt := first_prompt(samples)) is not None), None)
@@ -116,7 +122,7 @@ def describe(splits: Mapping[str, Samples]) -> None:
 
 
 def write(bad: Sequence[Bad]) -> Path:
-    """Write bad_samples.jsonl into the output folder; return its path."""
+    """Write bad_samples.jsonl into the output folder of the command; return its path."""
     path = Path(HydraConfig.get().runtime.output_dir) / "bad_samples.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bad(path, bad)
@@ -124,7 +130,7 @@ def write(bad: Sequence[Bad]) -> Path:
 
 
 def scan_all(splits: Mapping[str, Samples], workers: int) -> list[Usable | Bad]:
-    """Check every entry of the splits in `workers` processes, under a progress bar."""
+    """Check every entry of the splits in `workers` processes, under a progress bar; return a result for each."""
     total = sum(len(samples.examples) for samples in splits.values())
     columns = (TextColumn("checking"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     found: list[Usable | Bad] = []
@@ -137,7 +143,10 @@ def scan_all(splits: Mapping[str, Samples], workers: int) -> list[Usable | Bad]:
 
 
 def scan_dataset(cfg: DictConfig) -> None:
-    """Check every entry, print the tables, write the list of bad ones. UserError where no entry can be used."""
+    """Check every entry, print the tables of usable and skipped entries, write the list of bad ones.
+
+    UserError where no entry can be used.
+    """
     splits = open_splits(cfg)
     describe(splits)
     found = scan_all(splits, cfg.workers or os.cpu_count() or 1)

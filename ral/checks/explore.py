@@ -1,4 +1,7 @@
-"""The viewer's page for the attention of responses, from a composed configuration."""
+"""The viewer's page for the attention of responses, from a composed configuration.
+
+In this module `cfg` is that configuration (conf/explore.yaml).
+"""
 
 from __future__ import annotations
 
@@ -25,8 +28,8 @@ from ral.viewing.questions import Question, dataset_questions, own_question, own
 def explore(cfg: DictConfig) -> None:
     """Write the page of responses and their attention rows; the last line printed is its path.
 
-    Of a run the recorded responses are shown; else one or two checkpoints respond, greedily. UserError where a model,
-    the data or the page cannot be used.
+    With cfg.run the page shows that run's recorded responses; else one or two checkpoints respond, greedily. UserError
+    where a model or the data cannot be used, or the page cannot be made.
     """
     disable_progress_bar()  # of loading weights
     if cfg.threads:
@@ -43,7 +46,7 @@ def explore(cfg: DictConfig) -> None:
 
 
 def of_checkpoints(cfg: DictConfig, path: Path, kept: Kept) -> str:
-    """Write the page for one checkpoint's responses, or for two's; return lines on prompts, entries and content."""
+    """Write the page for the responses of one or two checkpoints; return lines on prompts, entries and content."""
     skipped, counted = list[str](), set[str]()
     own = cfg.image is not None or cfg.video is not None
     cfg, line = (cfg, f"asked with {said_of(own_settings(cfg))}") if own else dataset_as_trained(cfg, overridden())
@@ -65,14 +68,20 @@ def of_checkpoints(cfg: DictConfig, path: Path, kept: Kept) -> str:
 
 
 def count_of(asked: int, entries: int, cfg: DictConfig) -> str:
-    """Return a line with the number of entries that are asked, their split, and the settings that take others."""
+    """Return a line with the number of entries asked, their split, and the settings that would choose other entries.
+
+    asked: number of entries asked. entries: number of entries in the split.
+    """
     more = f"; limit={entries} takes all" if asked == cfg.limit < entries else ""
     other = "train" if cfg.split != "train" else "validation"
     return f"asked: {asked} of {entries} entries of split {cfg.split}{more}; split={other} takes the others"
 
 
 def opened(cfg: DictConfig, key: str, checkpoint: str) -> MLLM:
-    """Return a checkpoint's model on the device that the settings name. UserError names the setting `key`."""
+    """Return a checkpoint's model on the device that the settings name.
+
+    UserError where it cannot be loaded; the message names the setting `key`.
+    """
     try:
         return load_policy(OmegaConf.merge(cfg, {"checkpoint": checkpoint}))  # type: ignore[arg-type]
     except UserError as error:
@@ -80,7 +89,7 @@ def opened(cfg: DictConfig, key: str, checkpoint: str) -> MLLM:
 
 
 def facts_of(cfg: DictConfig) -> dict[str, str]:
-    """Return {label: text} at the top of the page: the models and the data."""
+    """Return {label: text} for the top of the page: the models and the data."""
     asked = cfg.image or cfg.video or f"{HydraConfig.get().runtime.choices['dataset']}, {cfg.split}"
     models = {"before": str(cfg.before), "after": str(cfg.checkpoint)} if cfg.before else {"model": str(cfg.checkpoint)}
     return {**models, "asked": str(asked)}

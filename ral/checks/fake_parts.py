@@ -1,4 +1,4 @@
-"""Parts of a run that have no numbers: networks of known shapes, prompts of a plan's size, responses, a backend."""
+"""Parts of a run whose tensors have no numbers: networks, prompts of a plan's size, responses, a backend."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from ral.types import Example, Grid, Media, MediaKind, Pixels, PromptBatch, Roll
 
 
 class Assumed(Stored):
-    """Weights that are in no file: all are taken to be in the type of the files, which loses nothing."""
+    """Weights that are in no file. All are taken to have the dtype of the files, so that reading them loses nothing."""
 
     def lossless(self, name: str, dtype: torch.dtype) -> bool:
         """Return True."""
@@ -46,9 +46,10 @@ def load(
     trained: bool = True,
     whole: bool = True,
 ) -> MLLM:
-    """Do as ral.models.opening.load without files: the shape of a folder's config.json or of a known checkpoint.
+    """Return a model as ral.models.opening.load does, without its weights.
 
-    Weights stay on the meta device until they are filled.
+    pretrained: a folder with a config.json, or the name of a known checkpoint. Weights stay on the meta device until
+    they are filled. UserError for another name. share_prompt, whole: ignored.
     """
     config, kind = config_of(pretrained), DTYPES[dtype]
     with init_empty_weights(include_buffers=False):
@@ -64,12 +65,15 @@ def load(
 
 
 def config_of(pretrained: str) -> Any:
-    """Return Transformers' configuration of a folder, or of a known checkpoint (UserError for another name)."""
+    """Return Transformers' configuration of a folder or of a known checkpoint. UserError for another name."""
     return read_config(pretrained) if Path(find(pretrained)).is_dir() else known_config(pretrained)
 
 
 def widened(processor: Processor, name: str, vocabulary: int) -> Processor:
-    """Return the processor with a name, and a vocabulary of so many tokens, the further ones without meaning."""
+    """Give the processor another name and size of its vocabulary, in place; return it.
+
+    vocabulary: number of tokens; those beyond the processor's own have no meaning.
+    """
     banned = torch.zeros(vocabulary, dtype=torch.bool)
     banned[: processor.vocab_size] = processor.banned[:vocabulary]
     processor.name, processor.vocab_size, processor.banned = name, vocabulary, banned
@@ -77,10 +81,10 @@ def widened(processor: Processor, name: str, vocabulary: int) -> Processor:
 
 
 def shortened(model: MLLM) -> None:
-    """Keep one block of a vision tower that looks at windows, where it has such, and one that looks at everything.
+    """Keep two blocks of the vision tower: one with windowed attention, where it has such, and one with full attention.
 
-    Without gradient a block's memory is that of any other of its kind. A tower that gives features of several blocks
-    keeps all.
+    Without gradient, a block takes as much memory as any other of its kind. A tower that returns features of several
+    blocks keeps all.
     """
     tower: Any = model.network.model.visual
     if getattr(tower, "deepstack_visual_indexes", ()):
@@ -92,9 +96,10 @@ def shortened(model: MLLM) -> None:
 
 
 def prompts_of(processor: Processor, batch: Batch, frames: int) -> PromptBatch:
-    """Return a rank's prompts of a step, each of a clip or a picture of batch.visual tokens, and words.
+    """Return a rank's prompts of a step, each of one video or image of batch.visual tokens, and of words.
 
-    They have batch.prompt tokens, or up to two fewer. frames: of a clip; a picture where its tokens are no multiple.
+    A prompt has batch.prompt tokens, or up to two fewer. frames: frames of a video; an image takes its place where
+    batch.visual is no multiple of the video's time slots.
     """
     slots = -(-frames // processor.patches.temporal_patch_size)
     slots = slots if batch.visual % slots == 0 else 1
@@ -109,7 +114,10 @@ def prompts_of(processor: Processor, batch: Batch, frames: int) -> PromptBatch:
 
 
 def words(processor: Processor, example: Example, pixels: Pixels, grid: Grid, length: int) -> str:
-    """Return a text with which the prompt has `length` tokens at most, and no fewer than a word's less."""
+    """Return the longest text of equal words with which the prompt has at most `length` tokens.
+
+    pixels, grid: the prompt's medium, and its grid of visual tokens (time, rows, columns).
+    """
     count = 1
     while len(processor.prompt(example, "a" + " a" * count, [pixels], [grid])[1]) <= length:
         count += 1
@@ -117,7 +125,7 @@ def words(processor: Processor, example: Example, pixels: Pixels, grid: Grid, le
 
 
 def responses(prompts: PromptBatch, batch: Batch) -> Rollout:
-    """Return batch.group responses to each prompt, all of batch.response tokens."""
+    """Return batch.group responses to each prompt, all of batch.response tokens, as a rollout."""
     count = batch.prompts * batch.group
     valid = torch.ones(count, batch.response, dtype=torch.bool)
     return Rollout(
@@ -134,7 +142,7 @@ def responses(prompts: PromptBatch, batch: Batch) -> Rollout:
 
 
 class PlainBackend:
-    """Backend (ral.learner.update) of plain PyTorch; `ranks` processes, this one the first."""
+    """Backend (ral.learner.update) of plain PyTorch, for the first of `ranks` ranks. sums_once: as in the protocol."""
 
     rank = 0
 
@@ -142,13 +150,16 @@ class PlainBackend:
         self.optimizer, self.ranks, self.sums_once = optimizer, ranks, sums_once
 
     def backward(self, loss: Tensor, *, keep_graph: bool) -> None:
-        """Add the gradient of the loss, as LightningBackend does."""
+        """Add the gradient of the loss times the number of ranks, as LightningBackend does."""
         (loss * self.ranks).backward(retain_graph=keep_graph)
 
 
 @contextmanager
 def pretended_ranks(count: int) -> Iterator[Any]:
-    """Return a device mesh of so many ranks inside the block, of which this process is the first and the only one."""
+    """Yield a device mesh of `count` ranks for the block.
+
+    This process is the first rank, and the others do not exist.
+    """
     dist.init_process_group("fake", rank=0, world_size=count, store=FakeStore())
     try:
         yield dist.init_device_mesh("cpu", (count,), mesh_dim_names=("data_parallel",))
@@ -158,9 +169,9 @@ def pretended_ranks(count: int) -> Iterator[Any]:
 
 @contextmanager
 def without_numbers(mode: Shapes) -> Iterator[None]:
-    """Let a run's code go on without files, other ranks, and a GPU's limits of memory inside the block.
+    """Let a run's code work inside the block without files of weights and other ranks, and as on a GPU.
 
-    Positions are computed for real; attention scores are as many at once as on a GPU.
+    Positions are computed for real. As many attention scores exist at once as on a GPU.
     """
     positions = MLLM._positions
 

@@ -22,11 +22,11 @@ from ral.rollout.engine import Sampling
 from ral.rollout.native import NativeEngine
 
 LEVELS = 2.1
-"""Most 8-bit levels by which two resizes of an image may differ: pillow and torch round differently."""
+"""Largest difference, in 8-bit levels, of two resizes of an image: pillow and torch round differently."""
 
 
 def of_tensors(case: Case) -> float:
-    """Return the largest difference of an image's tensors from those of Transformers' image processor, in 8-bit levels.
+    """Return the largest difference of an image's tensors from those of Transformers' processor, in 8-bit levels.
 
     ValueError where their shapes differ.
     """
@@ -40,7 +40,10 @@ def of_tensors(case: Case) -> float:
 
 
 def of_layout(case: Case) -> float:
-    """Count prompts whose ids are not those of their text with each placeholder as T * H * W visual tokens."""
+    """Count the prompts whose token ids are not those of their text with visual tokens in place of each placeholder.
+
+    A medium has T * H * W visual tokens: times, rows and columns of its grid.
+    """
     prompts = case.prompts
     rows = zip(prompts.token_ids, prompts.valid, prompts.wordings, case.pixels, prompts.grids, strict=True)
     return sum(
@@ -51,7 +54,7 @@ def of_layout(case: Case) -> float:
 
 
 def of_positions(case: Case) -> float:
-    """Return the largest difference of positions from those that Transformers' model gives its decoder."""
+    """Return the largest difference of positions from those that Transformers' model gives to its decoder."""
     prepared, shown, axes = case.view.prepared, case.view.shown, case.family.network.axes
     assert shown is not None
     gaps = []
@@ -64,9 +67,9 @@ def of_positions(case: Case) -> float:
 
 
 def of_log_probs(case: Case) -> float:
-    """Return the largest difference of sampled tokens' log-probs from Transformers', in nats.
+    """Return the largest difference of sampled tokens' log-probs from those of Transformers' model, in nats.
 
-    Both are over the tokens that the tokenizer knows.
+    Both are normalised over the tokens that may be sampled.
     """
     view, passes, banned = case.view, Forward(1.0, AttentionSpec()), case.processor.banned
     with torch.no_grad():
@@ -81,7 +84,7 @@ def of_log_probs(case: Case) -> float:
 
 
 def of_attention(case: Case) -> float:
-    """Return the largest difference of rows, from captured queries and keys, from eager attention, over all layers."""
+    """Return the largest difference, over all layers, of captured attention rows from rows of eager attention."""
     spec = AttentionSpec(layers=tuple(range(case.shared.depth)))
     with torch.no_grad():
         captured = Forward(1.0, spec).states(case.view, case.rollout, attention=True).attention
@@ -99,7 +102,7 @@ def of_attention(case: Case) -> float:
 
 
 def of_plain(case: Case) -> float:
-    """Return the largest difference of hidden states between the shared-prompt and the per-response (unshared) path."""
+    """Return the largest difference of hidden states between the shared-prompt path and the path of unshared rows."""
     passes = Forward(1.0, AttentionSpec())
     with torch.no_grad():
         views = case.view, read(case.plain, case.prompts, case.rollout)
@@ -109,7 +112,7 @@ def of_plain(case: Case) -> float:
 
 
 def of_engine(case: Case) -> float:
-    """Return the largest difference of log-probs in nats: as the native engine samples, and in a training pass."""
+    """Return the largest difference of log-probs between the native engine and a training pass, in nats."""
     prepared = case.shared.prepare(case.prompts)
     rollout = NativeEngine(case.shared).generate(prepared, 2, Sampling(1.0, max_new_tokens=6), seed=1)
     passes, view = Forward(1.0, AttentionSpec()), View(case.shared, prepared)
@@ -120,7 +123,7 @@ def of_engine(case: Case) -> float:
 
 
 def of_towers(case: Case) -> float:
-    """Count weights outside the language model that get no gradient where the vision tower is trained."""
+    """Count the weights outside the language model that get no gradient when the vision tower is trained."""
     model = MLLM.load(str(case.folder), freeze_vision=False)
     ids = torch.full((len(case.prompts), 3), 7)
     model.states(model.prepare(case.prompts), ids, ids > 0, None).hidden.square().sum().backward()
@@ -131,9 +134,9 @@ def of_towers(case: Case) -> float:
 
 @dataclass(frozen=True)
 class Check:
-    """One comparison.
+    """One comparison. what: its name in words. measure: returns the difference.
 
-    what: its name in words. measure: a function that returns the difference. bound: the largest one allowed.
+    bound: the largest difference that passes.
     """
 
     what: str
@@ -151,11 +154,11 @@ CHECKS = {
     "engine": Check("log-probs as sampled and as trained, nats", of_engine, 1e-4),
     "towers": Check("vision weights without a gradient", of_towers, 0),
 }
-"""Comparisons by the name that begins their line."""
+"""{name that begins the comparison's line: comparison}"""
 
 
 def attempt(function: Callable[[], Any]) -> tuple[Any, str]:
-    """Return (result, "") of a function, or (None, its error in one line)."""
+    """Call a function; return (its result, ""), or (None, its error in one line) where it raises."""
     try:
         return function(), ""
     except Exception as error:  # whatever a family's functions raise is a finding
@@ -163,7 +166,10 @@ def attempt(function: Callable[[], Any]) -> tuple[Any, str]:
 
 
 def check_family(family: Family, folder: Path) -> Iterator[tuple[bool, str]]:
-    """Yield (passed, line) of each check. The random model is written to `folder`."""
+    """Yield (passed, line) of each check. The random model of the family is written to `folder`.
+
+    Without a model only the first check, of loading it, is made.
+    """
     case, error = attempt(lambda: make_case(folder, family))
     yield not error, f"{'load':10} {error or 'a random model of the recipe is written and loaded, and shows turns'}"
     for name, check in CHECKS.items() if case else ():

@@ -1,7 +1,8 @@
 """A small random model of a family, its prompts and trajectories, and the outputs of Transformers' own model on them.
 
-Prompts with images and videos, each continued by one response, and by two with an image or video shown between them.
-Transformers' own model reads every such row by itself, under its eager attention.
+Prompts have images and videos. Each has two trajectories: one of one response, and one of two responses with an image
+or video shown between them. Transformers' own model reads each row [prompt | trajectory] by itself, with eager
+attention.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ TEXTS = ("What color is the star? Think, then answer. <think>red</think><answer>
 SIZES = Sizes(hidden=64, layers=3, heads=2, kv_heads=1, mlp=96, vision_hidden=32, vision_depth=2, vision_heads=2)
 VOCABULARY = 300
 MIXED: tuple[tuple[MediaKind, ...], ...] = (("image",), ("video",), (), ("image", "video", "image"))
-"""Media of the prompts: an image, a video, plain text, and several media in one prompt."""
+"""Media of each prompt: an image, a video, none, and several media."""
 INPUTS = ("second_per_grid_ts", "mm_token_type_ids")
 """Inputs of Transformers' models that not all families take (Facts.inputs)."""
 
@@ -49,9 +50,10 @@ def noise(kind: MediaKind, seed: int, sides: tuple[int, int], frames: int = 4) -
 
 @dataclass(frozen=True)
 class Theirs:
-    """Outputs of Transformers' model on one row [prompt | response] of T tokens; prompt: tokens of the prompt.
+    """Outputs of Transformers' model on one row [prompt | response] of T tokens.
 
-    logits [T V] over V tokens of the vocabulary; attentions: for each layer [H T T], H heads; positions [A T], A axes.
+    logits [T V], V tokens of the vocabulary; attentions: for each layer [H T T], H heads; positions [A T], A axes;
+    prompt: number of the prompt's tokens.
     """
 
     logits: Tensor
@@ -62,9 +64,9 @@ class Theirs:
 
 @dataclass(frozen=True)
 class Case:
-    """A random model of the family, with prompts and two trajectories of each.
+    """A random model of the family, with prompts and two trajectories of each prompt.
 
-    folder: where the model is. shared, plain: the model on its shared-prompt path and on the path of unshared rows.
+    folder: folder of the model. shared, plain: the model on its shared-prompt path, and on the path of unshared rows.
     pixels: the media of each prompt.
     """
 
@@ -92,13 +94,13 @@ class Case:
 
     @cached_property
     def view(self) -> View:
-        """Return prompts and trajectories as the model reads them on the shared-prompt path."""
+        """Return prompts and trajectories in the form that the shared-prompt path reads."""
         with torch.no_grad():
             return read(self.shared, self.prompts, self.rollout)
 
     @cached_property
     def theirs(self) -> list[Theirs]:
-        """Return the outputs of Transformers' model on each row by itself."""
+        """Return the outputs of Transformers' model for each trajectory, each row read by itself."""
         network = AutoModelForImageTextToText.from_pretrained(self.folder, attn_implementation="eager").eval()
         with torch.no_grad():
             return [read_row(network, self, n) for n in range(len(self.trajectories))]
@@ -124,7 +126,8 @@ def make_case(folder: Path, family: Family) -> Case:
 def trajectories(processor: Processor, unit: int) -> Iterator[Trajectory]:
     """Yield for each prompt a trajectory of one response, and one of two with a turn shown between them.
 
-    The turn holds an image, a video, both, or text. unit: pixels that sides of media are multiples of.
+    The turn holds an image, a video, text, or both media. unit: number of pixels that the sides of media are multiples
+    of.
     """
     generator = torch.Generator().manual_seed(4)
     crop, clip = noise("image", 91, (3 * unit, 2 * unit)), noise("video", 92, (2 * unit, 2 * unit))
@@ -143,7 +146,7 @@ def trajectories(processor: Processor, unit: int) -> Iterator[Trajectory]:
 
 
 def read_row(network: Any, case: Case, n: int) -> Theirs:
-    """Return the outputs of Transformers' model on trajectory n after its prompt, without sharing and padding."""
+    """Return the outputs of Transformers' model on one prompt and its trajectory number n, without padding."""
     processor, b = case.processor, n // case.rollout.group_size
     prompt = case.prompts.token_ids[b][case.prompts.valid[b]]
     own = case.rollout.token_ids[n][case.rollout.valid[n]]
@@ -165,7 +168,10 @@ def read_row(network: Any, case: Case, n: int) -> Theirs:
 
 
 def inputs(processor: Processor, row: Tensor, media: Sequence[Pixels]) -> dict[str, Tensor]:
-    """Return the inputs of Transformers' model for a row [1 T], beside its ids."""
+    """Return what Transformers' model needs beside the ids of a row [1 T]: {name: tensor}.
+
+    media: those of the row, in order.
+    """
     tensors, _ = processor.family.pixels.tensors(media, processor.patches)
     tensors["mm_token_type_ids"] = kinds(processor, TokenRows(row, torch.ones_like(row), {}))
     taken = processor.family.facts.inputs
@@ -173,7 +179,10 @@ def inputs(processor: Processor, row: Tensor, media: Sequence[Pixels]) -> dict[s
 
 
 def expanded(processor: Processor, ids: Sequence[int], media: Sequence[Pixels], grids: Sequence[Grid]) -> list[int]:
-    """Return ids with each medium's placeholder replaced by its visual tokens, as a processor of Transformers does."""
+    """Return the ids with each medium's placeholder replaced by its visual tokens, as Transformers' processor does it.
+
+    grids: for each medium its visual tokens by time, row and column.
+    """
     found, rest = list[int](), iter(zip(media, grids, strict=True))
     for index in ids:
         if index not in (processor.image_id, processor.video_id):

@@ -1,4 +1,4 @@
-"""Short trainings of two checkouts and a comparison of every metric, to see whether a change alters any result."""
+"""Short trainings with two checkouts, compared in every metric, to see whether a change of the code alters results."""
 
 from __future__ import annotations
 
@@ -25,11 +25,15 @@ SMALL = (
     *("checkpoint.every=0", "diagnostics.every=2", "dataset.max_new_tokens=32", "hardware.threads=1"),
 )
 UNSTEADY = ("time/", "data/bytes", "memory/")
-"""Beginnings of metrics that measure the machine, which are not compared."""
+"""Beginnings of metrics that measure the machine. They are not compared."""
 
 
 def command(checkout: Path, algorithm: str, seed: int, processes: str, folder: Path, pairs: Path) -> list[str]:
-    """Return the command line of one run."""
+    """Return the command line of one run.
+
+    processes: key of PROCESSES. folder: folder of the run. pairs: file of preference pairs, for algorithm
+    "reward_model".
+    """
     data = ["dataset=jsonl", f"dataset.path={pairs}"] if algorithm == "reward_model" else []
     run = [f"algo={algorithm}", f"seed={seed}", f"hydra.run.dir={folder}"]
     return [sys.executable, str(checkout / "train.py"), *run, *SMALL, *PROCESSES[processes], *data]
@@ -38,7 +42,10 @@ def command(checkout: Path, algorithm: str, seed: int, processes: str, folder: P
 def run(
     checkout: Path, output: Path, algorithms: Sequence[str], seeds: Sequence[int], processes: Sequence[str]
 ) -> None:
-    """Make all runs of a checkout that are not finished yet. SystemExit where one fails."""
+    """Make all runs of a checkout that are not finished yet, in folders below `output`.
+
+    SystemExit where a run fails.
+    """
     environment = os.environ | {"PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled"}
     output.mkdir(parents=True, exist_ok=True)
     pairs = output / "pairs.jsonl"
@@ -57,7 +64,10 @@ def run(
 
 
 def metrics(file: Path) -> Iterator[tuple[int, str, float]]:
-    """Yield (step, key, value) of every metric of a run but for UNSTEADY ones."""
+    """Yield (step, key, value) of every metric of a run that does not begin with one of UNSTEADY.
+
+    file: metrics.jsonl.
+    """
     for row in jsonl.read(file):
         for key, value in row.items():
             if key != "step" and not key.startswith(UNSTEADY) and isinstance(value, int | float):
@@ -65,15 +75,15 @@ def metrics(file: Path) -> Iterator[tuple[int, str, float]]:
 
 
 def difference(a: float, b: float) -> float:
-    """Return |a - b| relative to the larger of both; 0 where both are equal or both NaN."""
+    """Return |a - b| over the larger of |a| and |b|; 0 where both are equal or both are NaN."""
     return 0.0 if a == b or (a != a and b != b) else abs(a - b) / max(abs(a), abs(b), 1e-12)
 
 
 def compare(before: Path, after: Path, tolerance: float, renamed: Mapping[str, str] | None = None) -> int:
     """Print the largest difference of each run that both folders hold; return the number of runs beyond the tolerance.
 
-    tolerance: greatest `difference` that passes. renamed: {key before: key after} of metrics that have another name
-    since. 1 where the folders share no run.
+    It returns 1 where the folders share no run. tolerance: largest `difference` that passes. renamed: {key before: key
+    after}, for metrics whose names have changed.
     """
     renamed = renamed or {}
     wrong = 0

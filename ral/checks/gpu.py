@@ -1,6 +1,6 @@
-"""The checks and measurements that need a GPU: tests, the default run, steps of large shapes, the benchmarks.
+"""Checks and measurements that need a GPU: tests, the default run, steps of large shapes, the benchmarks.
 
-`given` is the parsed command line of scripts/gpu_check.py.
+In this module `given` is the parsed command line of scripts/gpu_check.py.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ POLL = 0.5  # seconds between readings of the GPU's memory
 
 
 def gpu_memory_mb() -> float | None:
-    """Return the memory in use on the first GPU, in MiB, by nvidia-smi; None where there is no GPU."""
+    """Return the memory in use on the first GPU, in MiB, as nvidia-smi gives it; None where there is no GPU."""
     if shutil.which("nvidia-smi") is None:
         return None
     query = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits", "--id=0"]
@@ -40,9 +40,9 @@ def gpu_memory_mb() -> float | None:
 
 
 def timed(given: argparse.Namespace, log: Path, *command: str) -> dict[str, Any]:
-    """Run a command, with its output in `log`; return its exit code, seconds, and the GPU's peak memory in MiB.
+    """Run a Python command, with its output in `log`; return exit code, seconds and the GPU's peak memory in MiB.
 
-    The exit code is STOPPED where it took longer than given.timeout.
+    The exit code is STOPPED where the command took longer than given.timeout seconds. The memory is None without a GPU.
     """
     peaks: list[float] = []
     over = threading.Event()
@@ -65,7 +65,7 @@ def timed(given: argparse.Namespace, log: Path, *command: str) -> dict[str, Any]
 
 
 def ended(process: subprocess.Popen[bytes], seconds: float) -> int:
-    """Return the exit code of a process; STOPPED where it took more than `seconds` and was ended."""
+    """Wait for a process; return its exit code, or STOPPED where it took more than `seconds` and was ended."""
     try:
         return process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -79,7 +79,10 @@ def ended(process: subprocess.Popen[bytes], seconds: float) -> int:
 
 
 def of_run(folder: Path) -> dict[str, Any]:
-    """Return the first and last accuracy, and the median seconds of a step but for the first, from a run's metrics."""
+    """Return {"step_s": median seconds of a step without the first, "accuracy": [first, last]} from a run's metrics.
+
+    step_s is NaN for a run without steps.
+    """
     lines = jsonl.read(folder / "metrics.jsonl")
     times = [line["time/step_s"] for line in lines if "time/step_s" in line]
     accuracies = [line["eval/accuracy"] for line in lines if "eval/accuracy" in line]
@@ -87,7 +90,10 @@ def of_run(folder: Path) -> dict[str, Any]:
 
 
 def train(given: argparse.Namespace, name: str, *overrides: str) -> dict[str, Any]:
-    """Run train.py; return its accuracies, seconds, memory and exit code."""
+    """Run train.py with the overrides; return its accuracies, seconds, memory and exit code.
+
+    name: folder of the run.
+    """
     folder = given.output / name
     common = [f"hardware={given.hardware}", "logger=jsonl", f"hydra.run.dir={folder}"]
     facts = timed(given, given.output / f"{name}.log", "train.py", *common, *overrides) | of_run(folder)
@@ -97,7 +103,7 @@ def train(given: argparse.Namespace, name: str, *overrides: str) -> dict[str, An
 
 
 def tests(given: argparse.Namespace) -> dict[str, Any]:
-    """Run the tests of equal results on CPU and GPU, and of whole runs on a GPU."""
+    """Run the tests that compare CPU and GPU and those of whole runs on a GPU; return their exit code and seconds."""
     command = ["-m", "pytest", "-q", "-m", "", "-n", "4", "tests/test_gpu.py"]
     return {"all": timed(given, given.output / "tests.log", *command)}
 
@@ -108,7 +114,10 @@ def tiny(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def large(given: argparse.Namespace) -> dict[str, Any]:
-    """Measure the steps of a random model of a large shape, with LoRA, without, and with a 4-bit base."""
+    """Measure steps of a random model of shape given.shape: with adapters, in full, with adapters on a 4-bit base.
+
+    The last is measured on a GPU alone, where bitsandbytes is installed.
+    """
     folder = given.output / "models" / given.shape
     model = write_bench_model(folder, SIZES[given.shape], VOCABULARY, *drawn(given.hardware != "cpu"))
     data = write_data(given.output / "data", given.prompt_tokens, 16)
@@ -145,7 +154,10 @@ def large(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def attention(given: argparse.Namespace) -> dict[str, Any]:
-    """Measure the cost of the attention term at both shapes; at 7B each side by itself, since both do not fit."""
+    """Measure the cost of the attention term at the shapes 3b and 7b.
+
+    At 7b each side runs alone, since both do not fit.
+    """
     sides = {
         "3b_4096": ["3b", "4096"],
         "3b_16384": ["3b", "16384", "--checkpointing"],
@@ -159,7 +171,7 @@ def attention(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def step(given: argparse.Namespace) -> dict[str, Any]:
-    """Measure a whole step without and with the savings, at both shapes, in bf16 with LoRA."""
+    """Measure a whole step with all savings and with none, at the shapes 3b and 7b, in bf16 with adapters."""
     common = ["--hardware", "single_gpu", "--variants", "plain,all", "--updates", "2"]
     common += ["--more", "lora.rank=16", "hardware.dtype=bfloat16", "hardware.gradient_checkpointing=true"]
     return {
@@ -170,10 +182,10 @@ def step(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def rollout(given: argparse.Namespace) -> dict[str, Any]:
-    """Measure decoding at both shapes with fp32 weights under bf16 arithmetic, and the memory's bandwidth.
+    """Measure decoding at the shapes 3b and 7b, with fp32 weights under bf16 arithmetic, and the memory's bandwidth.
 
-    Engines: the native one as it is, with ordinary steps, and with weights cast at every token; Transformers' generate;
-    vLLM where it is installed.
+    The engines are the native one as it is, without steps of fixed shapes, and with weights cast at every token;
+    Transformers' generate; vLLM where it is installed.
     """
     engines = ["native", "native_steps", "native_casts", "hf"]
     engines += ["vllm"] if importlib.util.find_spec("vllm") is not None else []
@@ -186,14 +198,14 @@ def rollout(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def plan(given: argparse.Namespace) -> dict[str, Any]:
-    """Measure memory and seconds of a step with adapters beside its plan, by stage; 7B, without a GPU given.shape."""
+    """Measure memory and seconds of a step with adapters beside its plan; shape 7b, or given.shape without a GPU."""
     shape = "7b" if given.hardware != "cpu" else given.shape
     common = ["--runs", "adapters", "--hardware", given.hardware, "--prompt-tokens", str(given.prompt_tokens)]
     return {f"{shape}_lora": bench(given, f"plan_{shape}", "bench_plan.py", "--shape", shape, *common)}
 
 
 def vllm(given: argparse.Namespace) -> dict[str, Any]:
-    """Check vLLM beside the trainer in fp32 and at the 3B shape in bf16, and measure its tokens a second there."""
+    """Compare vLLM with the trainer in fp32, and at the shape 3b in bf16; measure its tokens a second there."""
     shape = ["--model", "3b", "--cache-gb", "8", "--prompt-tokens", "1024", "--response-tokens", "128"]
     common = ["--engines", "native,vllm", "--device", "cuda", "--dtype", "bfloat16", "--trained", "--apart"]
     speed = [*common, "--response-tokens", "256", "--repeats", "5", "--cache-gb", "8"]
@@ -205,14 +217,14 @@ def vllm(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def sized(model: str, tokens: str, *more: str) -> list[str]:
-    """Return the command-line arguments of a benchmark of this shape and prompt length."""
+    """Return a benchmark's command-line arguments for a shape and a prompt length in visual tokens."""
     return ["--model", model, "--prompt-tokens", tokens, *more]
 
 
 def bench(given: argparse.Namespace, name: str, script: str, *arguments: str) -> dict[str, Any]:
     """Run one benchmark in a folder of its own; return its exit code, seconds, memory and result.
 
-    result: content of its JSON file; missing where the benchmark failed.
+    result: content of the benchmark's JSON file; missing where it failed.
     """
     folder = given.output / name
     facts = timed(given, given.output / f"{name}.log", f"scripts/{script}", *arguments, "--output", str(folder))
@@ -232,6 +244,6 @@ PARTS: Mapping[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "plan": plan,
     "vllm": vllm,
 }
-"""Name of a part on the command line -> the function that measures it."""
+"""{name of a part on the command line: the function that measures it}"""
 BY_ITSELF = [name for name in PARTS if name != "vllm"]
 """Parts that need no package beyond this project's."""

@@ -1,4 +1,8 @@
-"""Check of vLLM beside the trainer: each way of handing over weights, sleep, adapters alone; exact after every push."""
+"""Check of vLLM beside the trainer: after every handover of weights, responses must have the trainer's log-probs.
+
+Cases combine the ways to hand weights over, sleep, and adapters merged or alone. In this module `given` is the parsed
+command line of scripts/check_vllm.py, and a push is one handover of weights.
+"""
 
 from __future__ import annotations
 
@@ -32,18 +36,18 @@ TRANSPORTS, LEVELS, ADAPTERS = ("file", "ipc", "broadcast"), (0, 1, 2), ("merged
 TINY = "tiny"
 """Name of the shipped model among the models."""
 BOUNDS = {"float32": 1e-4, "bfloat16": 5e-2}
-"""Mean gap in nats between sampler and trainer above which a run would stop (conf/rollout/vllm.yaml, gaps)."""
+"""{dtype: mean gap in nats between sampler and trainer above which a run would stop} (conf/rollout/vllm.yaml, gaps)."""
 RANK, ALPHA, TARGETS = 8, 16, ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 MOVED = 0.02
 """Standard deviation of the noise that is added to the weights between two pushes."""
 FREED = 0.9
-"""Share of the cache's memory that the GPU has more of while the engine sleeps, at least."""
+"""Smallest share of the cache's memory that the engine must free on the GPU while it sleeps."""
 MB_OF_GB = 1024
 
 
 @dataclass(frozen=True)
 class Case:
-    """One combination. sleep: level, 0 for none. second: whether the engine has a GPU of its own."""
+    """One combination of settings. sleep: level, 0 for none. second: whether the engine has a GPU of its own."""
 
     transport: str
     sleep: int
@@ -56,10 +60,9 @@ class Case:
 
 
 def chosen(text: str, known: Sequence[Any], flag: str) -> list[Any]:
-    """Return those of the values `known` that a comma-separated text names. UserError, naming `flag`, for an unknown
-    one.
+    """Return the values of `known` that a comma-separated text names. UserError for an unknown one.
 
-    flag: the option of the command line that has the text.
+    flag: the option of the command line that has the text, for the message.
     """
     by_word = {str(value): value for value in known}
     if unknown := [word for word in text.split(",") if word not in by_word]:
@@ -70,7 +73,10 @@ def chosen(text: str, known: Sequence[Any], flag: str) -> list[Any]:
 def cases(
     transports: Sequence[str], levels: Sequence[int], adapters: Sequence[str], gpus: int, half: bool
 ) -> Iterator[Case]:
-    """Yield the combinations that this machine and vLLM can do. gpus: number of GPUs; half: arithmetic in 16 bits."""
+    """Yield the combinations that this machine and vLLM support.
+
+    levels: sleep levels. gpus: number of GPUs. half: whether the arithmetic is in 16 bits.
+    """
     for transport, sleep, way in itertools.product(transports, levels, adapters):
         second = transport == "broadcast" and gpus > 1
         asked = BesideTrainer(way, RANK, transport, sleep or None, cpu=gpus == 0, own_gpu=second, half=half)
@@ -79,7 +85,7 @@ def cases(
 
 
 def loaded(given: argparse.Namespace) -> MLLM:
-    """Return the policy, with adapters whose product is not zero. given: model, dtype, device, output."""
+    """Return the policy that `given` names, with adapters that change its outputs."""
     if given.model == TINY:
         folder = find(SHIPPED)
     else:
@@ -93,7 +99,7 @@ def loaded(given: argparse.Namespace) -> MLLM:
 
 @torch.no_grad()
 def move(policy: MLLM, seed: int) -> None:
-    """Add noise to the adapters, as an update changes them; a seed gives the same noise each time."""
+    """Add noise to the adapters in place, to stand for an update. The same seed gives the same noise."""
     generator = torch.Generator().manual_seed(seed)
     for _, parameter in policy.trained_parameters():
         parameter.add_((MOVED * torch.randn(parameter.shape, generator=generator)).to(parameter))
@@ -101,7 +107,7 @@ def move(policy: MLLM, seed: int) -> None:
 
 @torch.no_grad()
 def gaps(policy: MLLM, prepared: Prepared, rollout: Rollout, temperature: float) -> Tensor:
-    """Return the absolute differences of log-probs between policy and sampler, in nats, one for each sampled token."""
+    """Return the absolute difference of log-probs between policy and sampler in nats, one for each sampled token."""
     ids, mask = rollout.token_ids, rollout.valid
     assert rollout.log_probs is not None
     with policy.arithmetic():
@@ -113,9 +119,9 @@ def gaps(policy: MLLM, prepared: Prepared, rollout: Rollout, temperature: float)
 
 
 def measured(given: argparse.Namespace, case: Case) -> dict[str, Any]:
-    """Return the figures of one case: gaps and seconds of each push, memory of the GPU in MB, and what is "wrong".
+    """Return the figures of one case: "pushes", "memory_mb" of the GPU, and "wrong".
 
-    "wrong" is the line of a UserError, else a line of `wrong`, or None where the case is all right.
+    "wrong" says what is wrong in the figures, or holds the message of a UserError; None where the case is all right.
     """
     found: dict[str, Any] = {"pushes": [], "memory_mb": {"before": gpu_memory_mb()}}
     try:
@@ -129,7 +135,10 @@ def measured(given: argparse.Namespace, case: Case) -> dict[str, Any]:
 
 
 def run(given: argparse.Namespace, case: Case, found: dict[str, Any]) -> None:
-    """Start an engine; given.pushes times, hand weights to it and sample. Add the figures to `found`, in place."""
+    """Start an engine and make given.pushes pushes, each followed by sampling.
+
+    The figures are added to `found`, in place.
+    """
     policy = loaded(given)
     engine = opened(policy, given, case)
     try:
@@ -140,7 +149,7 @@ def run(given: argparse.Namespace, case: Case, found: dict[str, Any]) -> None:
 
 
 def opened(policy: MLLM, given: argparse.Namespace, case: Case) -> VLLMEngine:
-    """Return the engine of a case. given: its size of cache and its folder."""
+    """Start the engine of a case."""
     return vllm_engine(
         policy,
         cache_gb=given.cache_gb,
@@ -156,10 +165,11 @@ def opened(policy: MLLM, given: argparse.Namespace, case: Case) -> VLLMEngine:
 def pushed(
     policy: MLLM, engine: VLLMEngine, given: argparse.Namespace, push: int, memory: dict[str, Any]
 ) -> dict[str, Any]:
-    """Hand the weights over, sample once, then move the weights by noise; return the figures of this push.
+    """Hand the weights over, sample once, then change the weights by noise; return the figures of this push.
 
-    push: number of this push, from 0. memory: gets the GPU's memory in MB, in place. "far" is the mean gap between the
-    responses and the moved policy, as an engine with stale weights would have it.
+    push: number of this push, from 0. memory: gets the GPU's memory in MB, in place. In the figures, gap is the mean
+    gap in nats to the policy that was handed over, and far the mean gap to the changed policy, as an engine with stale
+    weights would have it.
     """
     spec = {"prompts": given.prompts, "prompt_tokens": given.prompt_tokens}
     prepared = policy.prepare(prompts_of(policy, spec, push))
@@ -189,9 +199,9 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def wrong(found: dict[str, Any], bound: float, case: Case, cache_gb: float) -> str | None:
-    """Return one line on what is wrong in the figures of `measured`, or None.
+    """Return one line on what is wrong in the figures of a case, or None.
 
-    bound: greatest mean gap, in nats. cache_gb: GiB of the engine's cache, which sleep frees.
+    bound: largest mean gap that passes, in nats. cache_gb: GiB of the engine's cache, which sleep frees.
     """
     for number, push in enumerate(found["pushes"]):
         if not push["gap"] <= bound:

@@ -1,4 +1,7 @@
-"""A knockout of a checkpoint on a dataset, from a composed configuration."""
+"""A knockout of a checkpoint on a dataset, from a composed configuration.
+
+In this module `cfg` is that configuration (conf/knockout.yaml).
+"""
 
 from __future__ import annotations
 
@@ -44,15 +47,16 @@ from ral.types import Example, PromptBatch
 ANSWERS = "answers.jsonl"
 MADE = "visual_search"
 TAUGHT = {"problem_types": ["free-form"], "data_types": ["image"]}
-"""Questions of visual_search that are asked by default: those that the shipped models were trained to answer."""
+"""Questions of visual_search that are asked by default: the kinds that the shipped models were trained to answer."""
 FREE = ("checkpoint", "output", "debug", "device", "threads", "layers", "window", "cut", "parts", "draws", "limit")
-"""Settings in which a folder's earlier answers may differ, since no answer depends on them."""
+"""Settings on which no answer depends, so that a folder's earlier answers stay valid when they change."""
 
 
 def knock_out(cfg: DictConfig) -> None:
-    """Measure the answers under every cut, print the table, write the files. The last line printed is results.json.
+    """Measure the answers under every condition, print the table, write the files; the last line printed is the result.
 
-    UserError where the model or the data cannot be used, or the folder holds answers with other settings.
+    That line is the content of results.json. UserError where the model or the data cannot be used, or the folder holds
+    answers with other settings.
     """
     disable_progress_bar()  # of loading weights
     cfg, line = dataset_as_trained(cfg, overridden())
@@ -75,7 +79,10 @@ def knock_out(cfg: DictConfig) -> None:
 
 
 def check_cuttable(policy: MLLM, checkpoint: str) -> None:
-    """Raise UserError for a model with linear attention, whose states pass on what a cut of softmax attention hides."""
+    """Raise UserError for a model with layers of linear attention.
+
+    Their states carry on what a cut hides from softmax attention. checkpoint: its name, for the message.
+    """
     if policy.linear:
         raise UserError(
             f"checkpoint={checkpoint}: a knock-out cuts softmax attention, and this model's layers of linear attention"
@@ -84,7 +91,7 @@ def check_cuttable(policy: MLLM, checkpoint: str) -> None:
 
 
 def settings_of(cfg: DictConfig) -> dict[str, Any]:
-    """Return the settings that answers depend on, as plain values, with a fingerprint of the weights."""
+    """Return the settings on which answers depend, as plain values, with a fingerprint of the weights."""
     own: Any = OmegaConf.to_container(cfg, resolve=True)
     own.pop("hydra", None)
     kept = {name: value for name, value in own.items() if name not in FREE}
@@ -92,16 +99,19 @@ def settings_of(cfg: DictConfig) -> dict[str, Any]:
 
 
 def wanted(cfg: DictConfig) -> dict[str, list[str] | None]:
-    """Return the problem types and media kinds that are asked, None for all: as set, or TAUGHT for visual_search."""
+    """Return the problem types and kinds of media that are asked, {key of TAUGHT: list}; None for all.
+
+    Where they are not set, they are TAUGHT for visual_search and None for other data.
+    """
     made = HydraConfig.get().runtime.choices["dataset"] == MADE
     chosen = {name: cfg[name] if cfg[name] is not None else own if made else None for name, own in TAUGHT.items()}
     return {name: None if value is None else list(value) for name, value in chosen.items()}
 
 
 def with_evidence(cfg: DictConfig, examples: Sequence[Example]) -> list[int]:
-    """Return the indices of the entries with evidence that are asked, unreadable ones included.
+    """Return the indices of the wanted entries with evidence and media; unreadable entries are included.
 
-    UserError where there are none, with the reason.
+    UserError, with the reason, where there are none.
     """
     types, there, bad = wanted(cfg), Counter[str](), list[str]()
     found = []
@@ -133,7 +143,7 @@ def with_evidence(cfg: DictConfig, examples: Sequence[Example]) -> list[int]:
 
 @dataclass
 class Batches:
-    """Batches of the first cfg.limit usable entries at the indices `places`, with the prompts of training.
+    """Batches of prompts as in training, from the first cfg.limit usable entries. places: indices of entries to try.
 
     skipped: a line for each entry that was left out.
     """
@@ -145,7 +155,7 @@ class Batches:
     skipped: list[str] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[PromptBatch]:
-        """Yield the batches. An entry whose evidence has no visual token is left out."""
+        """Yield the batches. An entry whose evidence covers no visual token is left out."""
         collate, samples = self.collate(), islice(self.samples(), self.cfg.limit)
         while chunk := list(islice(samples, self.cfg.batch)):
             prompts = collate.prompts(chunk)
@@ -160,7 +170,7 @@ class Batches:
             yield prompts
 
     def collate(self) -> Collate:
-        """Return the object that makes the prompts."""
+        """Return the collate function that makes the prompts."""
         templates = self.cfg.dataset.templates
         return Collate(
             self.policy.processor,
@@ -171,7 +181,7 @@ class Batches:
         )
 
     def samples(self) -> Iterator[Sample]:
-        """Yield the entries that can be used."""
+        """Yield the entries that can be used, read; add a line to `skipped` for each of the others."""
         dataset, collate = self.cfg.dataset, self.collate()
         media = instantiate(dataset.media, factor=self.policy.processor.patches.factor)
         reader = media_reader(media, disk_cache=dataset.disk_cache, disk_cache_gb=dataset.disk_cache_gb)
@@ -183,15 +193,15 @@ class Batches:
                 self.skipped.append(str(error))
 
     def tell(self) -> None:
-        """Print how many entries were skipped, with the first reason."""
+        """Print the number of skipped entries and the first reason."""
         if self.skipped:
             print(f"skipped: {len(self.skipped)} entries; the first: {self.skipped[0]}", file=sys.stderr)
 
 
 def ask(knockout: Knockout, batches: Batches, questions: int, path: Path) -> list[Answer]:
-    """Return all answers, under a progress bar; each is written to `path`.
+    """Return all answers, under a progress bar; each is written to `path` as it comes.
 
-    questions: number of entries to ask. UserError where no entry could be used, or the GPU's memory does not suffice.
+    questions: number of entries to ask. UserError where no entry can be used, or the GPU's memory is too small.
     """
     columns = (TextColumn("answers"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
@@ -207,7 +217,7 @@ def ask(knockout: Knockout, batches: Batches, questions: int, path: Path) -> lis
 
 
 def show(results: Results, n: int, folder: Path) -> None:
-    """Print the table and the conclusion, and write results.json and knockout.png into `folder`. n: questions."""
+    """Print the table and the conclusion; write results.json and knockout.png into `folder`. n: number of questions."""
     table = Table("layers", "keys cut", "from", "right, % (95% interval)", title=f"{n} questions")
     for row in rows_of(results):
         table.add_row(*row)

@@ -1,4 +1,4 @@
-"""Mutation testing: each seeded fault is put into a copy of the code, where the tests named beside it should fail."""
+"""Mutation testing: each seeded fault is put into a copy of the code, where the tests named with it should fail."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from ral.files.repository import ROOT
 
 LISTS = ROOT / "scripts" / "mutations"
 LIMIT_S = 300
-"""Most seconds of a mutation's tests; beyond, it counts as killed (a mutation can make an endless loop)."""
+"""Most seconds of a mutation's tests. After these it counts as killed, since a mutation can make an endless loop."""
 FIRST_S = 3600
-"""Most seconds of all the tests together, once, without any mutation."""
+"""Most seconds of one run of all the tests without any mutation."""
 COPIED = ("ral", "tests", "conf", "scripts", "docs")
-"""Folders that a mutation or a test may read and write; everything else is linked."""
+"""Folders that are copied, since a mutation or a test may write there; everything else is linked."""
 PRELOADED = ("pytest", "torch", "transformers.models.qwen2_5_vl.modeling_qwen2_5_vl", "lightning", "hydra")
-"""Modules that are imported before test processes are forked: most tests need them, and none is of ral."""
+"""Modules that are imported before test processes are forked, to save time. None of them is of ral."""
 QUIET = ("-q", "-x", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
-"""Arguments of pytest beside the tests. The ignored warning is of plugins that the parent process has imported."""
+"""Arguments of pytest beside the tests. The ignored warning is about plugins that the parent process has imported."""
 NO_TESTS_RAN = (2, 3, 4, 5)
 """Exit codes of pytest where no test ran."""
 
 
 @dataclass(frozen=True)
 class Mutation:
-    """A seeded fault: `old`, which occurs once in `file`, becomes `new`. what: a description.
+    """A seeded fault: `old`, which must occur once in `file`, is replaced by `new`.
 
-    tests: arguments of pytest; these tests should then fail.
+    what: a description. tests: arguments of pytest that name the tests which should then fail.
     """
 
     what: str
@@ -47,7 +47,7 @@ class Mutation:
 
 
 def mutations(words: Sequence[str] = ()) -> list[Mutation]:
-    """Return the mutations whose list, file or description contains one of the words; all where there are no words."""
+    """Return the mutations with one of the words in their list, file or description; all where there are no words."""
     found = [
         (p.stem, Mutation(**m)) for p in sorted(LISTS.glob("*.toml")) for m in tomllib.loads(p.read_text())["mutation"]
     ]
@@ -67,7 +67,10 @@ def prepare(folder: Path) -> None:
 
 
 def passes(folder: Path, tests: str, limit: int = LIMIT_S) -> bool:
-    """Tell whether the tests pass on the copy in `folder`; False after `limit` seconds. SystemExit where none ran."""
+    """Tell whether the tests pass on the copy in `folder`; False where they take longer than `limit` seconds.
+
+    tests: arguments of pytest. SystemExit where no test ran.
+    """
     for name in PRELOADED:
         importlib.import_module(name)
     log = log_of(folder)
@@ -85,14 +88,14 @@ def passes(folder: Path, tests: str, limit: int = LIMIT_S) -> bool:
 
 
 def log_of(folder: Path) -> Path:
-    """Return the path of the file beside a copy that gets the output of its tests."""
+    """Return the file beside a copy that gets the output of the copy's tests."""
     return folder.with_name(f"{folder.name}.log")
 
 
 def run_tests(folder: Path, tests: Sequence[str], log: Path) -> None:
     """Run pytest on the copy in this forked process, with its output in `log`; SystemExit with pytest's exit code.
 
-    The parent's modules of ral are removed, so that the copy's are imported.
+    Modules of ral that the parent process imported are dropped, so that those of the copy are imported.
     """
     os.setsid()
     with log.open("w") as told:
@@ -109,7 +112,7 @@ def run_tests(folder: Path, tests: Sequence[str], log: Path) -> None:
 
 
 def survives(folder: Path, mutation: Mutation) -> bool:
-    """Tell whether the tests pass in spite of the mutation. SystemExit unless `old` is in the file once."""
+    """Tell whether the tests pass in spite of the mutation. SystemExit unless `old` occurs in the file once."""
     path = folder / mutation.file
     text = path.read_text()
     if text.count(mutation.old) != 1:
@@ -126,7 +129,7 @@ def survives(folder: Path, mutation: Mutation) -> bool:
 def check(words: Sequence[str]) -> int:
     """Run the mutations that match the words, print a line for each, and return the number of survivors.
 
-    SystemExit where none matches, and where the tests fail without any mutation.
+    SystemExit where no mutation matches, and where the tests fail without any mutation.
     """
     chosen, survivors = mutations(words), 0
     if not chosen:

@@ -1,10 +1,10 @@
-"""Steps of recipes at their true size on tensors without memory: how far they go, and their bytes beside the plan's.
+"""Training steps of recipes at their true size on tensors without memory: do they go through, and is the plan right?
 
 The code is that of a run: networks of the recipe's shapes on the meta device, adapters, sharding by FSDP2 over as many
-(pretended) ranks, the step's own stages, the optimizer. Unlike in a run, weights have no numbers, prompts are one
-medium of the plan's size and words, REPLY tokens of each response are decoded and then given at full length, of the
-vision tower's blocks one of each kind remains, ranks exchange nothing, and tensors lie on the CPU, so that kernels of
-attention are the CPU's (their results have the shapes and types of a GPU's).
+(pretended) ranks, the step's own stages, the optimizer. It differs from a run in this: weights have no numbers; a
+prompt is one medium of the plan's size, and words; REPLY tokens of each response are decoded, then responses of full
+length are given; the vision tower has one block of each kind; ranks exchange nothing; tensors lie on the CPU, so that
+kernels of attention are the CPU's (their results have the shapes and types of a GPU's).
 """
 
 from __future__ import annotations
@@ -47,14 +47,15 @@ from ral.types import Prepared, PromptBatch, Scores
 REPLY = 2
 """Tokens of each response that are decoded."""
 UPDATES = 2
-"""Most updates that are made: the first keeps the old policy's signals, all later ones are alike."""
+"""Most updates that are made. The first keeps the old policy's signals, all later ones are alike."""
 
 
 @dataclass
 class Checked:
-    """Result of a check. stages: {name: most GB of tensors}; stopped: where and why it ended early, None: nowhere.
+    """Result of a check. stages: {stage: most GB of tensors in it}; seconds: duration of the check.
 
-    assumed: operations whose numbers, which weights decide, were taken to be True or 1.
+    stopped: after which stages it ended early, and why; None where it went through. assumed: operations whose results
+    depend on missing numbers and were taken to be True or 1.
     """
 
     plan: Plan
@@ -65,7 +66,7 @@ class Checked:
 
 
 def composed(overrides: Sequence[str]) -> DictConfig:
-    """Return the configuration of training with these overrides, checked by ral.config.check.
+    """Return the configuration of train.py with these overrides, checked by ral.config.check.
 
     UserError where the check fails; Hydra's own exception for an override that Hydra cannot parse or apply.
     """
@@ -76,7 +77,10 @@ def composed(overrides: Sequence[str]) -> DictConfig:
 
 
 def checked(overrides: Sequence[str]) -> Checked:
-    """Step through a configuration. UserError where it is bad, or a network's shape is not known."""
+    """Step through the configuration with these overrides; return the result, also where a stage raised an exception.
+
+    Errors as in `composed`; UserError where the shape of a network is not known.
+    """
     cfg, started = composed(overrides), time.perf_counter()
     tree = plain(cfg)
     found = Checked(plan_of(tree, device_of(tree)))
@@ -92,7 +96,10 @@ def checked(overrides: Sequence[str]) -> Checked:
 
 
 def through(cfg: DictConfig, found: Checked, mesh: Any) -> None:
-    """Make the networks and a step, and write to `found` what each stage takes. mesh: of ranks; None for one."""
+    """Make the networks and run one step of training; write the memory of each stage to `found`.
+
+    mesh: the ranks; None for one rank.
+    """
     objective = build_objective(cfg)
     with patch("ral.assembly.models.load", parts.load):
         models = build_models(cfg, load_policy(cfg), objective)
@@ -109,7 +116,7 @@ def through(cfg: DictConfig, found: Checked, mesh: Any) -> None:
 
 
 def filled(cfg: DictConfig, models: Models, mesh: Any) -> None:
-    """Shard the networks over the ranks of a mesh, None for one rank, and give their weights memory that is none."""
+    """Shard the networks over the ranks of `mesh`, None for one rank, and give the weights storages without memory."""
     networks = {"policy": models.policy, **models.with_weights()}
     if mesh is not None:
         shard = instantiate(cfg.hardware.shard)
@@ -121,16 +128,17 @@ def filled(cfg: DictConfig, models: Models, mesh: Any) -> None:
 
 
 class Stages:
-    """Maker of stages, which writes to `found` the most bytes of each. aside: bytes of pixels, in main memory in a run.
+    """Runs the stages of a step, and writes the most GB of each to `found`.
 
-    The pixels count in the stage "vision", to which a run brings them.
+    aside: bytes of pixels, which in a run lie in main memory. They count in the stage "vision" alone, to which a run
+    brings them.
     """
 
     def __init__(self, mode: Shapes, found: Checked) -> None:
         self.mode, self.found, self.aside = mode, found, 0
 
     def __call__(self, name: str, call: Callable[[], Any]) -> Any:
-        """Return call(), and note the most memory meanwhile as that of the stage `name`."""
+        """Return the result of call(), and note the most memory meanwhile as that of the stage `name`."""
         self.mode.restart()
         result = call()
         self.found.stages[name] = (self.mode.most - (0 if name == "vision" else self.aside)) / GB
@@ -138,7 +146,7 @@ class Stages:
 
 
 def stepped(cfg: DictConfig, models: Models, objective: Objective, prompts: PromptBatch, stage: Stages) -> None:
-    """Make the stages of a step, after an update that makes the optimizer's state and the gradients."""
+    """Run the stages of a step. An update comes first, so that gradients and the optimizer's state exist."""
     policy, work = models.policy, stage.found.plan.networks.work
     engine = open_engine(instantiate(cfg.rollout.engine), policy)
     rollout = parts.responses(prompts, work.batch)
@@ -170,7 +178,7 @@ def stepped(cfg: DictConfig, models: Models, objective: Objective, prompts: Prom
 
 
 def evaluated(cfg: DictConfig, policy: MLLM, engine: Engine, work: Workload) -> None:
-    """Make a batch of an evaluation: one response to each prompt, of REPLY tokens."""
+    """Run a batch of an evaluation: one response of REPLY tokens to each prompt."""
     share = -(-work.upkeep.held_out // work.ranks.count)
     batch = replace(work.batch, prompts=min(work.upkeep.batch, share), group=1)
     prompts = parts.prompts_of(policy.processor, batch, frames_of(cfg))
@@ -180,12 +188,12 @@ def evaluated(cfg: DictConfig, policy: MLLM, engine: Engine, work: Workload) -> 
 
 
 def frames_of(cfg: DictConfig) -> int:
-    """Return the most frames of a clip; 1 for data without clips."""
+    """Return the most frames of a video; 1 for data without videos."""
     return int(cfg.dataset.media.get("max_frames", 1))
 
 
 def expected(plan: Plan) -> dict[str, float]:
-    """Return {stage: GB} of a plan, those that decode with REPLY tokens of each response."""
+    """Return {stage: GB} of a plan; stages that decode are planned for responses of REPLY tokens."""
     short = replace(plan.networks.work.batch, response=REPLY)
     brief = replace(plan.networks, work=replace(plan.networks.work, batch=short))
     decoding = {phase.name: phase.total / GB for phase in phases(brief) if phase.name in ("rollout", "evaluation")}
@@ -193,7 +201,7 @@ def expected(plan: Plan) -> dict[str, float]:
 
 
 def facts(found: Checked) -> dict[str, Any]:
-    """Return the result of a check as plain values; ratio: planned over stepped through, of each stage."""
+    """Return the result of a check as plain values. ratio: planned GB over the GB found, for each stage of the plan."""
     ours = expected(found.plan)
     through = {
         name: {"stepped_gb": round(most, 2)}
@@ -205,19 +213,19 @@ def facts(found: Checked) -> dict[str, Any]:
 
 
 def markdown(found: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return {name: facts} as a Markdown table: planned and stepped-through GB of each stage."""
+    """Return a Markdown table of the planned GB and the GB found in each stage. found: {name: result of `facts`}."""
     named = (*STAGES, "evaluation")
     rows = [(name, *(cell(each["stages"].get(stage)) for stage in named), end(each)) for name, each in found.items()]
     return table(("recipe", *(f"{stage}, GB" for stage in named), "went through"), rows, left=1)
 
 
 def cell(figures: Mapping[str, float] | None) -> str:
-    """Return planned and stepped-through GB, and their ratio, as one cell; "-" where the plan has no such stage."""
+    """Return planned GB, the GB found and their ratio as one cell; "-" where plan or check has no such stage."""
     if figures is None or "ratio" not in figures:
         return "-"
     return f"{figures['planned_gb']:.1f} / {figures['stepped_gb']:.1f} = {figures['ratio']:.2f}"
 
 
 def end(each: Mapping[str, Any]) -> str:
-    """Return how far a check went, in a word or its error."""
+    """Return "all" for a check that went through, else its error. each: result of `facts`."""
     return each["stopped"] or "all"

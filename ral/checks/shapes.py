@@ -1,9 +1,9 @@
 """Tensors without memory: a run of any size steps through its own code, and the bytes of its tensors are counted.
 
-Under `Shapes` every operation gives PyTorch's fake tensors: shape, dtype and device, no numbers. Integers and truth
-values of at most VALUES elements that follow from integers alone (token ids, masks, positions) are computed beside
-them, so that code which asks for them goes its usual way. What depends on a number that is not there is assumed: True,
-or 1; `assumed` lists the operations.
+Under `Shapes` every operation returns PyTorch's fake tensors, which have shape, dtype and device but no numbers.
+Integers and truth values of at most VALUES elements that follow from integers alone (token ids, masks, positions) are
+computed as well, so that code which asks for them goes its usual way. A value that depends on a missing number is
+assumed to be True, or 1; `assumed` lists the operations that asked for one.
 """
 
 from __future__ import annotations
@@ -27,16 +27,19 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_leaves, tree_map
 
 VALUES = 2**22
-"""Most elements of a tensor whose values are computed."""
+"""Most elements of a tensor whose numbers are computed."""
 OURS = (Tensor, FakeTensor, nn.Parameter)
-"""Classes of tensors that are handled here; others (DTensor) first take themselves apart."""
+"""Classes of tensors that are handled here. Others (DTensor) first call operations on the tensors they are made of."""
 aten = torch.ops.aten
 INDEXED = (aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._index_put_impl_.default)
-"""Operations that take lists of indices, among them truth values."""
+"""Operations that take lists of indices; such an index may be a mask."""
 
 
 class Shapes(TorchDispatchMode):
-    """Mode of fake tensors that counts their bytes: live, and most since `restart`. Enter it by `shapes_only`."""
+    """Mode of fake tensors that counts the bytes of their storages. Enter it by `shapes_only`.
+
+    live: bytes that exist now; most: the most of these since `restart`; assumed: operations whose values were assumed.
+    """
 
     def __init__(self, fake: FakeTensorMode) -> None:
         super().__init__()
@@ -45,7 +48,7 @@ class Shapes(TorchDispatchMode):
         self.assumed: set[str] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Return the fake result of an operation, with values where they are known, and count its memory."""
+        """Return the fake result of an operation, with its numbers where they are known, and count its memory."""
         if not all(kind in OURS for kind in types):
             return NotImplemented
         args, kwargs = tree_map(self.entered, (args, kwargs or {}))
@@ -62,7 +65,12 @@ class Shapes(TorchDispatchMode):
         return made
 
     def made(self, func: Any, args: Any, kwargs: Any) -> Any:
-        """Return the result of an operation, computed too where all it reads is known and it gives integers."""
+        """Return the fake result of an operation.
+
+        Its numbers are computed too where all inputs are known and all tensors are `countable`, and where its shape
+        depends on them. DynamicOutputShapeException or DataDependentOutputException where that shape's inputs are not
+        known.
+        """
         inputs = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
         known = all(value_of(x) is not None for x in inputs)
         try:
@@ -83,14 +91,17 @@ class Shapes(TorchDispatchMode):
         return made
 
     def assume_written(self, func: Any, written: list[Tensor]) -> None:
-        """Assume the values that an operation writes from numbers that are not there, in all views of them."""
+        """Set known numbers to 1, in all views of them, after an operation wrote unknown numbers there.
+
+        written: the tensors that the operation wrote.
+        """
         for tensor in written:
             if (value := value_of(tensor)) is not None:
                 with unset_fake_temporarily():
                     self.assume(str(func), value.fill_(1))
 
     def entered(self, value: Any) -> Any:
-        """Return an ordinary tensor as a fake one that knows its values; anything else unchanged."""
+        """Return an ordinary tensor as a fake one, with its numbers if it is `countable`; else the value unchanged."""
         if not isinstance(value, Tensor) or isinstance(value, FakeTensor):
             return value
         made = self.fake.from_tensor(value)
@@ -98,7 +109,10 @@ class Shapes(TorchDispatchMode):
         return made
 
     def places(self, index: Any) -> list[Any]:
-        """Return an index of truth values as the integer indices, one for each axis, of its true elements."""
+        """Return a mask used as index as integer indices of its true elements, one tensor for each axis.
+
+        Any other index is returned alone, in a list.
+        """
         if not (isinstance(index, FakeTensor) and index.dtype == torch.bool):
             return [index]
         value = value_of(index)
@@ -108,7 +122,7 @@ class Shapes(TorchDispatchMode):
         return [self.entered(each) for each in found]
 
     def item(self, tensor: Tensor) -> Any:
-        """Return the number of a tensor of one element; True or 1 where it is not known."""
+        """Return the number in a tensor of one element; True or 1 where it is not known."""
         value = value_of(tensor)
         if value is None:
             kind = tensor.dtype
@@ -117,7 +131,7 @@ class Shapes(TorchDispatchMode):
             return value.item()
 
     def listed(self, tensor: Tensor) -> Any:
-        """Return the numbers of a tensor as nested lists; True or 1 where they are not known."""
+        """Return the numbers of a tensor as nested lists; all True or 1 where they are not known."""
         value = value_of(tensor)
         with _disable_current_modes():
             if value is None:
@@ -125,12 +139,12 @@ class Shapes(TorchDispatchMode):
             return value.tolist()
 
     def assume(self, name: str, value: Any) -> Any:
-        """Return an assumed value. name: of the operation that asked for it."""
+        """Return `value`, and note the operation `name`, which asked for an unknown number, in `assumed`."""
         self.assumed.add(name)
         return value
 
     def count(self, storage: torch.UntypedStorage) -> None:
-        """Count the bytes of a storage until it is gone."""
+        """Count the bytes of a storage from now on, until the storage is freed."""
         key = storage._cdata
         if key not in self.sizes:
             self.sizes[key] = 0
@@ -138,7 +152,7 @@ class Shapes(TorchDispatchMode):
             weakref.finalize(storage, self.drop, key)
 
     def resized(self, storage: torch.UntypedStorage) -> None:
-        """Count a storage that is counted by its size now."""
+        """Count a storage by its new size, where it is counted already."""
         key, size = storage._cdata, storage.nbytes()
         if key in self.sizes:
             self.live += size - self.sizes[key]
@@ -146,33 +160,33 @@ class Shapes(TorchDispatchMode):
             self.most = max(self.most, self.live)
 
     def drop(self, key: int) -> None:
-        """Count a storage no more; one that is dropped already is none."""
+        """Stop counting a storage; nothing is done for one that is not counted. key: its address."""
         self.live -= self.sizes.pop(key, 0)
 
     def restart(self) -> None:
-        """Let `most` start anew from what is live."""
+        """Set `most` to the bytes that are live now."""
         self.most = self.live
 
 
 def value_of(tensor: Tensor) -> Tensor | None:
-    """Return the values of a fake tensor, None where they are not known."""
+    """Return the numbers of a fake tensor; None where they are not known."""
     return getattr(tensor, "known_value", None)
 
 
 def note(made: Any, value: Any) -> None:
-    """Keep the values of a result with it, where it is a tensor of integers or truth values; None: not known."""
+    """Keep the numbers `value` with a fake tensor that is `countable`; None: they are not known. Else do nothing."""
     if isinstance(made, FakeTensor) and (value is None or countable(made)):
         made.known_value = value  # type: ignore[attr-defined]
 
 
 def countable(tensor: Tensor) -> bool:
-    """Tell whether a tensor holds integers or truth values, few enough to compute them."""
+    """Tell whether a tensor holds integers or truth values, and at most VALUES of them."""
     return not (tensor.is_floating_point() or tensor.is_complex()) and tensor.numel() <= VALUES
 
 
 @contextmanager
 def shapes_only() -> Iterator[Shapes]:
-    """Let tensors that are made inside the block have no memory; return the mode that counts them."""
+    """Give tensors that are made inside the block no memory; yield the mode that counts their bytes."""
     fake = FakeTensorMode()
     mode, resize = Shapes(fake), torch.UntypedStorage.resize_
 
@@ -190,7 +204,7 @@ def shapes_only() -> Iterator[Shapes]:
 
 
 def really(mode: Shapes, call: Any, *tensors: Any) -> Any:
-    """Return call(*tensors) computed for real from the values of fake tensors of integers, as a fake tensor."""
+    """Return call(*tensors), computed for real from the known numbers of fake integer tensors, as fake tensors."""
     known = tree_map(lambda x: value_of(x) if isinstance(x, Tensor) else x, tensors)
     with _disable_current_modes():
         found = call(*known)

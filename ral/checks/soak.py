@@ -1,4 +1,4 @@
-"""A long training with a watch on its memory, to see whether memory that steps leave behind adds up."""
+"""A long training whose memory is watched, to see whether memory that steps leave behind adds up."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ def resident(process: int) -> float:
 
 
 def watch(process: subprocess.Popen[bytes], metrics: Path, steps: int) -> dict[int, float]:
-    """Return {steps done: resident memory in MiB} while a run is at work. metrics: its metrics.jsonl."""
+    """Wait for a run to end; return {steps done: resident memory in MiB}. metrics: the run's metrics.jsonl.
+
+    steps: number of all steps, for the progress bar.
+    """
     seen: dict[int, float] = {}
     with Progress() as bar:
         task = bar.add_task("steps", total=steps)

@@ -1,4 +1,4 @@
-"""Tells whether a gold answer and an option say the same in other signs: "Blue." and Blue, 1 and 1.0, $5 and 5 USD."""
+"""Gold answers and options that say the same in other signs: "Blue." and Blue, 1 and 1.0, $5 and 5 USD."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def alike(one: str, other: str) -> bool:
 
 
 def same_number(one: str, other: str) -> bool:
-    """Tell whether two texts are one number in the same unit, whose case counts: 1 and 1.0, not 5 MB and 5 Mb.
+    """Tell whether two texts are one number with the same unit: 1 and 1.0, but not 5 MB and 5 Mb, as case counts.
 
     False where either is a fraction: a question may ask which of 1/2 and 2/4 is reduced.
     """
@@ -35,7 +35,7 @@ def _plain(text: str) -> str:
 
 
 def _value(text: str) -> tuple[Fraction, str] | None:
-    """Return (value, unit) of a text from `_plain` that is one number; None for any other."""
+    """Return (value, unit) of a text that is one number; None for any other text. text: from `_plain`."""
     found = _NUMBER.fullmatch(text)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""The phrase that presents an answer, "The answer is B", "Answer: 3": the gold answer is what it presents."""
+"""The phrase that presents an answer, as in "The answer is B" and "Answer: 3": the gold answer is what it presents."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _ABBREVIATED = re.compile(r"(?:^|[\s.])[A-Za-z]\.$")
 
 
 def presented(text: str) -> str:
-    """Return the answer that a text presents: "B" of "The answer is B.", "3" of "Answer: 3"; any other text as it is.
+    """Return the answer that a text presents: "B" for "The answer is B.", "3" for "Answer: 3"; any other text as it is.
 
-    The phrase opens the text, or its last sentence or line, where one sentence follows it. A full stop behind goes with
-    it, as do stars of Markdown and the word "option" before a letter.
+    The phrase opens the text, or its last sentence or line, where only one sentence follows the phrase. A full stop
+    behind the answer is removed, as are stars of Markdown and the word "option" before a letter.
     """
     if opening := _PHRASE.match(text):
         rest = text[opening.end() :]

@@ -1,4 +1,4 @@
-"""Settings for reading one image or video: the dataset's, with what the entry itself asks for in their place."""
+"""Settings for reading one image or video: the dataset's, replaced where the entry itself asks for something."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PICTURES_A_SECOND = 2.0  # of a clip given as pictures, where the entry does not
 
 
 def asked(media: Media, settings: MediaSettings) -> tuple[MediaSettings, Excerpt]:
-    """Return the settings for one image or video, and the part of a video to read (empty for an image).
+    """Return the settings for reading one image or video, and the part of a video to read (for an image Excerpt()).
 
     What the entry says replaces the dataset's settings. BadRequest where the entry contradicts itself, or asks for what
     no file can give, such as 0 frames a second.
@@ -28,7 +28,7 @@ def asked(media: Media, settings: MediaSettings) -> tuple[MediaSettings, Excerpt
 
 
 def even(count: int | None) -> int | None:
-    """Return the even number nearest to `count` frames; halfway, the one that four divides, as in qwen-vl-utils.
+    """Return the even number nearest to `count` frames; of two that are, the multiple of 4, as in qwen-vl-utils.
 
     None for None. BadRequest where the result is below 2.
     """
@@ -41,7 +41,7 @@ def even(count: int | None) -> int | None:
 
 
 def _numbers(media: Media) -> None:
-    """Raise BadRequest for numbers that are out of range, contradict each other, or ask an image for time."""
+    """Raise BadRequest for numbers that are out of range or contradict each other, and for times of an image."""
     times = {"start": media.start, "end": media.end, "fps": media.fps}
     for name, value in times.items():
         if value is not None and not (math.isfinite(value) and value >= 0):
@@ -65,9 +65,9 @@ def _given(media: Media, name: str) -> bool:
 
 
 def _bounded(media: Media, settings: MediaSettings, kind: str) -> MediaSettings:
-    """Return the settings with the entry's bounds of the area, for `kind` "image" or "video".
+    """Return the settings with the entry's bounds of the area. kind: "image" or "video".
 
-    Where the entry gives one bound alone, the dataset's other bound moves to it if they would cross. BadRequest for
+    Where the entry gives one bound only, the dataset's other bound moves to it if they would cross. BadRequest for
     bounds that are not above 0, cross each other, or leave less than one visual token.
     """
     low, high = getattr(settings, f"{kind}_min_pixels"), getattr(settings, f"{kind}_max_pixels")

@@ -14,10 +14,10 @@ FEWEST = 2
 
 
 def options_in_question(question: str, answer: str) -> tuple[str, tuple[str, ...]] | None:
-    """Return (the question without its options, the options with letters); None where it lists none.
+    """Return (the question without its options, the options with letters); None where the question lists none.
 
     Options are lines that begin with A, B, C, ... in this order, blank lines aside, at least FEWEST of them; the gold
-    answer has to begin with the letter of one. A line above them that says only "Options:" goes with them. None, too,
+    answer has to begin with the letter of one. A line above them that says only "Options:" is left out too. None also
     where another letter follows within a line or further down, so that a part of the options would be left over.
     """
     lines = [line for line in question.splitlines() if line.strip()]
@@ -43,7 +43,7 @@ def options_in_question(question: str, answer: str) -> tuple[str, tuple[str, ...
 
 
 def _goes_on(found: list[str], after: list[str]) -> bool:
-    """Tell whether more options stand within the lines of those found, or behind these."""
+    """Tell whether more options stand within the lines of those found, or in the lines behind."""
     letters = string.ascii_uppercase[1 : len(found) + 1]
     inside = re.compile(rf"[\s(\[][{letters}][.):\]]\s*\S")
     return any(inside.search(option[3:]) for option in found) or any(_OPTION.fullmatch(line) for line in after)

@@ -11,14 +11,17 @@ from typing import Any
 from ral.types import Example, UserError
 
 ROOT_KEY = "dataset.media_root"
-"""Setting of the folder that paths of media start from; programs that call it otherwise rename it in messages."""
+"""Setting of the folder that paths of media start from.
+
+Programs in which it has another name replace it in messages.
+"""
 FIRST_CHECK = 20  # draws (fewer where a split is smaller) before the share of bad ones says something
 
 
 class BadSample(UserError):
-    """Raised for one entry, or one of its files, that cannot be used; the run can go on with another entry.
+    """Raised for one entry, or one of its files, that cannot be used; a run can go on with another entry.
 
-    place: the beginning of the message; reason: the fault; write: the remedy; file: the file at fault, None for none.
+    place: the beginning of the message. reason: the fault. write: the remedy. file: the file at fault, None for none.
     """
 
     def __init__(self, place: object, reason: str, write: str, file: Path | None = None) -> None:
@@ -30,12 +33,15 @@ class BadSample(UserError):
 
 
 def any_use(example: Example) -> None:
-    """Accept every example: the check where a run has no demands of its own."""
+    """Accept every example. It is the check where a run has no demands of its own."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A check of examples whose UserError is raised again as BadSample: the entry is skipped, the run goes on."""
+    """A check of examples whose UserError is raised again as BadSample, so that a run skips the entry.
+
+    check: a function that raises UserError for an example that cannot be used.
+    """
 
     check: Callable[[Example], object]
 
@@ -53,8 +59,8 @@ class Checked:
 class Bad:
     """One bad entry, as a line of bad_samples.jsonl and as a message.
 
-    index: the entry's position in its file, from 0; problem_id: its id there, None where it has none; path: its field
-    `path`, else the file at fault, else None.
+    index: the entry's position in its file, from 0. problem_id: its id there, None where it has none. path: the entry's
+    field `path`, else the file at fault, else None.
     """
 
     index: int
@@ -64,7 +70,7 @@ class Bad:
     message: str
 
     def record(self) -> dict[str, Any]:
-        """Return the fields that stand in bad_samples.jsonl: all but `message`."""
+        """Return the fields for a line of bad_samples.jsonl: all but `message`."""
         return {"index": self.index, "problem_id": self.problem_id, "path": self.path, "reason": self.reason}
 
 
@@ -88,17 +94,17 @@ class EntryRecord:
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> EntryRecord:
-        """Return the record from the plain values that `facts` gave."""
+        """Return the record from the plain values that `facts` returned."""
         counts = {split: (pair[0], pair[1]) for split, pair in facts["counts"].items()}
         return cls(counts, {(split, record["index"]): record for split, record in facts["listed"]})
 
 
 class Ledger:
-    """Counter of the entries drawn and the bad ones among them, over all ranks; nothing else writes its `record`.
+    """Counter of the entries drawn, and of the bad ones among them, over all ranks. Only it changes its `record`.
 
-    file: bad_samples.jsonl, where each bad entry is listed once, written anew from the record at the start; None writes
-    nothing. max_share: greatest share of bad ones among the entries drawn, in [0, 1]; 0 makes the first bad entry an
-    error.
+    file: bad_samples.jsonl, which lists each bad entry once and is written anew from the record at the start; None for
+    no file. max_share: greatest share of bad ones among the entries drawn, in [0, 1]; 0 makes the first bad entry an
+    error. record: counts to begin with; None for none.
     """
 
     def __init__(self, file: Path | None = None, max_share: float = 0.0, record: EntryRecord | None = None) -> None:
@@ -109,14 +115,14 @@ class Ledger:
 
     @property
     def skipped(self) -> int:
-        """Number of different bad entries met so far, which is the number of lines of the file."""
+        """Number of different bad entries so far, which is the number of lines of the file."""
         return len(self.record.listed)
 
     def add(self, split: str, size: int, drawn: int, bad: Sequence[Bad]) -> None:
-        """Count `drawn` more entries of a split of `size` entries, `bad` among them.
+        """Count `drawn` more entries of a split of `size` entries. bad: the bad ones among them.
 
         UserError where the share of bad ones is above max_share, once FIRST_CHECK entries (or the whole split) were
-        drawn; where max_share is 0, at once.
+        drawn; where max_share is 0, at the first bad one.
         """
         before = self.record.counts.get(split, (0, 0))
         total, wrong = self.record.counts[split] = (before[0] + drawn, before[1] + len(bad))
@@ -141,7 +147,7 @@ class Ledger:
 
 
 def write_bad(path: Path, bad: Sequence[Bad]) -> None:
-    """Write a bad_samples.jsonl with one line for each entry of `bad`."""
+    """Write a file bad_samples.jsonl with one line for each entry of `bad`."""
     path.write_text("".join(_line(b.record()) for b in bad), encoding="utf-8")
 
 

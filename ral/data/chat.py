@@ -1,4 +1,4 @@
-"""Reads the conversation of a user's own entry: turns of OpenAI and TRL, of LLaVA and ShareGPT, and Qwen's parts."""
+"""The conversation of a user's own entry: turns as in OpenAI and TRL, as in LLaVA and ShareGPT, and Qwen's parts."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ ROLES = {
     "user": ("user", "human"),
     "assistant": ("assistant", "gpt", "chatgpt", "model", "bot"),
 }
-"""Role -> its names in files.
+"""{role: its names in files}.
 
-A turn may name its role under "role" or "from", and its text under "content" or "value".
+A turn may have its role under "role" or "from", and its text under "content" or "value".
 """
 _ROLES = {name: role for role, names in ROLES.items() for name in names}
 PARTS: dict[str, Kind] = {
@@ -38,16 +38,15 @@ PARTS: dict[str, Kind] = {
 MARKS: dict[Kind, str] = {"image": IMAGE_MARK, "video": VIDEO_MARK}
 TEXTS = ("text", "input_text", "output_text")
 ContentPart = str | tuple[Kind, Media | None]
-"""A text, or an image or video at its place: (kind, None) where another field of the entry names the file."""
+"""A text, or an image or video at its place, as (kind, medium); (kind, None) where another field names the file."""
 
 
 @dataclass(frozen=True)
 class Chat:
-    """A conversation, taken apart: earlier turns, the last user turn, the assistant turn after it.
+    """A conversation, taken apart: earlier turns, the last user turn, and the assistant turn behind it.
 
-    question, answer: texts of these last two; None where there is no such turn.
-    media: one for each mark in the user's turns, the question included, in order; None where the conversation does not
-    name the mark's file.
+    question, answer: texts of these last two; None where there is no such turn. media: one for each mark in the user's
+    turns, the question included, in order; None where the conversation does not name the mark's file.
     """
 
     turns: tuple[Turn, ...] = ()
@@ -58,7 +57,7 @@ class Chat:
 
 @dataclass(frozen=True)
 class _Said:
-    """One turn as read: the text, with marks for images and videos, and one medium (or None) for each mark."""
+    """One turn as read: its text with marks for images and videos, and for each mark its medium, or None."""
 
     role: str
     text: str
@@ -66,7 +65,7 @@ class _Said:
 
 
 def chat_field(entry: Entry) -> str | None:
-    """Return the field that holds a conversation, None where there is none. BadSample for two."""
+    """Return the field that holds a conversation; None where there is none. BadSample for two such fields."""
     there = [name for name in FIELDS if isinstance(entry.data.get(name), list)]
     there += [name for name in FIELDS[:-1] if entry.data.get(name) is not None and name not in there]
     if len(there) > 1:
@@ -75,9 +74,9 @@ def chat_field(entry: Entry) -> str | None:
 
 
 def chat_of(entry: Entry) -> Chat:
-    """Return the conversation of an entry; without one, a Chat with at most the system turn of the field `system`.
+    """Return the conversation of an entry; without one, a Chat that has at most the system turn of the field `system`.
 
-    BadSample where it is malformed: roles, their order, or contents.
+    BadSample where it is malformed in roles, their order, or contents.
     """
     field = chat_field(entry)
     if field is None:
@@ -92,7 +91,10 @@ def chat_of(entry: Entry) -> Chat:
 
 
 def _with_clips(entry: Entry, said: list[_Said]) -> list[_Said]:
-    """Read each <image> as <video> where an entry has videos and no image: LLaVA-Video's files mark their videos so."""
+    """Return the turns, with <image> read as <video> where an entry has videos and no image.
+
+    LLaVA-Video's files mark their videos so.
+    """
     pictures = entry.named(("image", "images")) or any(medium for turn in said for medium in turn.media)
     marked = any(VIDEO_MARK in turn.text for turn in said)
     if pictures or marked or not entry.named(("video", "videos")):
@@ -101,14 +103,14 @@ def _with_clips(entry: Entry, said: list[_Said]) -> list[_Said]:
 
 
 def _system(entry: Entry) -> tuple[Turn, ...]:
-    """Return the system turn of an entry without a conversation; () for none."""
+    """Return the system turn of an entry without a conversation; () where it has none."""
     content = entry.data.get("system")
     turn = _turn(entry, "system", {"role": "system", "content": content}) if content else None
     return (Turn("system", turn.text),) if turn is not None and turn.text else ()
 
 
 def _turns(entry: Entry, field: str) -> list[dict[str, Any]]:
-    """Return the turns of a field; the fields `system` and `completion`, where filled, add a first and a last one."""
+    """Return the turns of a field, behind the entry's `system` and before its `completion`, where these are filled."""
     turns = _listed(entry, field)
     system, completion = entry.data.get("system"), entry.data.get("completion")
     if isinstance(system, str) and system.strip():
@@ -130,7 +132,7 @@ def _listed(entry: Entry, field: str) -> list[dict[str, Any]]:
 
 
 def _turn(entry: Entry, field: str, turn: dict[str, Any]) -> _Said:
-    """Return one turn: its role as in ROLES, its text with marks, and its images and videos."""
+    """Return one turn: its role, a key of ROLES, its text with marks, and its images and videos."""
     name = turn.get("role", turn.get("from"))
     role = _ROLES.get(name.strip().lower()) if isinstance(name, str) else None
     if role is None:
@@ -152,7 +154,7 @@ def _turn(entry: Entry, field: str, turn: dict[str, Any]) -> _Said:
 
 
 def answer_of_turn(entry: Entry, field: str, turn: dict[str, Any]) -> str:
-    """Return the text of a field that holds one turn of the assistant, whose role may be left out.
+    """Return the text of a field that holds one turn of the assistant. The turn's role may be left out.
 
     BadSample for a turn of another role, and for contents that are no text.
     """
@@ -165,7 +167,7 @@ def answer_of_turn(entry: Entry, field: str, turn: dict[str, Any]) -> str:
 
 
 def _parts(entry: Entry, field: str, content: object) -> Sequence[Any]:
-    """Return a turn's content as a list of parts; a string is one text part."""
+    """Return a turn's content as a list of parts. A string is one part of text."""
     if isinstance(content, str | dict):
         return [content]
     if isinstance(content, list) and all(isinstance(part, str | dict) for part in content):
@@ -174,7 +176,7 @@ def _parts(entry: Entry, field: str, content: object) -> Sequence[Any]:
 
 
 def _part(entry: Entry, field: str, part: str | dict[str, Any]) -> ContentPart:
-    """Return one part: text, or a medium {"type": "image", "image": path} with or without its file."""
+    """Return one part: a text, or a medium such as {"type": "image", "image": path}, with or without its file."""
     if isinstance(part, str):
         return part
     known = (TEXTS[0], *PARTS)
@@ -190,14 +192,14 @@ def _part(entry: Entry, field: str, part: str | dict[str, Any]) -> ContentPart:
 
 
 def _medium(entry: Entry, field: str, part: dict[str, Any], kind: Kind) -> Media | None:
-    """Return the image or video that a part names, None where it names none."""
+    """Return the image or video that a part names; None where it names none."""
     said = {key: value for key, value in part.items() if key not in ("type", "text") and value is not None}
     holders = (*PARTS, "url", "path", "bytes")
     return media_of(entry, field, said, kind) if any(key in said for key in holders) else None
 
 
 def _split(part: ContentPart) -> list[ContentPart]:
-    """Return a text split at its marks: each becomes (kind, None), a place whose file another field names."""
+    """Return a text split at its marks. A mark becomes (kind, None): a place whose file another field names."""
     if not isinstance(part, str):
         return [part]
     kinds: dict[str, Kind] = {mark: kind for kind, mark in MARKS.items()}
@@ -209,7 +211,7 @@ def _split(part: ContentPart) -> list[ContentPart]:
 
 
 def _text(parts: Sequence[ContentPart]) -> str:
-    """Return the text of a turn, with marks for images and videos; texts with no mark between them become lines."""
+    """Return the text of a turn, with marks for images and videos. Texts with no mark between them become lines."""
     found = ""
     for before, part in zip((None, *parts), parts, strict=False):
         line = "\n" if isinstance(before, str) and isinstance(part, str) else ""
@@ -218,7 +220,7 @@ def _text(parts: Sequence[ContentPart]) -> str:
 
 
 def _joined(said: Sequence[_Said]) -> list[_Said]:
-    """Return the turns, consecutive ones of the user or of the system joined to one; empty system turns are dropped."""
+    """Return the turns with consecutive ones of the user, or of the system, joined; empty system turns are dropped."""
     found: list[_Said] = []
     for turn in said:
         if found and found[-1].role == turn.role != "assistant":
@@ -229,7 +231,7 @@ def _joined(said: Sequence[_Said]) -> list[_Said]:
 
 
 def _check_order(entry: Entry, field: str, said: Sequence[_Said]) -> None:
-    """Raise BadSample unless the system turn, if any, is first, and then user and assistant alternate."""
+    """Raise BadSample unless a system turn, if any, comes first, and user and assistant then alternate."""
     roles = [turn.role for turn in said]
     if "user" not in roles:
         entry.fail(field, "no turn of the user", FORM)

@@ -1,6 +1,6 @@
 """Times of a video's frames, the part of the video that an entry asks for, and the frames to sample from that part.
 
-Times are seconds from the first frame that a player would show.
+Times are seconds from the first frame that a player would show. T: number of frames.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BEYOND_END = 0.5  # seconds by which a part may end behind the clip: annotations
 class BadRequest(ValueError):
     """Raised where an image or video cannot give what its entry asks for.
 
-    The message names the fault, `write` the remedy.
+    The message is the fault; `write` is the remedy.
     """
 
     def __init__(self, reason: str, write: str = "change the entry") -> None:
@@ -39,7 +39,8 @@ class BadRequest(ValueError):
 class Excerpt:
     """The part of a video to read.
 
-    start, end: seconds, None for the video's own; count: frames, None for the settings'.
+    start, end: seconds; None for the beginning and the end of the video. count: number of frames; None for the number
+    by the dataset's settings.
     """
 
     start: float | None = None
@@ -54,7 +55,8 @@ WHOLE = Excerpt()
 class Timeline:
     """Times of the frames that a player would show.
 
-    times [T] float64: the second at which each frame begins, ascending from 0. seconds: when the last frame ends.
+    times [T] float64: the second at which each frame begins, ascending from 0. seconds: the second at which the last
+    frame ends.
     """
 
     times: NDArray[np.float64]
@@ -63,7 +65,7 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Span:
-    """Frames `first` to `last` (inclusive) of a timeline: those visible during `seconds` seconds from `begin`."""
+    """A part of a timeline: frames `first` to `last`, both included, visible for `seconds` from second `begin` on."""
 
     first: int
     last: int
@@ -72,16 +74,17 @@ class Span:
 
     @property
     def total(self) -> int:
-        """Count the frames."""
+        """Return the number of frames."""
         return self.last - self.first + 1
 
 
 def last_held(held: float | None, gaps: NDArray[np.float64]) -> float:
-    """Return the seconds that a video's last frame stays on screen.
+    """Return the seconds for which a video's last frame stays on screen.
 
-    held: the last frame's duration as its packet says, in seconds, None where it says nothing. gaps [T - 1], T >= 2:
-    seconds between consecutive frames. The result is `held`, but the mean gap where `held` is None, within ABOUT of the
-    mean gap, a muxer's nominal value much shorter than any gap, or longer than every gap and LONGEST_HELD.
+    held: the last frame's duration by its packet, in seconds; None where that says nothing. gaps [T - 1], T >= 2:
+    seconds between consecutive frames. The result is `held`, except that it is the mean gap where `held` is None,
+    within ABOUT of the mean gap, a muxer's nominal value much shorter than any gap, or longer than every gap and
+    LONGEST_HELD.
     """
     mean, nominal = float(gaps.mean()), held is not None and held <= NOMINAL and held < gaps.min() / 2
     if held is None or nominal or held > max(float(gaps.max()), LONGEST_HELD):
@@ -92,9 +95,9 @@ def last_held(held: float | None, gaps: NDArray[np.float64]) -> float:
 def timeline(ticks: Sequence[int | None], base: float, held: int | None, rate: float) -> Timeline:
     """Return the timeline of T frames, at least one, given in the order in which they are shown.
 
-    ticks: their timestamps in units of `base` seconds; None where there is none. held: duration of the last frame, in
-    the same units. rate: frames a second, where timestamps are missing. ValueError where nothing tells how long the
-    video takes, or two timestamps are over an hour apart.
+    ticks: their timestamps in units of `base` seconds, None for a missing one. held: duration of the last frame in the
+    same units, None where unknown. rate: frames a second, used where timestamps are missing. ValueError where nothing
+    tells how long the video takes, or two timestamps are over an hour apart.
     """
     own = None if held is None or held <= 0 else held * base
     if len(ticks) == 1:
@@ -118,10 +121,10 @@ def _possible(rate: float) -> float:
 
 
 def _mended(ticks: Sequence[int | None]) -> NDArray[np.float64] | None:
-    """Return ascending timestamps, missing ones interpolated or extrapolated; None where too few are known.
+    """Return ascending timestamps, missing ones interpolated or extrapolated; None where fewer than two are known.
 
-    Timestamps that are complete and all differ, but in another order than the frames, are those of decoding: they are
-    sorted. None, too, for any other order.
+    Timestamps that are complete and all differ, but are not in the order of the frames, are those of decoding, and are
+    sorted. Any other order gives None too.
     """
     places = [n for n, tick in enumerate(ticks) if tick is not None]
     known = np.array([tick for tick in ticks if tick is not None], dtype=np.float64)
@@ -141,7 +144,7 @@ def _mended(ticks: Sequence[int | None]) -> NDArray[np.float64] | None:
 
 
 def span(shown: Timeline, part: Excerpt) -> Span:
-    """Return the frames visible during a part of a video, and its time.
+    """Return the frames that are visible during a part of a video, with the part's time.
 
     BadRequest where the part is not in the video.
     """
@@ -162,9 +165,9 @@ _PART = "write a start and an end within the clip"
 def frames_at(shown: Timeline, part: Span, count: int) -> list[int]:
     """Return the indices of `count` frames, evenly spaced in time between the first and the last frame of a span.
 
-    Each of `count` evenly spaced moments takes the frame that is visible then; or the next frame, if that begins nearer
-    to the moment, at most SOON seconds and at most half a spacing after it. For a constant frame rate this equals
-    rounding evenly spaced indices.
+    Each of `count` evenly spaced moments takes the frame that is visible then. It takes the next frame instead if that
+    begins nearer to the moment, at most SOON seconds and at most half a spacing after it. For a constant frame rate
+    this equals rounding evenly spaced indices.
     """
     times, begin = shown.times, max(part.begin, float(shown.times[part.first]))
     moments, step = np.linspace(begin, max(begin, float(times[part.last])), count, retstep=True)

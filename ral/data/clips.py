@@ -1,12 +1,12 @@
-"""Video files -> sampled and resized frames, by decord or by PyAV. Imports neither torch nor other slow packages.
+"""Video files as sampled and resized frames, by decord or by PyAV. Imports neither torch nor other slow packages.
 
 A reader is a function (path, settings, part) -> (frames [T H W 3] uint8, seconds that they stand for), T even; without
-`part` it reads the whole video. It opens the file for one read: a decord reader that lives across a fork hangs. Frames
-are resized one by one, so that memory holds few of the file's own size.
+`part` it reads the whole video. It opens the file for one read, since a decord reader that lives across a fork hangs.
+Frames are resized one by one, so that memory holds few of the file's own size.
 
-Which frames are shown, and when, is read off the packets by PyAV (`ral.data.packets`) for both readers. decord knows
-nothing of edit lists and of mirrored frames, counts packets for frames and finds those behind an open group of pictures
-by a wrong number, so it decodes the videos that have none of these, and PyAV's decoder the others.
+Which frames are shown, and when, is read from the packets by PyAV (`ral.data.packets`) for both readers. decord ignores
+edit lists and mirrored frames, counts packets for frames and finds those behind an open group of pictures by a wrong
+number, so it decodes only videos that have none of these, and PyAV's decoder the others.
 """
 
 from __future__ import annotations
@@ -30,16 +30,17 @@ UNSIZED_BYTES = 2**26  # frames of the file's own size that are held at once
 
 
 def frame_count(total: int, duration: float, settings: MediaSettings) -> int:
-    """Return the number of frames to sample from `total` that take `duration` seconds: the even one <= duration * fps.
+    """Return the number of frames to sample from `total` frames that take `duration` seconds.
 
-    At most max_frames and `total`, but at least 2, also where `total` is 1.
+    It is the greatest even number up to duration * fps, max_frames and `total`, but at least 2, even where `total` is
+    1.
     """
     wanted = round(duration * settings.fps, 3)  # 239.9999 is 240: containers round their frame rates
     return max(2, min(int(wanted), settings.max_frames, total) // 2 * 2)
 
 
 def frame_indices(total: int, count: int) -> list[int]:
-    """Return `count` evenly spaced indices into `total` frames, first and last included; for total = 1 all are 0."""
+    """Return `count` evenly spaced indices into `total` frames, first and last included; for one frame all are 0."""
     return [round(x) for x in np.linspace(0, total - 1, count).tolist()]
 
 
@@ -79,9 +80,10 @@ def _decord_batches(reader: Any, indices: Sequence[int]) -> Iterator[Frames]:
 
 
 def read_by_decord(path: Path, settings: MediaSettings, part: Excerpt = WHOLE) -> tuple[Frames, float]:
-    """Return frames [T H W 3] uint8, T even, and their seconds, by decord where it counts frames as a player does.
+    """Return frames [T H W 3] uint8, T even, and their seconds: by decord where it counts frames as a player does.
 
-    Else PyAV's decoder reads them. BadRequest where the video has no such part; other exceptions for unreadable files.
+    Elsewhere PyAV's decoder reads them. BadRequest where the video has no such part; other exceptions for unreadable
+    files.
     """
     stream = look(path)
     if not stream.plain:
@@ -116,7 +118,7 @@ def read_by_pyav(path: Path, settings: MediaSettings, part: Excerpt = WHOLE) -> 
 
 
 def _decoded(path: Path, settings: MediaSettings, part: Excerpt, stream: Stream) -> tuple[Frames, float]:
-    """Return frames and seconds by PyAV's decoder; decode a second time where the packets gave wrong times."""
+    """Return frames and seconds by PyAV's decoder, which runs a second time where the packets gave wrong times."""
     if stream.ticks is not None:
         indices, seconds = _sampled(stream.timeline(), settings, part)
         seen: list[int | None] = []
@@ -128,8 +130,9 @@ def _decoded(path: Path, settings: MediaSettings, part: Excerpt, stream: Stream)
 
 
 def _picked(path: Path, indices: Sequence[int], seen: list[int | None]) -> Iterator[Frames]:
-    """Yield the decoded frames of ascending numbers, each as often as it is named; timestamps of all so far go to
-    `seen`.
+    """Yield the decoded frames with the given numbers, which ascend, each as often as it is named.
+
+    seen: gets the timestamps of all frames decoded so far.
     """
     for number, frame in enumerate(decoded(path)):
         seen.append(frame.pts)
@@ -142,9 +145,9 @@ def _picked(path: Path, indices: Sequence[int], seen: list[int | None]) -> Itera
 
 
 def _all_ticks(path: Path, stream: Stream) -> tuple[int | None, ...]:
-    """Return the timestamps of all frames that can be decoded. ValueError where many are missing behind the first one.
+    """Return the timestamps of all frames that can be decoded. ValueError where many behind the first one are missing.
 
-    Frames before the first one lack what they depend on, where a video was cut without being encoded anew.
+    Frames before the first one lack frames on which they depend, where a video was cut without being encoded anew.
     """
     ticks = tuple(frame.pts for frame in decoded(path))
     if not ticks:
@@ -163,4 +166,4 @@ def _upright(frame: Any) -> Frames:
 
 ClipReader = Callable[..., tuple[Frames, float]]
 READERS: tuple[tuple[str, ClipReader], ...] = (("decord", read_by_decord), ("PyAV", read_by_pyav))
-"""The readers, in the order in which they are tried."""
+"""(name, reader) of the readers, in the order in which they are tried."""

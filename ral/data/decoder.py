@@ -1,4 +1,4 @@
-"""Reads videos in a process of its own: one that hangs is killed, and a crash does not end the run.
+"""Videos read in a process of their own: one that hangs is killed, and a crash does not end the run.
 
 The process is replaced after CLIPS_OF_A_PROCESS videos, to free memory that decoders leak. It is started by its command
 line, not forked, and imports neither torch nor the main program.
@@ -34,12 +34,15 @@ INNER = (
     re.compile(r"^\[/[^\]]*\]\s*"),  # the file, which the message names
     re.compile(r": '[^']*'(?:; last error log.*)?$"),
 )
-"""Parts of a decoder's error message that speak of the decoder's own source, not of the file; they are removed."""
+"""Parts of a decoder's error message that are about the decoder's own source, not about the file. They are removed."""
 COMMAND = piped.calling("ral.data.decoder.main")
 
 
 class Decoder:
-    """Caller of readers in another process, with the settings' time limit. A pickled copy starts its own process."""
+    """Caller of readers in another process, with the settings' time limit.
+
+    A pickled copy starts a process of its own.
+    """
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -49,9 +52,9 @@ class Decoder:
         return {"_process": None, "_clips": 0}
 
     def read(self, reader: ClipReader, path: Path, settings: MediaSettings) -> tuple[Frames, float]:
-        """Return what reader(path, settings) returns: frames [T H W 3] and seconds.
+        """Return the result of reader(path, settings): frames [T H W 3] and seconds.
 
-        BadRequest where the reader raises that; ValueError, with the reason, where it raises anything else, crashes, or
+        BadRequest where the reader raises it; ValueError, with the reason, where it raises anything else, crashes, or
         takes longer than settings.timeout_s.
         """
         process = self._started()
@@ -76,7 +79,7 @@ class Decoder:
         return answer
 
     def _started(self) -> subprocess.Popen[bytes]:
-        """Return the process, a new one after CLIPS_OF_A_PROCESS videos."""
+        """Return the process, which is a new one after CLIPS_OF_A_PROCESS videos."""
         self._clips += 1
         if self._process is not None and self._clips > CLIPS_OF_A_PROCESS:
             piped.kill(self._process)
@@ -89,7 +92,7 @@ class Decoder:
 
 
 def _await(answers: IO[bytes], settings: MediaSettings) -> None:
-    """Wait until an answer begins, or its process ends. ValueError where neither comes in time, as from a lost disk."""
+    """Wait until an answer begins or its process ends. ValueError where neither comes in time, as with a lost disk."""
     poll = select.poll()
     poll.register(answers, select.POLLIN)
     if not poll.poll(None if settings.timeout_s is None else 1000 * (settings.timeout_s + START_S)):
@@ -97,7 +100,7 @@ def _await(answers: IO[bytes], settings: MediaSettings) -> None:
 
 
 def _end(process: subprocess.Popen[bytes], settings: MediaSettings) -> str:
-    """Return the reason why a process gave no answer, in words; waits for its end."""
+    """Wait for a process to end; return in words why it gave no answer."""
     piped.close(process)
     try:
         code = process.wait(piped.END_S)
@@ -110,7 +113,7 @@ def _end(process: subprocess.Popen[bytes], settings: MediaSettings) -> str:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return the first line of an exception's message, less what speaks of the reader's own source code.
+    """Return the first line of an exception's message, without parts about the reader's own source code.
 
     For an empty message it is the name of the exception.
     """

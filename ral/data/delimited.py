@@ -1,4 +1,4 @@
-"""Reads CSV and TSV files as objects: the first row holds the names of the fields."""
+"""CSV and TSV files read as objects: the first row holds the names of the fields."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from ral.errors import UserError
 
 DELIMITERS = {",": "CSV", "\t": "TSV", ";": "CSV with semicolons", "|": "CSV with bars"}
 STRUCTURED = {"options", "choices", "image", "images", "video", "videos", "messages", "conversations", "prompt"}
+"""Fields whose cells may hold a list or an object, written as JSON or as in Python."""
 STRUCTURED |= {"evidence", "steps", "reward_model", "extra_info"}
 """Fields whose cells may hold a list or an object, as JSON or as Python writes it."""
 
 
 def delimiter_of(path: Path) -> str:
-    """Return the delimiter in DELIMITERS that the first line of a file has most of; "" for none."""
+    """Return the delimiter of DELIMITERS that occurs most often in a file's first line; "" where none does."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         line = file.readline()
     best = max(DELIMITERS, key=line.count)
@@ -34,7 +35,7 @@ def names_fields(path: Path, delimiter: str) -> bool:
 
 
 def _cell(name: str, text: str) -> Any:
-    """Return a cell as a JSON entry would have it: None if empty, a list or object in a field of STRUCTURED."""
+    """Return a cell as a JSON entry would have it: None where empty, a list or object in a field of STRUCTURED."""
     if not text.strip():
         return None
     if name in STRUCTURED and text.lstrip()[0] in "[{":
@@ -47,7 +48,7 @@ def _cell(name: str, text: str) -> Any:
 
 
 def rows_of(path: Path, text: Path, delimiter: str) -> Iterator[dict[str, Any]]:
-    """Yield the rows of `text`, a file in UTF-8, as {field: cell}; `path` is its name in messages.
+    """Yield the rows of `text`, a file in UTF-8, as {field: cell}. path: the file that messages name.
 
     An empty cell is None. A first column without a name that counts 0, 1, 2, ..., as pandas writes its index, is left
     out. UserError for a file without rows, a header without known fields, a row of another length, broken quotes, or
@@ -83,9 +84,9 @@ def rows_of(path: Path, text: Path, delimiter: str) -> Iterator[dict[str, Any]]:
 
 
 def first_bad_byte(path: Path) -> tuple[int, int]:
-    """Return (line, byte): the number of the first line that is not UTF-8, from 1, and the value of the byte at fault.
+    """Return (number, byte) of the first line that is not UTF-8: its number, from 1, and the value of the wrong byte.
 
-    AssertionError where all of the file is UTF-8.
+    AssertionError where the whole file is UTF-8.
     """
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):

@@ -1,4 +1,7 @@
-"""A folder of decoded, resized frames, shared by all processes and runs; at a size cap the longest unused go."""
+"""A folder of decoded, resized frames, shared by all processes and runs.
+
+Above a limit the longest unused are deleted.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,10 @@ NOT_OF_THE_PIXELS = ("timeout_s",)  # settings that do not change what is read
 
 
 def cache_key(media: Media, settings: MediaSettings) -> str:
-    """Return a name for the frames of one image or video; names differ where frames may differ.
+    """Return a name for the frames of one image or video. Names differ where frames may differ.
 
-    It is made from path, size and time of change of the files (or the bytes given), all that the entry says of reading
-    them, the settings except those in NOT_OF_THE_PIXELS, and READING. OSError where a file is missing.
+    A name is made from path, size and time of change of the files (or the bytes given), all that the entry says about
+    reading them, the settings except those in NOT_OF_THE_PIXELS, and READING. OSError where a file is missing.
     """
     files = () if media.data is not None else media.frames or (media.path,)
     statuses = [(str(path.absolute()), path.stat()) for path in files]
@@ -41,10 +44,11 @@ def cache_key(media: Media, settings: MediaSettings) -> str:
 
 
 class DiskCache:
-    """Frames and seconds by key, at most `cap_bytes` in `folder`. UserError where the folder cannot be written.
+    """Frames and seconds by key, at most `cap_bytes` of them, in `folder`.
 
-    A file is written under another name and then renamed. `folder/size` holds the total of bytes and is the lock for
-    changing it; where it holds no number, since a process was killed, the files are counted.
+    UserError where the folder cannot be written. A file is written under another name and then renamed. `folder/size`
+    holds the total of bytes and is the lock for changing it; where it holds no number, since a process was killed, the
+    files are counted.
     """
 
     def __init__(self, folder: Path, cap_bytes: int) -> None:
@@ -58,7 +62,10 @@ class DiskCache:
             raise UserError(f"dataset.disk_cache={folder}: {error.strerror}; name a folder to write to") from error
 
     def get(self, key: str) -> tuple[Frames, float] | None:
-        """Return (frames [T H W 3], seconds) under a key, which now counts as used; None where none can be read."""
+        """Return (frames [T H W 3], seconds) under a key; None where there are none that can be read.
+
+        They count as used from now on.
+        """
         path = self._path(key)
         try:
             with path.open("rb") as file:
@@ -72,9 +79,9 @@ class DiskCache:
         return frames, float(seconds)
 
     def put(self, key: str, frames: Frames, seconds: float) -> None:
-        """Keep frames [T H W 3] and their seconds under a key; not where they fill more than KEPT of the cap.
+        """Keep frames [T H W 3] and their seconds under a key, unless they fill more than KEPT of the limit.
 
-        Where they cannot be written, as on a full disk, it warns once, and nothing more is kept.
+        Where they cannot be written, as on a full disk, this warns once, and nothing more is kept.
         """
         if self.full or frames.nbytes > self.cap_bytes * KEPT:
             return
@@ -118,7 +125,7 @@ class DiskCache:
             return sorted((s.st_mtime, s.st_size, e.path) for e in found if e.name != "size" and (s := e.stat()))
 
     def _make_room(self) -> int:
-        """Make room: delete the longest unused files until KEPT of the cap is filled; return the bytes that remain."""
+        """Make room: delete the longest unused files until KEPT of the limit is filled; return the bytes left."""
         files = self._files()
         total = sum(size for _, size, _ in files)
         for _, size, path in files:

@@ -16,7 +16,7 @@ Parse = Callable[[Entry], Example]
 
 
 class FileRows(Protocol):
-    """Raw entries of a file by position, from 0, as the file's reader gives them."""
+    """Raw entries of a file by position, from 0, as the file's reader returns them."""
 
     @property
     def path(self) -> Path:
@@ -38,7 +38,7 @@ class FileRows(Protocol):
 
 
 def without_nan(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an entry with None in place of each field that is NaN, which is how tables write an empty cell."""
+    """Return an entry with None in each field that is NaN, which is how tables write an empty cell."""
     return {name: None if isinstance(value, float) and isnan(value) else value for name, value in data.items()}
 
 
@@ -46,7 +46,7 @@ class Entries(Sequence[Example]):
     """The Examples at the positions `part` of `rows`. An entry that cannot be used raises BadSample when asked for.
 
     media_root: folder that relative paths of media start from. parse: makes an Example of a raw entry. name: prefix of
-    uids, so that those of two files differ; None for the file's name without suffix.
+    uids, which keeps those of two files apart; None for the file's name without suffix.
     """
 
     def __init__(self, rows: FileRows, media_root: Path, parse: Parse, part: range, name: str | None = None) -> None:
@@ -86,7 +86,10 @@ class Entries(Sequence[Example]):
         return Entry(self.rows.path, number, without_nan(data), self.media_root, self.name, self.repeated)
 
     def bad(self, at: int, error: BadSample) -> Bad:
-        """Return the record of the entry at a position of this part that raised `error`, for bad_samples.jsonl."""
+        """Return the record, for bad_samples.jsonl, of the entry at a position of this part.
+
+        error: what the entry raised.
+        """
         try:
             data = self.rows.row(self.part[at])
         except BadSample:
@@ -116,5 +119,5 @@ def bad_of(examples: Sequence[Example], at: int, error: BadSample) -> Bad:
 
 
 def _message(error: BadSample, place: str) -> str:
-    """Return the message of an error, naming the entry also where it is about a file."""
+    """Return the message of an error, with the entry's place also where the error names a file."""
     return str(error) if error.place == place else f"{place}: {error}"

@@ -1,4 +1,4 @@
-"""Masks of the evidence: visual tokens of a prompt inside the boxes and time spans that a question asks about."""
+"""Masks of the evidence: visual tokens of a prompt inside the boxes and time spans that a question is about."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ral.types import Evidence, Pixels, PromptBatch
 def evidence_mask(prompts: PromptBatch, media: Sequence[Sequence[Pixels]], frames_per_slot: int) -> Tensor:
     """Return [B P] bool, True on visual tokens inside the evidence of each prompt's first image or video.
 
-    All False where an example has no evidence. media: the decoded images and videos of each of the B prompts.
-    frames_per_slot: sampled frames that one temporal slot of visual tokens spans.
+    B prompts of P tokens. The mask is False where an example has no evidence. media: the decoded images and videos of
+    each prompt. frames_per_slot: sampled frames that one time slot of visual tokens covers.
     """
     mask = torch.zeros_like(prompts.visual)
     for n, (example, pixels) in enumerate(zip(prompts.examples, media, strict=True)):
@@ -29,9 +29,9 @@ def evidence_mask(prompts: PromptBatch, media: Sequence[Sequence[Pixels]], frame
 
 
 def since(evidence: Evidence, start: float) -> Evidence:
-    """Return the evidence with its span counted from `start`, in seconds of the video; unchanged without a span.
+    """Return the evidence with its time span counted from `start`, in seconds; unchanged where it has no span.
 
-    start: where the part of the video that is read begins.
+    start: the second at which the part of the video that is read begins.
     """
     if evidence.span is None:
         return evidence

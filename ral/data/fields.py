@@ -1,4 +1,4 @@
-"""Reads single fields of a raw entry; every failure is a BadSample of one line that names file, entry and field."""
+"""Single fields of a raw entry; every failure is a BadSample of one line that names file, entry and field."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ Kind = Literal["image", "video"]
 
 @dataclass(frozen=True)
 class Entry:
-    """One raw entry, a JSON object, with its place: `number` counts from 1; media paths are relative to `media_root`.
+    """One raw entry, a JSON object, and its place in a file.
 
-    name: prefix of uids, None for the file's name without suffix; repeated: ids that occur more than once in the file.
+    number: from 1. media_root: folder that relative paths of media start from. name: prefix of uids; None for the
+    file's name without suffix. repeated: ids that occur more than once in the file.
     """
 
     file: Path
@@ -41,13 +42,13 @@ class Entry:
 
     @property
     def place(self) -> str:
-        """Return the name of this entry in messages, such as "train.json: entry 12"."""
+        """Return the text that names this entry in messages, such as "train.json: entry 12"."""
         return f"{self.file}: entry {self.number}"
 
     def fail(self, field: str, problem: str, write: str, file: Path | None = None) -> NoReturn:
         """Raise BadSample for a field of this entry.
 
-        problem: the fault; write: what to write in the field's place; file: the media file at fault, None for none.
+        problem: the fault. write: what to write in the field instead. file: the media file at fault, None for none.
         """
         raise BadSample(self.place, f"field '{field}': {problem}", f"write {write}", file)
 
@@ -57,13 +58,13 @@ class Entry:
 
 
 def shown(value: object) -> str:
-    """Return a value as an error message shows it: one line, at most 60 characters, numbers and booleans as JSON."""
+    """Return a value as messages show it: one line, at most 60 characters, floats and truth values as in JSON."""
     text = json.dumps(value) if isinstance(value, bool | float) else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def refuse_other_than_text(entry: Entry, name: str, value: object, example: str) -> NoReturn:
-    """Raise BadSample for a value that is no text. example: a value that would do, for the message."""
+    """Raise BadSample for a value that is not text. example: a value that would be right, for the message."""
     if not isinstance(value, bool | int | float):
         entry.fail(name, f"{shown(value)} is not text", f"a string such as {example}")
     what = "a truth value" if isinstance(value, bool) else "a number"
@@ -73,9 +74,10 @@ def refuse_other_than_text(entry: Entry, name: str, value: object, example: str)
 
 
 def text_of(entry: Entry, names: Sequence[str], example: str, *, numbers: bool = False) -> str | None:
-    """Return the text under the first of `names` that has a value, stripped; None where all are missing or null.
+    """Return the text in the first of the fields `names` that has a value, stripped; None where none has.
 
-    numbers: whether a number counts as text. example: a value that would do, for messages. BadSample for another type.
+    numbers: whether a number counts as text. example: a value that would be right, for messages. BadSample for another
+    type.
     """
     name = entry.named(names)
     if name is None:
@@ -87,7 +89,7 @@ def text_of(entry: Entry, names: Sequence[str], example: str, *, numbers: bool =
 
 
 def is_number(value: object) -> bool:
-    """Tell whether a value is a finite number that a float can hold; truth values are none."""
+    """Tell whether a value is a finite number that a float can hold. A truth value is no number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     try:
@@ -109,7 +111,7 @@ def clean(entry: Entry, field: str, text: str) -> str:
 
 
 def refuse_marks(entry: Entry, *texts: tuple[str, str | None]) -> None:
-    """Raise BadSample where a response holds a mark for an image or video. texts: (field, text) pairs."""
+    """Raise BadSample where a response holds a mark for an image or video. texts: (field, its text or None) pairs."""
     for name, text in texts:
         if text and (found := MARK.search(text)):
             problem = f"{shown(text)} holds the mark {found.group()}, and a response shows no picture and no clip"
@@ -117,9 +119,9 @@ def refuse_marks(entry: Entry, *texts: tuple[str, str | None]) -> None:
 
 
 def required(entry: Entry, value: str | None, names: Sequence[str], example: str) -> str:
-    """Return `value`; BadSample where it is missing or empty.
+    """Return `value`. BadSample where it is missing or empty.
 
-    names: the fields that may hold it, the first one advised.
+    names: the fields that may hold it; messages advise the first. example: a value that would be right.
     """
     if not value:
         here = entry.named(names)
@@ -131,13 +133,13 @@ def required(entry: Entry, value: str | None, names: Sequence[str], example: str
 
 
 def inside(tag: str, text: str) -> str | None:
-    """Return the content of the first <tag>...</tag> of `text`, stripped; None where there is none."""
+    """Return the content of the first <tag>...</tag> block in a text, stripped; None where there is no such block."""
     found = re.search(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
     return found.group(1).strip() if found else None
 
 
 def untagged(tag: str, text: str) -> str:
-    """Return the content of <tag>...</tag>, or the whole text where it has no such block."""
+    """Return the content of the first <tag>...</tag> block in a text, or the whole text where it has none."""
     held = inside(tag, text)
     return text.strip() if held is None else held
 
@@ -154,17 +156,17 @@ SPELLINGS = {
     "free-form": ("freetext", "openended", "openendedquestion", "open", "shortanswer"),
     "regression": (),
 }
-"""Problem type -> how else it is spelt, in small letters without blanks, hyphens and underscores."""
+"""{problem type: its other spellings}, in small letters without blanks, hyphens and underscores."""
 TYPES = {
     _plain: name for name, others in SPELLINGS.items() for _plain in (re.sub(r"[\s_-]", "", name.lower()), *others)
 }
 
 
 def problem_type_of(entry: Entry, default: str | None, *, null: bool = True) -> str:
-    """Return the problem type, one of PROBLEM_TYPES, from any spelling in SPELLINGS; `default` where it is missing.
+    """Return the problem type of an entry, one of PROBLEM_TYPES, from any spelling in SPELLINGS.
 
-    default: None makes a missing type BadSample. null: whether null and "" count as missing. BadSample for another
-    value.
+    default: the type where it is missing; None makes a missing type BadSample. null: whether null and "" count as
+    missing. BadSample for any other value.
     """
     value = entry.data.get("problem_type")
     missing = "problem_type" not in entry.data or (null and (value is None or value == ""))
@@ -181,9 +183,9 @@ def problem_type_of(entry: Entry, default: str | None, *, null: bool = True) -> 
 
 
 def uid_of(entry: Entry, names: Sequence[str]) -> str:
-    """Return the uid of an entry: PREFIX-ID, PREFIX-NUMBER without an id, PREFIX-ID#NUMBER where the id is repeated.
+    """Return the uid of an entry: PREFIX-ID, or PREFIX-NUMBER without an id, or PREFIX-ID#NUMBER for a repeated id.
 
-    names: the fields that may hold the id. PREFIX is entry.name, by default the file's name.
+    names: the fields that may hold the id. PREFIX is entry.name, or the file's name without suffix where that is None.
     """
     own = entry_name(entry.data, entry.number, names)
     prefix = entry.name or entry.file.stem
@@ -191,7 +193,7 @@ def uid_of(entry: Entry, names: Sequence[str]) -> str:
 
 
 def kind_of(entry: Entry, field: str, path: str) -> Kind:
-    """Return "image" or "video": by the field `data_type` where present, else by the suffix of `path`.
+    """Return "image" or "video", by the field `data_type` where it has a value, else by the suffix of `path`.
 
     BadSample where neither tells. field: the field that holds `path`, for the message.
     """
@@ -207,7 +209,7 @@ def kind_of(entry: Entry, field: str, path: str) -> Kind:
 
 
 def _numbers(value: object, count: int, ok: Callable[[list[float]], bool]) -> tuple[float, ...] | None:
-    """Return `count` numbers that pass `ok`, else None."""
+    """Return the numbers in a list of `count` numbers that passes `ok`; None for any other value."""
     if not isinstance(value, list | tuple) or len(value) != count:
         return None
     if not all(map(is_number, value)):
@@ -221,7 +223,7 @@ def _box_works(box: list[float]) -> bool:
 
 
 def _box(entry: Entry, field: str, value: object) -> Box:
-    """Return one box."""
+    """Return one box. BadSample where it is malformed."""
     box = _numbers(value, 4, _box_works)
     if box is None:
         problem = f"box {shown(value)} does not work"
@@ -230,7 +232,7 @@ def _box(entry: Entry, field: str, value: object) -> Box:
 
 
 def _piece(entry: Entry, value: object) -> Evidence:
-    """Return one evidence object: {"box": [...], "span": [...] or null}."""
+    """Return the evidence in {"box": [...], "span": [...] or null}. BadSample where it is malformed."""
     if not isinstance(value, dict):
         entry.fail("evidence", f"{shown(value)} is not an object", '{"box": [0, 0, 0.5, 0.5], "span": null}')
     box = _box(entry, "evidence", value.get("box"))
@@ -243,7 +245,7 @@ def _piece(entry: Entry, value: object) -> Evidence:
 
 
 def evidence_of(entry: Entry) -> tuple[Evidence, ...]:
-    """Return all evidence of an entry; () where it has none. BadSample for a malformed one."""
+    """Return all evidence of an entry; () where it has none. BadSample where it is malformed."""
     value = entry.data.get("evidence")
     if value is None:
         return ()
@@ -258,7 +260,7 @@ STEP = '{"text": "2 3 left", "boxes": [[0, 0, 0.5, 0.5]]}'
 def steps_of(entry: Entry) -> tuple[Step, ...]:
     """Return the steps of an entry, [{"text": ..., "boxes": [...]}, ...]; () where it has none.
 
-    BadSample if malformed.
+    BadSample where they are malformed.
     """
     value = entry.data.get("steps")
     if value is None:

@@ -1,6 +1,6 @@
-"""Opens a file of entries in any of its formats: JSON of many kinds, CSV, parquet, compressed or not.
+"""A file of entries in any of its formats: JSON of many kinds, CSV, parquet, compressed or not.
 
-A large file is read in place: only an index of where its entries lie is held. A file that is compressed, of another
+A large file is read in place: only an index of where its entries lie is held. A file that is compressed, in another
 encoding, or no list of entries is copied once, as JSON lines, to a folder of unpacked files.
 """
 
@@ -43,10 +43,7 @@ LISTED = 3  # files that a message names
 
 
 def located(path: str | Path) -> Path:
-    """Return a path as people write it, with ~ and file:// resolved.
-
-    UserError for an address that is not on this machine.
-    """
+    """Return a path with ~ and file:// resolved. UserError for an address that is not on this machine."""
     text = str(path)
     remote = re.match(r"([a-z][a-z0-9+.-]+):/", text)
     if remote and remote[1] == "file":
@@ -57,13 +54,13 @@ def located(path: str | Path) -> Path:
 
 
 def _keyed(path: Path) -> tuple[Path, str | None]:
-    """Return the file that a path names, and the key behind it, if any."""
+    """Return the file that a path names, and the key behind "::"; None where it has none."""
     name, separator, key = str(path).rpartition(KEY)
     return (path, None) if not separator or path.exists() else (Path(name), key)
 
 
 def _check_there(path: Path) -> None:
-    """Raise UserError, with the likely spelling, unless there is a file or a table at a path."""
+    """Raise UserError, with the likely spelling, unless a path is a file or a table."""
     if path.is_file() or (path.is_dir() and is_table(path)):
         return
     if path.is_dir():
@@ -83,8 +80,9 @@ def _check_there(path: Path) -> None:
 def open_rows(path: Path, folder: Path = UNPACKED) -> FileRows:
     """Return the raw entries of a file, or of a table on disk.
 
-    path: may end in ::KEY, or ::KEY.KEY, to take one list within an object: data.json::train. folder: for unpacked
-    copies and for media stored as bytes. UserError for a file that is missing, empty, cut off or of no known format.
+    path: may end in ::KEY, or ::KEY.KEY, to take one list within an object, as in data.json::train. folder: folder for
+    unpacked copies and for media that are stored as bytes. UserError for a file that is missing, empty, cut off or of
+    no known format.
     """
     file, _ = _keyed(path)
     _check_there(file)
@@ -104,7 +102,7 @@ def _opened(path: Path, stamp: tuple[int, int], folder: Path) -> FileRows:
 
 
 def _table(path: Path, folder: Path) -> TableRows:
-    """Return the rows of a table with all columns under their own names. UserError where it has splits, or no rows."""
+    """Return the rows of a table, all columns under their own names. UserError where it has splits, or no rows."""
     table, shape = open_table(path)
     if isinstance(table, Mapping):
         raise UserError(f"{path}: holds the splits {', '.join(table)}; write dataset=hf, which knows of splits")
@@ -114,7 +112,7 @@ def _table(path: Path, folder: Path) -> TableRows:
 
 
 def _as_text(path: Path, folder: Path) -> tuple[Path, str]:
-    """Return (file, note): the file or an unpacked copy of it, in UTF-8, and the conversion, such as ", gzip"."""
+    """Return (the file or a decompressed copy of it in UTF-8, a note on the conversion such as ", gzip")."""
     text, how = path, ""
     while packed := (kind := _kind(text, path)).packed:
         text, how = unpacked.decompressed(folder, text, packed), f"{how}, {packed}"
@@ -126,7 +124,7 @@ def _as_text(path: Path, folder: Path) -> tuple[Path, str]:
 
 
 def _kind(text: Path, path: Path) -> Kind:
-    """Return the kind of a file; where it cannot be read, delete it if it is a copy of `path`, and raise UserError."""
+    """Return the kind of a file. UserError where it cannot be read; it is then deleted if it is a copy of `path`."""
     try:
         return kind_of_file(text, path)
     except UserError:
@@ -136,13 +134,13 @@ def _kind(text: Path, path: Path) -> Kind:
 
 
 def _begins_as_json(text: Path) -> bool:
-    """Tell whether the first character, blanks and commas aside, is "[" or "{"."""
+    """Tell whether the first character is "[" or "{", not counting blanks and commas."""
     with text.open("rb") as file:
         return file.read(2**16).decode("utf-8", "replace").lstrip("\ufeff \t\r\n,")[:1] in ("[", "{")
 
 
 def _text_rows(path: Path, text: Path, how: str, key: str | None, folder: Path) -> FileRows:
-    """Return the entries of a text in UTF-8."""
+    """Return the entries of a text in UTF-8. how: conversions that made the text, for the format in words."""
     delimiter = None if _begins_as_json(text) else _delimiter(path, text)
     if delimiter:
         shape, rows = delimited.DELIMITERS[delimiter], delimited.rows_of(path, text, delimiter)
@@ -176,14 +174,14 @@ def _check_objects(rows: JsonFile) -> None:
 
 
 def _delimiter(path: Path, text: Path) -> str:
-    """Return the delimiter of a table of text; "" for any other file."""
+    """Return the delimiter of a CSV file of any kind; "" for any other file."""
     found = delimited.delimiter_of(text)
     suffixes = {suffix.lower() for suffix in path.suffixes[-2:]}
     return (found or ",") if suffixes & TABLES or (found and delimited.names_fields(text, found)) else ""
 
 
 def _wrapped(path: Path, text: Path) -> Any:
-    """Return the value of a large file that is one object around its entries; None for a small or any other file."""
+    """Return the value of a large file that is one object around its entries; None for any other file."""
     size = text.stat().st_size
     if size <= HELD:
         return None
@@ -202,7 +200,7 @@ def _wrapped(path: Path, text: Path) -> Any:
 
 
 def _whole(path: Path, text: Path) -> Any:
-    """Return all of a file as one value. UserError where it is too large, or not JSON."""
+    """Return the whole content of a file as one value. UserError where it is too large, or not JSON."""
     size = text.stat().st_size
     if size > LARGEST_WHOLE:
         large = f"{size / 2**30:.1f} GB, and only up to {LARGEST_WHOLE / 2**30:.1f} are read that way"
@@ -220,7 +218,7 @@ def _whole(path: Path, text: Path) -> Any:
 
 
 def _line_of_long_number(text: Path) -> str:
-    """Return where a file has a number that is too long, for messages; "" for none."""
+    """Return where a file has a number that is too long, in words for a message; "" where it has none."""
     with text.open("rb") as file:
         number = next((number for number, line in enumerate(file, start=1) if long_number(line)), None)
     return "" if number is None else f" (line {number} of the file)"
@@ -229,7 +227,7 @@ def _line_of_long_number(text: Path) -> str:
 def warn_of_shared(training: FileRows, part: range, held_out: FileRows) -> None:
     """Warn, in one line, where entries of the held-out file also stand at the positions `part` of the training file.
 
-    Compares the bytes of entries of two JSON files; nothing is done for tables, or where both are the same file.
+    The bytes of entries of two JSON files are compared. Nothing is done for tables, or where both are the same file.
     """
     if training is held_out or not isinstance(training, JsonFile) or not isinstance(held_out, JsonFile):
         return

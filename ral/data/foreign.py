@@ -1,4 +1,4 @@
-"""Tells by its first bytes what a file is that should be an image or a video and is not."""
+"""The kind, by its first bytes, of a file that should be an image or a video and is not."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ _BEGINS = {
     b"PK\x03\x04": ("a zip archive", "the picture that is in it"),
 }
 _CLIPS = (b"\x1aE\xdf\xa3", b"FLV\x01", b"OggS", b"\0\0\1\xba", b"\0\0\1\xb3", b"0&\xb2u\x8ef\xcf\x11")
-"""First bytes of Matroska and WebM, FLV, Ogg, MPEG and ASF; those of AVI and MP4 stand further on."""
+"""First bytes of Matroska and WebM, FLV, Ogg, MPEG and ASF. Those of AVI and MP4 come later in the file."""
 _PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*")
 _BRANDS = {b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC", b"msf1": "HEIC", b"avif": "AVIF", b"avis": "AVIF"}
-"""Brands of files with `ftyp` at byte 4 that hold pictures -> their format; others are clips."""
+"""{brand of a file with `ftyp` at byte 4 that holds images: its format}; files of other brands are videos."""
 
 
 def foreign(data: bytes) -> tuple[str, str] | None:
-    """Return (kind of a file that no image reader takes, remedy), from the file's first bytes; None for an unknown
-    kind.
+    """Return (kind, remedy) for a file that no image reader takes; None where its kind is not known.
+
+    data: the file's first bytes.
     """
     head = data[:HEAD].lstrip(b"\xef\xbb\xbf")
     if _SVG.search(head) and head.lstrip().startswith(b"<"):
@@ -42,16 +43,16 @@ def foreign(data: bytes) -> tuple[str, str] | None:
 
 
 def _is_clip(data: bytes) -> bool:
-    """Tell whether a file begins as a video of any known format does."""
+    """Tell whether a file begins like a video of a known format."""
     avi = data.startswith(b"RIFF") and data[8:12] == b"AVI "
     transport = data[:1] == b"G" and data[PACKET : PACKET + 1] == b"G"  # a "G" begins each packet of MPEG-TS
     return data[4:8] == b"ftyp" or data.startswith(_CLIPS) or avi or transport
 
 
 def is_picture(path: Path) -> bool:
-    """Tell whether a file is an image by its first bytes, whatever its suffix; a GIF counts as a video.
+    """Tell whether a file is an image by its first bytes, whatever its suffix. A GIF counts as a video.
 
-    False where it cannot be opened.
+    False where the file cannot be opened.
     """
     try:
         with path.open("rb") as file:

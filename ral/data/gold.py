@@ -35,7 +35,7 @@ _DARK = {
     **dict(zip(range(0x1F150, 0x1F16A), LETTERS, strict=True)),
     **dict(zip(range(0x1F170, 0x1F18A), LETTERS, strict=True)),
 }
-"""White letters on dark circles and squares -> plain letters."""
+"""{white letter on a dark circle or square: plain letter}"""
 _SYMBOL = re.compile(r"[a-z]\s*[:.]")  # of a quantity, as in "a: 5"
 _LOOSE = re.compile(r"[(\[{【「]?([A-Za-z])[)\]}】」]?(?:\s+|\s*[,，;；:：=|、-]\s*|\s*(?=[(\[（]))(\S.*)", re.DOTALL)
 _BEHIND = re.compile(r"(.*\S)\s*[,;、]?\s*[(\[【]([A-Za-z])[)\]】]\.?", re.DOTALL)
@@ -48,12 +48,12 @@ _SEVERAL = re.compile(r"[A-Z](?:[\s,;.&/、]*(?:and\s+|or\s+)?[A-Z])+[\s.,;]*")
 
 
 def _norm(text: str) -> str:
-    """Return a text for comparison: in one width and lower case, with single blanks."""
+    """Return a text in the form for comparisons: one width, lower case, single blanks."""
     return " ".join(unicodedata.normalize("NFKC", INVISIBLE.sub("", text)).casefold().split())
 
 
 def with_letters(entry: Entry, options: tuple[str, ...], answer: str = "") -> tuple[tuple[str, ...], dict[str, str]]:
-    """Return (options, {letter: text}): options that each begin with a letter, given ones kept, else A, B, C, ...
+    """Return (options, {letter: text}): options that each begin with a letter, given letters kept, else A, B, C, ...
 
     answer: the gold answer; where it equals an option word for word, letters that cannot be read are no error.
     BadSample for over 26 options, empty ones, a letter without text, a letter twice, letters on some options only, and
@@ -96,7 +96,7 @@ def with_letters(entry: Entry, options: tuple[str, ...], answer: str = "") -> tu
 
 
 def _refuse_no_text(entry: Entry, options: Sequence[str]) -> None:
-    """Raise BadSample where an option is a letter and its mark alone, such as "B." """
+    """Raise BadSample where an option, such as "B.", is only a letter and its mark."""
     pairs = [letter_and_text(option) for option in options]
     if bare := [number for number, pair in enumerate(pairs) if pair is not None and not pair[1]]:
         write = f'{EXAMPLE}, or the letters alone, as in ["A", "B"], where all options stand in the picture'
@@ -105,7 +105,7 @@ def _refuse_no_text(entry: Entry, options: Sequence[str]) -> None:
 
 
 def _refuse_foreign_letters(entry: Entry, options: Sequence[str], given: Sequence[str], word_for_word: bool) -> None:
-    """Raise BadSample where Cyrillic or Greek letters stand beside Latin ones, or in the order of their alphabet."""
+    """Raise BadSample where Cyrillic or Greek letters mark options beside Latin ones, or in their alphabet's order."""
     found = [letter for letter in map(foreign_letter, options) if letter is not None]
     if not found or len(found) + len(given) < len(options):
         return
@@ -116,8 +116,9 @@ def _refuse_foreign_letters(entry: Entry, options: Sequence[str], given: Sequenc
 def _part_of_the_text(options: Sequence[str], given: Sequence[str], answer: str) -> bool:
     """Tell whether the letters `given` belong to the options' texts ("E. coli" beside "S. aureus", "C: the drive").
 
-    They do where one occurs twice and not all are letters of places (A, B, ...), or all options read like "a: 5"; where
-    the texts behind all of them are the same; and where the gold answer is the letter of a place that none of them is.
+    They do where one of them occurs twice and not all are letters of places (A, B, ...), or all options read like "a:
+    5"; where the texts behind all of them are the same; and where the gold answer is the letter of a place, and no
+    option has that letter.
     """
     places = LETTERS[: len(options)]
     if len(set(given)) < len(given):
@@ -135,13 +136,13 @@ def _part_of_the_text(options: Sequence[str], given: Sequence[str], answer: str)
 
 
 def _bare_letter(answer: str) -> str | None:
-    """Return the letter, as a capital, of an answer that is a letter alone, whatever marks surround it; else None."""
+    """Return the letter of an answer that is only a letter, as a capital, whatever marks surround it; else None."""
     bare = _BARE.fullmatch(_undress(answer))
     return bare[1].upper() if bare else None
 
 
 def _refuse_hidden_letters(entry: Entry, options: tuple[str, ...], given: Sequence[str]) -> None:
-    """Raise BadSample where options seem to begin with letters, out of order, in a form that is not read."""
+    """Raise BadSample where options seem to begin with letters, not in order, in a form that is not read."""
     plain = [unicodedata.normalize("NFKC", INVISIBLE.sub("", option).translate(_DARK)) for option in options]
     firsts = [(m[1] or m[2]).upper() for text in plain if (m := _FIRST.match(text))]
     near = set(firsts) <= set(LETTERS[: len(options) + SKIPPED])
@@ -155,7 +156,7 @@ def _refuse_hidden_letters(entry: Entry, options: tuple[str, ...], given: Sequen
 
 
 def _text(option: str, letter: str, options: Sequence[str]) -> str:
-    """Return an option's text; less its letter where all options have the form "A red", with their places' letters."""
+    """Return an option's text, without its letter where all options read "A red", with the letters of their places."""
     blank = all(re.match(rf"{other}\s+\S", o) for other, o in zip(LETTERS, options, strict=False))
     return option[1:].strip() if blank and option.startswith(letter) else option
 
@@ -163,7 +164,7 @@ def _text(option: str, letter: str, options: Sequence[str]) -> str:
 def gold_letter(entry: Entry, field: str, letters: Mapping[str, str], answer: str) -> str:
     """Return the letter of the option that the gold answer names, by letter or by text.
 
-    field: the answer's field, for messages; letters: {letter: text}. BadSample where it names no option, or two.
+    field: field of the gold answer, for messages. letters: {letter: text}. BadSample where it names no option, or two.
     """
     plain = _undress(answer)
     named = [letter for letter, text in letters.items() if _norm(text) in (_norm(answer), _norm(plain))]
@@ -209,7 +210,7 @@ def _nothing(entry: Entry, field: str, letters: Mapping[str, str], answer: str, 
 
 
 def _single(entry: Entry, letters: Mapping[str, str], letter: str) -> str:
-    """Return the letter; BadSample where its text also stands under another letter."""
+    """Return the letter. BadSample where its text also stands under another letter."""
     own = letters[letter]
     twins = [
         other
@@ -240,7 +241,7 @@ def _with_text(plain: str, letters: Mapping[str, str]) -> tuple[str, str] | None
 
 
 def _undress(answer: str) -> str:
-    """Return an answer in one width without LaTeX, Markdown, quotes and "The answer is"."""
+    """Return an answer in one width, without LaTeX, Markdown, quotes and words such as "The answer is"."""
     text = unicodedata.normalize("NFKC", INVISIBLE.sub("", answer)).strip().strip("$*_`\"'“”‘’ ").strip()
     while (match := _DRESS.fullmatch(text)) is not None:
         text = match[1].strip()
@@ -249,7 +250,7 @@ def _undress(answer: str) -> str:
 
 
 def is_letter(letters: Mapping[str, str], answer: str) -> bool:
-    """Tell whether an answer is the letter of an option, and the text of none. letters: {letter: text}."""
+    """Tell whether an answer is the letter of an option, and the text of no option. letters: {letter: text}."""
     bare = _BARE.fullmatch(_undress(answer))
     texts = {_norm(text) for text in letters.values()}
     return bare is not None and bare[1].upper() in letters and _norm(answer) not in texts

@@ -1,4 +1,4 @@
-"""Hugging Face datasets on disk: a folder of `save_to_disk`, or parquet. Columns become the fields of a raw entry."""
+"""Hugging Face datasets on disk: a folder of `save_to_disk`, or parquet. Columns become the fields of raw entries."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _holds_media(feature: Any) -> bool:
 def _check_columns(path: Path, columns: Mapping[str, str], there: Mapping[str, Any]) -> None:
     """Raise UserError for a column that is asked for and missing.
 
-    A column of the field's own name may be missing, for the fields of STAND_INS only where another column stands in.
+    A column with the field's own name may be missing; for the fields of STAND_INS only where another column stands in.
     """
     for field, column in columns.items():
         if column in there or (field == column and (field not in STAND_INS or there.keys() & STAND_INS[field])):
@@ -42,11 +42,11 @@ def _check_columns(path: Path, columns: Mapping[str, str], there: Mapping[str, A
 
 
 def fields_of(path: Path, columns: Mapping[str, str | None], there: Mapping[str, Any]) -> dict[str, str]:
-    """Return {field: column} for a table with the columns `there`, {column: type}.
+    """Return {field: column} for a table. there: {column of the table: its type}.
 
-    columns: {field: column}, None for a field that is not read. All other columns keep their names, but for
-    conversations where the question comes from a column of another name, and for `path` beside other media. UserError
-    where a column is missing, or where the only images or videos would not be read.
+    columns: {field: column}, None for a field that is not read. All other columns keep their names, except
+    conversations where the question comes from a column of another name, and `path` beside other media. UserError where
+    a column is missing, or where the only images or videos would not be read.
     """
     used = {field: column for field, column in columns.items() if column is not None}
     _check_columns(path, used, there)
@@ -66,7 +66,7 @@ def fields_of(path: Path, columns: Mapping[str, str | None], there: Mapping[str,
 
 
 def _parse_text(entry: Entry) -> Example:
-    """Return the example of an entry without the media in fields that nothing reads: text alone was asked for."""
+    """Return the example of an entry as text alone, without media in fields that nothing reads."""
     said = {name: value for name, value in entry.data.items() if not unread_medium(name, value)}
     return parse_own(replace(entry, data=said))
 
@@ -85,15 +85,14 @@ def hf(
 ) -> Entries:
     """Return a split of a Hugging Face dataset on disk.
 
-    columns: field (as in `ral.data.sources.jsonl`) -> column, None for a field that is not read. A column of the
+    columns: {field, as in `ral.data.sources.jsonl`: column}, None for a field that is not read. A column with the
     field's own name may be missing (for question, answer and image only where another column stands in); columns that
-    are not named keep their names.
-    train_split, validation_split: the splits to use where the dataset has splits of its own (those of save_to_disk, or
-    in the names of parquet files or their folders). Without the latter the last `validation_size` rows are held out, as
-    in `ral.data.sources.video_r1`.
-    unpacked: folder for media that are stored as bytes. media_root: where relative paths start; None for the folder
-    that holds `path`. limit: first entries of the training split to keep; None for all. UserError for a missing split
-    or column, and for no rows.
+    are not named keep their names. train_split, validation_split: the splits to use where the dataset has splits of its
+    own (those of save_to_disk, or in the names of parquet files or their folders). Without a validation split the last
+    `validation_size` rows are held out, as in `ral.data.sources.video_r1`. unpacked: folder for media that are stored
+    as bytes. media_root: folder that relative paths start from; None: the folder that holds `path`. limit: first
+    entries of the training split to keep; None for all. UserError for a missing split or column, and for a table
+    without rows.
     """
     path, unpacked, training = located(path), Path(unpacked), split in TRAINING
     (found, shape), name = open_table(path), train_split if training else validation_split

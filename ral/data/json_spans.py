@@ -1,7 +1,7 @@
-"""The bytes at which each entry of a JSON file lies: an array, JSON lines, or objects one after another.
+"""The bytes at which each entry of a JSON file lies. The file is an array, JSON lines, or objects one after another.
 
-The file is read once, in windows, so memory does not grow with its size. Text that is not JSON counts as one bad entry,
-which ends where the next entry begins: an object that shares most of its keys with an entry that is JSON.
+It is read once, in windows, so memory does not grow with its size. Text that is not JSON counts as one bad entry, which
+ends where the next entry begins: an object that shares most of its keys with an entry that is JSON.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NEXT = {  # what stands before an object, and its first key
 }
 Keys = tuple[str, ...]
 Span = tuple[int, int]
-"""First byte of an entry, and the byte after its last."""
+"""(first byte of an entry, the byte after its last)"""
 
 
 class _Window:
@@ -126,7 +126,7 @@ def _alike(keys: Keys, others: Keys) -> bool:
 
 
 def _guessed(window: _Window, form: str) -> set[Keys]:
-    """Return the keys of entries where the first entry is not JSON: those that most of the next objects resemble."""
+    """Return the keys of an entry where the first entry is not JSON: those that most of the next objects resemble."""
     seen = [keys for _, keys in islice(_objects(window.text, window.at + 1, form), TRIED) if keys]
     return {max(reversed(seen), key=lambda keys: sum(_alike(keys, others) for others in seen))} if seen else set()
 
@@ -156,9 +156,9 @@ def _lines(file: BinaryIO) -> Iterator[Span]:
 
 
 def _form(window: _Window) -> str | None:
-    """Return how the entries stand in a file, ARRAY, LINES or OBJECTS; None where unclear.
+    """Return how the entries stand in a file: ARRAY, LINES or OBJECTS; None where that is unclear.
 
-    `window` is at the beginning.
+    window: at the beginning of the file.
     """
     next_one = window.skip()
     if next_one == "[":
@@ -175,9 +175,10 @@ def _form(window: _Window) -> str | None:
 
 
 def spans_of(path: Path, text: Path) -> tuple[str, list[Span]]:
-    """Return how the entries of a UTF-8 file stand (ARRAY, LINES or OBJECTS), and the span of each.
+    """Return how the entries of a UTF-8 file stand (ARRAY, LINES or OBJECTS), and the span of each in `text`.
 
-    path: the file's name in messages. UserError for an array that is not closed, or from where no entry is found again.
+    path: the file that messages name. UserError for an array that is not closed, and where no entry is found behind a
+    bad one.
     """
     with text.open("rb") as file:
         window = _Window(file)

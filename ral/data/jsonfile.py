@@ -1,4 +1,4 @@
-"""A JSON file of any size, opened by noting where each entry lies; entries are read and parsed when asked for."""
+"""A JSON file of any size, opened by noting where each entry lies. Entries are read and parsed when asked for."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from ral.types import UserError
 
 @dataclass(frozen=True)
 class JsonFile:
-    """The raw entries of a JSON file. spans [n, 2] int64: bytes where each of n entries begins and ends in `text`.
+    """The raw entries of a JSON file.
 
-    text: the file that is read; another than `path` where that is compressed, for example. shape: how the entries
-    stand, in words. stamp: size of `path` in bytes and its time of change in nanoseconds, when it was opened.
+    text: the file that is read; it differs from `path` where that is compressed, for example. shape: how the entries
+    stand in the file, in words. stamp: size of `path` in bytes and its time of change in nanoseconds, when it was
+    opened. spans [n, 2] int64: the bytes where each of the n entries begins and ends in `text`.
     """
 
     path: Path
@@ -48,7 +49,7 @@ class JsonFile:
     def row(self, index: int) -> Any:
         """Return the entry at a position, from 0.
 
-        BadSample where it is not JSON, UserError where the file has changed.
+        BadSample where it is not JSON, or JSON that cannot be used; UserError where the file has changed.
         """
         raw, write = self.raw(index), "mend the entry"
         try:
@@ -70,7 +71,7 @@ class JsonFile:
         raise BadSample(f"{self.path}: entry {index + 1}", reason, write)
 
     def contents(self, part: range) -> Iterator[bytes]:
-        """Yield the bytes of the entries from part.start to part.stop, without blanks and commas at their ends."""
+        """Yield the bytes of the entries from part.start to part.stop - 1, without blanks and commas at their ends."""
         with self.text.open("rb") as file:
             for start, stop in self.spans[part.start : part.stop].tolist():
                 file.seek(start)
@@ -96,9 +97,9 @@ class JsonFile:
         return f" (the entry begins at line {number} of the file)" if number > 1 else ""
 
     def ids(self) -> Iterator[Any]:
-        """Yield all entries in order, None for one that is not JSON; the file is read once.
+        """Yield all entries in order, None for one that is not JSON. The file is read once.
 
-        For `ral.data.names.repeated`, which reads their ids.
+        `ral.data.names.repeated` reads their ids.
         """
         for raw in self.contents(range(len(self))):
             try:
@@ -133,8 +134,9 @@ def _opened(path: Path, stamp: tuple[int, int], text: Path, shape: str | None) -
 def open_json(path: Path, text: Path | None = None, shape: str | None = None) -> JsonFile:
     """Return the entries of a JSON array, JSON lines or objects one after another, in UTF-8.
 
-    text: the file to read, where `path` is only its name in messages; shape: how the entries of `path` stand in that
-    case. UserError for a missing, empty or cut file, and where none of the first TRIED entries is JSON.
+    path: the file, as messages name it. text: the file to read instead; None: `path`. shape: how the entries of `path`
+    stand, where `text` is a copy; None to find out. UserError for a missing, empty or cut file, and where none of the
+    first TRIED entries is JSON.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; write the path of a JSON or JSON lines file")

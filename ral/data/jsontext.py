@@ -1,4 +1,4 @@
-"""Reads JSON values from text, and tells in words where valid JSON cannot be used all the same."""
+"""JSON values read from text, and the reasons, in words, why some valid JSON cannot be used."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def long_number(line: bytes) -> bool:
 
 
 class Unreadable(ValueError):
-    """Raised for valid JSON that cannot be used; write: the remedy."""
+    """Raised for valid JSON that cannot be used. write: the remedy."""
 
     def __init__(self, reason: str, write: str) -> None:
         super().__init__(reason)
@@ -26,8 +26,8 @@ class Unreadable(ValueError):
 def decoded(text: str, at: int = 0) -> tuple[Any, int]:
     """Return the JSON value that begins at character `at`, and the character where it ends.
 
-    Where it holds a whole number of more than LONGEST_NUMBER digits, every whole number in it is replaced by its number
-    of characters. JSONDecodeError where there is no JSON value.
+    If the value holds a whole number of more than LONGEST_NUMBER digits, each of its whole numbers is replaced by its
+    length in characters. JSONDecodeError where there is no JSON value.
     """
     try:
         return json.JSONDecoder().raw_decode(text, at)
@@ -38,7 +38,7 @@ def decoded(text: str, at: int = 0) -> tuple[Any, int]:
 
 
 def is_object(line: str) -> bool:
-    """Tell whether a line is a JSON object, which a comma may follow."""
+    """Tell whether a line is a JSON object, perhaps with a comma behind it."""
     try:
         line = line.strip().rstrip(",")
         value, end = decoded(line)
@@ -48,7 +48,7 @@ def is_object(line: str) -> bool:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object. ValueError where a key stands in it twice, with different values."""
+    """Return an object. ValueError where a key stands in it twice with different values."""
     found = dict(pairs)
     if len(found) < len(pairs):
         for key, value in pairs:
@@ -58,7 +58,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _whole_number(digits: str) -> int:
-    """Return a whole number. Unreadable where it is too long."""
+    """Return a whole number. Unreadable where it has too many digits."""
     if len(digits.lstrip("-")) > LONGEST_NUMBER:
         reason = f"a number of {len(digits.lstrip('-'))} digits is too long to be read as a number"
         raise Unreadable(reason, "write it as text, in quotes")
@@ -66,10 +66,10 @@ def _whole_number(digits: str) -> int:
 
 
 def parsed(raw: bytes) -> Any:
-    """Return the value of a piece of JSON in UTF-8, which a comma may follow.
+    """Return the value of a piece of JSON in UTF-8, perhaps with a comma behind it.
 
     UnicodeDecodeError, JSONDecodeError or another ValueError where it is no JSON; Unreadable where it is JSON that
-    cannot be used; RecursionError for too deep nesting.
+    cannot be used; RecursionError where it is nested too deeply.
     """
     text = raw.decode("utf-8").lstrip("\ufeff \t\r\n").rstrip(" \t\r\n,")
     data = json.loads(text, object_pairs_hook=_once, parse_int=_whole_number)

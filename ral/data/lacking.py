@@ -1,4 +1,4 @@
-"""Words for an entry that lacks a field: other fields of it that could be meant."""
+"""Words for an entry that lacks a field: other fields of the entry that may be meant."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ ALIKE = {
     "chosen": ("better", "preferred"),
     "rejected": ("worse", "dispreferred"),
 }
-"""Field -> names that other files have for it, in small letters, which messages point at; none of them is read."""
+"""{field: names that other files have for it}, in small letters. Messages point at them; nothing reads them."""
 TALKS = ("messages", "conversations", "conversation", "prompt")
-"""Fields of a conversation, which may stand in place of a question."""
+"""Fields of a conversation, which may take the place of a question."""
 _READ = """
     problem_id id question problem prompt answer solution completion reward_model image images video videos path
     data_type options choices problem_type thought process chosen rejected evidence steps messages conversations
@@ -24,11 +24,11 @@ _READ = """
 """
 READ = frozenset(_READ.split())
 SHOWN = 5
-"""Fields named at most."""
+"""Most fields that a message names."""
 
 
 def lacking(data: Mapping[str, Any], names: Sequence[str]) -> tuple[str, str] | None:
-    """Return (fault, remedy) for an entry without a field but with a field of a like name; None where there is no such.
+    """Return (fault, remedy) for an entry that lacks a field but has one of a like name; None where it has none.
 
     data: the entry. names: names that the missing field may have.
     """
@@ -45,7 +45,7 @@ def lacking(data: Mapping[str, Any], names: Sequence[str]) -> tuple[str, str] | 
 
 
 def beside(data: Mapping[str, Any]) -> str:
-    """Return the first fields of an entry that nothing reads, for a message: " (nothing reads a, b)"; "" for none."""
+    """Return the first fields of an entry that nothing reads, as " (nothing reads a, b)" for a message; "" for none."""
     unread = [name for name, value in data.items() if value is not None and str(name).strip().lower() not in READ]
     more = f" and {len(unread) - SHOWN} more" if len(unread) > SHOWN else ""
     return f" (nothing reads {', '.join(map(str, unread[:SHOWN]))}{more})" if unread else ""

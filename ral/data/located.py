@@ -1,4 +1,4 @@
-"""Finds one image or video that an entry names: a path, file:// or data URI, base64, bytes, or a video's images."""
+"""One image or video that an entry names: a path, a file:// or data URI, base64, bytes, or a video's images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ral.types import Media
 
 FRAME_SUFFIXES = IMAGE_SUFFIXES - {".gif"}  # under `video`, a GIF is a clip of its own
 HOLDERS = ("bytes", "image", "video", "image_url", "video_url", "url", "path")
-"""Keys of an object that stands for an image or video; the first that has a value counts."""
+"""Keys of an image's or video's object under which its file may stand; the first that has a value counts."""
 ENDS = ("", "_url")
 SHORTEST_BASE64, LONGEST_NAME, LONGEST_SHOWN = 64, 255, 300
 SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
@@ -37,9 +37,10 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
 
 
 def media_of(entry: Entry, field: str, value: object, kind: Kind | None) -> Media:
-    """Return the image or video that `value`, the content of a field, stands for.
+    """Return the image or video that the content of a field stands for.
 
-    kind: "image" or "video"; None for the one that `kind_of` tells. BadSample where it is missing or in no known form.
+    value: the content. kind: "image" or "video"; None to find out by `kind_of`. BadSample where the value is missing or
+    in no known form, or its file does not exist.
     """
     if isinstance(value, dict):
         return _of_object(entry, field, value, kind)
@@ -55,7 +56,7 @@ def media_of(entry: Entry, field: str, value: object, kind: Kind | None) -> Medi
 
 
 def _of_object(entry: Entry, field: str, value: dict[str, Any], kind: Kind | None) -> Media:
-    """Return the medium in {"path": ...}, {"bytes": ..., "path": ...}, {"url": ...} {"video": ..., "fps": ...}."""
+    """Return the medium in {"path": ...}, {"bytes": ..., "path": ...}, {"url": ...} or {"video": ..., "fps": ...}."""
     holder = next((key for key in HOLDERS if value.get(key) is not None), None)
     if holder is None:
         entry.fail(field, f"{shown(value)} names no file and holds no bytes: it is not a path", PATH)
@@ -73,7 +74,7 @@ def _of_object(entry: Entry, field: str, value: dict[str, Any], kind: Kind | Non
 
 
 def _of_bytes(entry: Entry, field: str, data: bytes, kind: Kind | None) -> Media:
-    """Return an image that stands in the entry as bytes; its path is a name for messages."""
+    """Return an image whose bytes stand in the entry. Its path is only a name for messages."""
     if kind == "video":
         entry.fail(field, "a clip as bytes is not read", "the clip to a file, and its path here")
     try:
@@ -102,7 +103,7 @@ def _of_data_uri(entry: Entry, field: str, text: str, kind: Kind | None) -> Medi
 
 
 def _of_frames(entry: Entry, field: str, value: list[Any]) -> Media:
-    """Return the video given as a list of its images, in order."""
+    """Return a video that is given as a list of its images, in order."""
     if not value:
         entry.fail(field, "a clip without frames", 'its pictures, such as ["1.jpg", "2.jpg"]')
     frames = [media_of(entry, field, item, "image") for item in value]
@@ -116,7 +117,7 @@ def _of_frames(entry: Entry, field: str, value: list[Any]) -> Media:
 
 
 def natural(path: Path) -> list[str | int]:
-    """Return a sort key of a file's name that puts frame2.jpg before frame10.jpg."""
+    """Return a key for sorting files by name that puts frame2.jpg before frame10.jpg."""
     return [int(part) if n % 2 else part.casefold() for n, part in enumerate(re.split(r"([0-9]+)", path.name))]
 
 
@@ -144,9 +145,9 @@ def _spellings(text: str) -> Iterator[str]:
 
 
 def _of_path(entry: Entry, field: str, text: str, kind: Kind | None) -> Media:
-    """Return the image or video at a path; a folder is a video, given as images.
+    """Return the image or video at a path. A folder is a video, given as images.
 
-    The text may be base64 of an image, too.
+    The text may also be an image in base64.
     """
     for spelling in _spellings(text):
         full = entry.media_root / spelling
@@ -169,7 +170,7 @@ def _looks_encoded(text: str) -> bool:
 
 
 def _missing(entry: Entry, field: str, text: str) -> NoReturn:
-    """Raise BadSample for a path that nothing is found at, with a remedy that fits how it looks."""
+    """Raise BadSample for a path where nothing is found, with a remedy that fits the path's form."""
     plain = text.strip()
     scheme = None if _FILE.match(plain) else _SCHEME.match(plain)
     if scheme is not None:

@@ -1,4 +1,4 @@
-"""Marks (`<image>`, `<video>`) inside texts: each is the place of one image or video."""
+"""Marks (`<image>`, `<video>`) in texts. Each is the place of one image or video."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def marks_in(texts: Iterable[str]) -> list[str]:
 
 
 def misfit(marks: Sequence[str], media: Sequence[Media]) -> str | None:
-    """Return, in words, how the numbers of marks and of media differ; None where they fit or there is no mark."""
+    """Return how the numbers of marks and of media differ, in words; None where they fit or there is no mark."""
     counts = {mark: (marks.count(mark), sum(m.kind == kind for m in media)) for mark, kind in KINDS.items()}
     wrong = [mark for mark, (places, there) in counts.items() if marks and places != there]
     if not wrong:
@@ -30,7 +30,7 @@ def misfit(marks: Sequence[str], media: Sequence[Media]) -> str | None:
 
 
 def _counted(number: int, name: str) -> str:
-    """Return a number and a noun, in the plural where needed: "1 clip", "3 places <image>"."""
+    """Return a number with its noun, in the plural where needed: "1 clip", "3 places <image>"."""
     first, *rest = name.split()
     return " ".join((str(number), first if number == 1 else f"{first}s", *rest))
 
@@ -39,16 +39,16 @@ REMEDY = f"one {IMAGE_MARK} for each picture and one {VIDEO_MARK} for each clip,
 
 
 def placed(marks: Sequence[str], given: Sequence[Media | None], rest: Sequence[Media]) -> tuple[Media, ...]:
-    """Return the media in the order of their marks. marks and media must fit (see `misfit`).
+    """Return the media in the order of their marks. Marks and media have to fit (see `misfit`).
 
-    given: one for each mark: the medium that stands there, or None for the next one in `rest` of the mark's kind.
+    given: for each mark the medium that stands there, or None to take the next one of the mark's kind from `rest`.
     """
     queues = {mark: iter([m for m in rest if m.kind == kind]) for mark, kind in KINDS.items()}
     return tuple(own or next(queues[mark]) for mark, own in zip(marks, given, strict=True))
 
 
 def without_leading(text: str) -> str:
-    """Return a text without the marks that it begins with; unchanged where other marks follow them."""
+    """Return a text without the marks that it begins with; unchanged where other marks follow these."""
     rest = text[_LEADING.match(text).end() :]  # type: ignore[union-attr]
     return text if MARK.search(rest) else rest
 
@@ -59,5 +59,5 @@ def split(text: str) -> Iterator[str]:
 
 
 def user_texts(example: Example, text: str) -> list[str]:
-    """Return the texts whose marks count: those of the user's earlier turns, and `text`, the question."""
+    """Return the texts whose marks count: those of the user's earlier turns, then `text`, the question."""
     return [*(turn.text for turn in example.turns if turn.role == "user"), text]

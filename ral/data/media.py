@@ -1,4 +1,4 @@
-"""Images and videos of entries -> uint8 RGB pixels of a size that a vision tower can cut into patches.
+"""Images and videos of entries as uint8 RGB pixels, of a size that a vision tower can cut into patches.
 
 Videos are read by decord and, where it cannot or takes too long, by PyAV (`ral.data.clips`); images by pillow
 (`ral.data.pictures`).
@@ -40,10 +40,10 @@ def _here(reader: ClipReader, path: Path, settings: MediaSettings) -> tuple[Fram
 def read_clip(
     path: Path, settings: MediaSettings, decode: Decode = _here, part: Excerpt = WHOLE
 ) -> tuple[Frames, float]:
-    """Return a video as frames [T H W 3] uint8, T even, and the seconds that the part takes.
+    """Return a video as frames [T H W 3] uint8, T even, and the seconds that its part takes.
 
-    decode: calls a reader, here or in another process. BadMedia, with all reasons, where no reader can read the file;
-    BadRequest where the video has no such part.
+    decode: a function that calls a reader, in this process or in another. part: the part to read. BadMedia, with all
+    reasons, where no reader can read the file; BadRequest where the video has no such part.
     """
     reasons = []
     for name, reader in clips.READERS:
@@ -60,12 +60,12 @@ def read_clip(
 
 
 def _name(media: Media) -> Media:
-    """Return a medium as a key for lookups: with a digest in place of the bytes of an image in its entry."""
+    """Return a medium as a key for lookups: the bytes of an image in its entry are replaced by their digest."""
     return media if media.data is None else replace(media, data=hashlib.sha256(media.data).digest())
 
 
 class MediaReader:
-    """Reader of images and videos that keeps the latest results, up to `cache_bytes` of pixels. Never write to them.
+    """Reader of images and videos that keeps its latest results, up to `cache_bytes` of pixels. Never write to results.
 
     disk: where decoded frames are kept beyond this process; None for nowhere. A file that failed twice is not read
     again; a first failure may have been a passing fault.
@@ -98,7 +98,7 @@ class MediaReader:
         return pixels
 
     def _kept(self, media: Media) -> tuple[Frames, float]:
-        """Return the frames [T H W 3] and seconds from the disk cache, else decode them and put them there."""
+        """Return the frames [T H W 3] and seconds from the disk cache, or decode them and keep them there."""
         for path in () if media.data is not None else media.frames or (media.path,):
             if not path.is_file():
                 raise BadMedia(path, "no such file", f"check {ROOT_KEY}")
@@ -123,7 +123,7 @@ class MediaReader:
         return read_clip(media.path, settings, decode, part)
 
     def _keep(self, name: Media, pixels: Pixels) -> None:
-        """Add a result, dropping the longest unused ones; one larger than the cache is not kept."""
+        """Keep a result in memory and drop those unused for longest; a result larger than the cache is not kept."""
         if pixels.frames.nbytes > self.cache_bytes:
             return
         self._cache[name] = pixels
@@ -138,7 +138,7 @@ def media_reader(
 ) -> MediaReader:
     """Return a MediaReader with its caches.
 
-    cache_gb, disk_cache_gb: sizes in 2**30 bytes. disk_cache: folder, None or "" for no cache on disk. UserError where
+    cache_gb, disk_cache_gb: sizes in 2**30 bytes. disk_cache: folder; None or "" for no cache on disk. UserError where
     the folder cannot be written.
     """
     disk = DiskCache(Path(disk_cache), int(disk_cache_gb * 2**30)) if disk_cache else None

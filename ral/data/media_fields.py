@@ -1,4 +1,4 @@
-"""Gives an example the images and videos that its entry names, in fields or in the conversation, each at its place."""
+"""Images and videos that an entry names, in fields or in the conversation, each put at its place in the example."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MEDIA: dict[str, Kind | None] = {"image": "image", "images": "image", "video": "
 def _columns(entry: Entry) -> list[Media]:
     """Return the media in the fields image(s), video(s) and path, in this order.
 
-    Fields with equal contents count once. BadSample where only some media of a field also stand under another name.
+    Fields with equal contents count once. BadSample where only some media of a field also stand in another one.
     """
     found: list[Media] = []
     for name, kind in MEDIA.items():
@@ -38,7 +38,7 @@ def _columns(entry: Entry) -> list[Media]:
 
 
 def _field(entry: Entry, name: str, kind: Kind | None) -> list[Media]:
-    """Return the media of one field: one, or a list; for video, a flat list of images is one video."""
+    """Return the media of one field, which holds one or a list. A flat list of images under `video` is one video."""
     value = entry.data[name]
     if not isinstance(value, list):
         return [media_of(entry, name, value, kind)]
@@ -54,17 +54,17 @@ def _field(entry: Entry, name: str, kind: Kind | None) -> list[Media]:
 
 
 def _is_picture(item: object) -> bool:
-    """Tell whether an item of the field `video` is an image, and so a frame, by its suffix."""
+    """Tell whether an item of the field `video` is an image by its suffix, and so a frame."""
     if isinstance(item, dict):
         item = item.get("path") or item.get("image") or item.get("url")
     return isinstance(item, str) and any(item.strip().lower().endswith(suffix) for suffix in FRAME_SUFFIXES)
 
 
 def with_reading(entry: Entry, media: Sequence[Media], answer: str = "") -> tuple[Media, ...]:
-    """Return the media with the settings for reading that stand in the entry beside them; a medium's own settings win.
+    """Return the media with the entry's settings for reading them, where they have none of their own.
 
-    answer: the gold answer in words. BadSample for settings that fit no medium, for fields beside the media that look
-    meant for them and are not read (`ral.data.stray`), and for an image file named as a video.
+    answer: the gold answer in words. BadSample for settings that fit no medium, for fields that look meant for the
+    media and are not read (`ral.data.stray`), and for an image file named as a video.
     """
     refuse_stray(entry, media, answer)
     for clip in (medium for medium in media if medium.kind == "video" and not medium.frames):
@@ -90,8 +90,8 @@ def _own(medium: Media) -> dict[str, Any]:
 def with_media(entry: Entry, example: Example, given: Sequence[Media | None]) -> Example:
     """Return the example with all media of its entry, in the order of their marks.
 
-    given: one for each mark in the user's turns and the question: the medium that the conversation names there, None
-    where a field names it. BadSample where marks and media do not fit, or no field names any media.
+    given: for each mark in the user's turns and the question, the medium that the conversation names there; None where
+    a field names it. BadSample where marks and media do not fit, or no field names any media.
     """
     columns, own = _columns(entry), [medium for medium in given if medium is not None]
     if own and len(own) == len(given) and columns == own:
@@ -117,11 +117,11 @@ def with_media(entry: Entry, example: Example, given: Sequence[Media | None]) ->
 _TAGGED = re.compile(
     r"<(img|image|video)>\s*([^<>\n]+\.\w{2,4})\s*</\1>|<img\s[^>]*src=[\"']?([^\"'>\s]+)|!\[[^\]\n]*\]\(([^)\s]+)\)"
 )
-"""Matches a file inside a text: Qwen-VL's tag, HTML, Markdown."""
+"""Pattern of a file inside a text: Qwen-VL's tag, HTML, Markdown."""
 
 
 def refuse_tagged(entry: Entry, texts: Sequence[str]) -> None:
-    """Raise BadSample where the text of an entry without media names an image or video file, which nothing reads."""
+    """Raise BadSample where a text of an entry without media names an image or video file, which nothing reads."""
     for found in (match for text in texts for match in _TAGGED.finditer(text)):
         file = (found[2] or found[3] or found[4]).strip()
         if is_medium(file):
@@ -155,14 +155,14 @@ def check_places(entry: Entry, marks: Sequence[str], media: Sequence[Media]) -> 
 def without_leading_marks(example: Example, marks: Sequence[str]) -> Example:
     """Return the example without the marks that begin its question, where `marks` holds no others.
 
-    Media without a mark stand there anyway.
+    Media without a mark stand at the question's beginning anyway.
     """
     alone = list(marks) == marks_in([example.question])
     return replace(example, question=without_leading(example.question)) if alone else example
 
 
 def _in_front(example: Example, media: Sequence[Media]) -> tuple[Example, list[str]]:
-    """Return (example, marks) of a conversation without marks: those of its media now begin the first user turn."""
+    """Return (example, marks) of a conversation without marks: marks for all media now begin the first user turn."""
     marks = [IMAGE_MARK if medium.kind == "image" else VIDEO_MARK for medium in media]
     first = next(n for n, turn in enumerate(example.turns) if turn.role == "user")
     turn = example.turns[first]

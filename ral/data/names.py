@@ -1,4 +1,4 @@
-"""Names that tell the entries of a file apart: their ids, and the ids that occur more than once."""
+"""Names that tell the entries of a file apart: their ids, and which ids occur more than once."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from ral.data.bad import BadSample
 
 IDS = ("problem_id", "id")
-"""Fields that may hold an entry's id; the first that has a value counts."""
+"""Fields that may hold an entry's id. The first that has a value counts."""
 
 
 def entry_name(data: object, number: int, names: Sequence[str] = IDS) -> str:
-    """Return the id of a dataset's entry, on one line, or its number as text where it has no id.
+    """Return the id of a dataset's entry, on one line; its number, as text, where it has no id.
 
     data: the entry, parsed. number: number of the entry in its file. names: fields that may hold the id; the first that
     is present and not null counts.
@@ -23,10 +23,10 @@ def entry_name(data: object, number: int, names: Sequence[str] = IDS) -> str:
 
 
 def repeated(rows: Any) -> frozenset[str]:
-    """Return the names (see `entry_name`) that more than one entry of `rows` has, found once for all splits of a file.
+    """Return the names (see `entry_name`) that more than one entry of `rows` has. They are found once for all splits.
 
-    rows: a `ral.data.entries.FileRows`. Where it has `ids()`, which yields for each entry an object with its id fields,
-    the entries are not read one by one.
+    rows: a `ral.data.entries.FileRows`. Where it has a method `ids()`, which yields for each entry an object with its
+    id fields, the entries are not read one by one.
     """
     known = vars(rows)
     if "_repeated" not in known:

@@ -1,4 +1,4 @@
-"""Finds options in fields of one name with a running index or letter, which nothing reads: `a0`, `a1`; `Choice A`."""
+"""Options in fields of one name with a running index or letter, which nothing reads: `a0`, `a1`; `Choice A`."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _OTHERS = """
     id tag label category hint note step turn url line page
 """
 _MEASURES = frozenset(_OTHERS.split())
-"""Words of names that hold measures or remarks: an index as gold answer does not make these options."""
+"""Words of names that hold measures or remarks. An index as gold answer does not make such fields options."""
 _MOST = 3
-"""Options that a message writes out."""
+"""Number of options that a message writes out."""
 Family = dict[str, object]
 
 
 def refuse_columns(entry: Entry, field: str, answer: str, kind: str, question: str) -> None:
     """Raise BadSample where options stand in two or more fields with a running index or letter, which nothing reads.
 
-    They do where the gold answer `answer` of `field` is the index, letter, name or text of one of them, or where their
-    name says that they are the wrong ones (`distractor1`). Nothing is refused where `kind` was given and is not
-    multiple choice, nor where all the texts stand in the question and the answer is no index.
+    Fields are such options where the gold answer `answer`, from `field`, is the index, letter, name or text of one of
+    them, or where their names say that they are the wrong ones (`distractor1`). Nothing is refused where `kind` was
+    given and is not multiple choice, nor where all the texts stand in the question and the answer is no index.
     """
     if not answer or (entry.named(["problem_type"]) is not None and kind != CHOICE):
         return
@@ -45,7 +45,7 @@ def refuse_columns(entry: Entry, field: str, answer: str, kind: str, question: s
 
 
 def _fail(entry: Entry, field: str, answer: str, family: Family) -> None:
-    """Raise BadSample that names the fields and shows how to write their texts."""
+    """Raise BadSample that names the fields and shows how to write their texts as options."""
     names, texts = list(family), [str(text) for text in family.values()]
     if _wrong(family) and answer not in texts:
         texts = [answer, *texts]
@@ -60,9 +60,9 @@ def _fail(entry: Entry, field: str, answer: str, family: Family) -> None:
 
 
 def _families(data: Mapping[str, object]) -> list[Family]:
-    """Return the groups {name: text} of two or more different texts whose names differ in an index or letter alone.
+    """Return the groups {name: text} of two or more different texts whose names differ only in an index or letter.
 
-    The indices run from 0 or 1, the letters from A, without a gap; media and fields that are read are left out.
+    The indices run from 0 or 1, the letters from A, without a gap. Media and fields that are read are left out.
     """
     found: dict[tuple[str, ...], dict[int, str]] = defaultdict(dict)
     for name, value in data.items():
@@ -79,7 +79,7 @@ def _is_text(value: object) -> bool:
 
 
 def _places(name: str) -> list[tuple[tuple[str, ...], int]]:
-    """Return [(stem, place)] of a name, in each way that it can be read: ("number", "a", "") and 0 of "a0"."""
+    """Return (stem, place) for each way to read a name with an index or letter: ("number", "a", "") and 0 for "a0"."""
     found: list[tuple[tuple[str, ...], int]] = [
         (("number", m[1].lower(), m[3].lower()), int(m[2])) for m in [_INDEX.fullmatch(name)] if m
     ]
@@ -90,7 +90,7 @@ def _places(name: str) -> list[tuple[tuple[str, ...], int]]:
 
 
 def _run(places: Mapping[int, str]) -> list[int]:
-    """Return the places from the first on, which is 0 or, of indices, 1, without a gap."""
+    """Return the places without a gap from the first on, which is 0 or, for indices, 1."""
     first = 0 if 0 in places else 1
     return [n for n in range(first, first + len(places)) if all(m in places for m in range(first, n + 1))]
 

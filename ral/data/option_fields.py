@@ -1,4 +1,4 @@
-"""Finds the options of an entry in any of their forms: under `options` or `choices`, or in fields A, B, ..."""
+"""The options of an entry in any of their forms: under `options` or `choices`, or in fields A, B, ..."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from ral.options import letter_and_text, lettered
 EXAMPLE = '["A. red", "B. blue"]'
 FIELDS = ("options", "choices")
 UNDER_LETTERS = string.ascii_uppercase[:10]
-"""Names of fields that hold one option each, as in MMBench: A, B, and so on without a gap; small letters likewise."""
+"""Names of fields that hold one option each, as in MMBench: A, B, and so on without a gap, or the same in small
+letters.
+"""
 _LABEL = re.compile(r"[(\[{【「]?\s*([A-Za-z]|\d{1,2})\s*[)\]}】」]?\s*[.:、,。]?")
 _LETTER = re.compile(r"\W*[A-Ja-j]\W*")
 _NUMBERED = re.compile(r"[(\[【]?\s*(\d{1,2})\s*(?:[)\]】][.:]?|[.、](?!\d)|:(?=\s))\s*(\S.*)", re.DOTALL)
@@ -26,7 +28,7 @@ _LABELS = (
     "가나다라마바사아자차",
     "アイウエオカキクケコ",
 )
-"""Counting signs of other scripts, each string in its order: options may be numbered by them."""
+"""Counting signs of other scripts, each string in its order. Options may be numbered by them."""
 _LABELLED = re.compile(rf"[(（【]?\s*([{''.join(_LABELS)}])\s*(?:[)）】][、.:：]?|[、.．:：])\s*(\S.*)", re.DOTALL)
 _CIRCLED = re.compile(r"([①-⑳])\s*[.:、]?\s*(.*)", re.DOTALL)
 _LIKE_OPTIONS = re.compile(
@@ -42,12 +44,15 @@ def options_field(entry: Entry) -> str:
 
 
 def _under_letters(entry: Entry) -> dict[str, object]:
-    """Return {capital letter: option} of the fields A, B, ...; {} unless there are two or more and gold names one."""
+    """Return {capital letter: option} of the fields A, B, ..., in capital or small letters; else {}.
+
+    They count where there are two or more and the gold answer names one of them.
+    """
     return next(filter(None, (_in_fields(entry, letters) for letters in (UNDER_LETTERS, UNDER_LETTERS.lower()))), {})
 
 
 def _in_fields(entry: Entry, letters: str) -> dict[str, object]:
-    """Return {capital letter: option} of the fields named by `letters`; {} under the conditions of `_under_letters`."""
+    """Return {capital letter: option} of the fields named by `letters`, or {}, as `_under_letters` does."""
     found: dict[str, object] = {}
     for letter in letters:
         if letter not in entry.data or entry.data[letter] in (None, ""):
@@ -60,7 +65,10 @@ def _in_fields(entry: Entry, letters: str) -> dict[str, object]:
 
 
 def refuse_hidden_options(entry: Entry, field: str, answer: str) -> None:
-    """Raise BadSample where the gold answer is a letter and a field such as `option_a`, not read, is filled."""
+    """Raise BadSample where the gold answer is a letter, and a field such as `option_a` is filled, which nothing reads.
+
+    field: field of the gold answer.
+    """
     if _LETTER.fullmatch(answer) is None:
         return
     like = [name for name, value in entry.data.items() if value is not None and _LIKE_OPTIONS.fullmatch(name)]
@@ -69,10 +77,10 @@ def refuse_hidden_options(entry: Entry, field: str, answer: str) -> None:
 
 
 def refuse_unread_options(entry: Entry) -> None:
-    """Raise BadSample where options stand in fields that are not read, such as `option_a` or `candidates`.
+    """Raise BadSample where options stand in fields that nothing reads, such as `option_a` or `candidates`.
 
-    One such field counts where it holds a list or object of several, else at least two such fields have to be filled.
-    Fields called "alternatives" are let be: they may hold further right answers.
+    One such field is enough where it holds a list or object of several values; else at least two have to be filled.
+    Fields called "alternatives" are ignored: they may hold further right answers.
     """
     fields = {name: value for name, value in entry.data.items() if _LIKE_OPTIONS.fullmatch(name) and name not in FIELDS}
     like = {
@@ -88,10 +96,10 @@ def refuse_unread_options(entry: Entry) -> None:
 
 
 def without_numbers(entry: Entry, field: str, options: tuple[str, ...], answer: str) -> tuple[tuple[str, ...], str]:
-    """Return (options, answer): options numbered in order, from 0 or 1, less the numbers; the gold answer in letters.
+    """Return (options, answer) with letters in place of numbers, where the options are numbered in order, from 0 or 1.
 
     ("1. red", "2. blue") and "2" become ("red", "blue") and "B. blue"; other options and their answer stay as they are.
-    field: where the gold answer stands. BadSample where it is one option's number and another one's text.
+    field: field of the gold answer. BadSample where the answer is the number of one option and the text of another.
     """
     pairs = [_number_and_text(option) for option in options]
     numbers, texts = [pair[0] for pair in pairs if pair], tuple(pair[1] for pair in pairs if pair)
@@ -112,7 +120,7 @@ def without_numbers(entry: Entry, field: str, options: tuple[str, ...], answer: 
 
 
 def _labels(options: tuple[str, ...], plain: str) -> bool:
-    """Tell whether a gold answer is a single sign of the script in which the options are numbered."""
+    """Tell whether a gold answer is a single counting sign of the script by which the options are numbered."""
     first = _LABELLED.fullmatch(options[0].strip())
     return first is not None and any(plain in labels and first[1] in labels for labels in _LABELS if len(plain) == 1)
 
@@ -122,7 +130,7 @@ def _lettered(texts: tuple[str, ...], at: int) -> str:
 
 
 def _number_and_text(option: str) -> tuple[int, str] | None:
-    """Return (2, "blue") of "2. blue", "(2) blue" and "② blue"; None where no number is marked."""
+    """Return (2, "blue") for "2. blue", "(2) blue" and "② blue"; None where no number is marked."""
     if circled := _CIRCLED.fullmatch(option.strip()):
         return (int(unicodedata.numeric(circled[1])), circled[2].strip()) if circled[2].strip() else None
     if labelled := _LABELLED.fullmatch(option.strip()):
@@ -132,14 +140,14 @@ def _number_and_text(option: str) -> tuple[int, str] | None:
 
 
 def _place_of(label: str) -> int:
-    """Return the place of a sign in the order of its script, from 1."""
+    """Return the place of a counting sign in the order of its script, from 1."""
     return 1 + next(labels.index(label) for labels in _LABELS if label in labels)
 
 
 def listed_options(entry: Entry) -> tuple[str, ...]:
-    """Return the options of a list of strings as they stand; () for a missing, null or empty list.
+    """Return the options of a list of strings as they are; () for a missing, null or empty list.
 
-    BadSample for others.
+    BadSample for any other value.
     """
     value = entry.data.get("options")
     if value is None:
@@ -150,10 +158,10 @@ def listed_options(entry: Entry) -> tuple[str, ...]:
 
 
 def options_of(entry: Entry) -> tuple[str, ...]:
-    """Return the options of a user's own entry, as texts; () where it has none.
+    """Return the options of a user's own entry as texts; () where it has none.
 
-    They stand under `options` or `choices`, or in fields A, B, C, ...: a list of texts or numbers, {"A": "red"}, or one
-    string that holds either. JSON's truth values become "true" and "false". BadSample for any other form, and where
+    They are read from `options` or `choices`, or from fields A, B, C, ...: a list of texts or numbers, {"A": "red"}, or
+    one string that holds either. JSON's truth values become "true" and "false". BadSample for any other form, and where
     `options` and `choices` differ.
     """
     given = [name for name in FIELDS if entry.data.get(name) is not None]
@@ -178,13 +186,13 @@ def options_of(entry: Entry) -> tuple[str, ...]:
 
 
 def _without_padding(values: list[object]) -> list[object]:
-    """Return two or more options without the nulls behind them, with which tables of one width are filled up."""
+    """Return two or more options without the nulls behind them, which fill up tables of one width."""
     last = max((place for place, value in enumerate(values) if value is not None), default=-1)
     return values[: last + 1] if last > 0 else values
 
 
 def option_text(value: object) -> str | None:
-    """Return an option as text: numbers as they stand, truth values as "true" and "false"; None for other values."""
+    """Return an option as text: numbers as written, truth values as "true" and "false"; None for any other value."""
     if isinstance(value, bool):
         return shown(value)
     return str(value) if isinstance(value, str) or is_number(value) else None
@@ -196,7 +204,10 @@ def has_options(entry: Entry) -> bool:
 
 
 def refuse_null(entry: Entry, field: str, options: Iterable[str]) -> None:
-    """Raise BadSample, for a missing gold answer, where an option is "None" or "null", which it may have meant."""
+    """Raise BadSample for a missing gold answer where an option is "None" or "null": null may have meant the option.
+
+    field: field of the gold answer.
+    """
     named = [option for option in options if plain((letter_and_text(option) or ("", option))[1]) in NOTHING]
     if named:
         problem = f"missing or null, and {shown(named[0])} is an option"
@@ -204,7 +215,10 @@ def refuse_null(entry: Entry, field: str, options: Iterable[str]) -> None:
 
 
 def _from_string(entry: Entry, text: str) -> object:
-    """Return the list or object that a text holds, or its lines where each has a letter; None for a blank text."""
+    """Return the list or object that a text holds, or its lines where each begins with a letter; None for a blank text.
+
+    BadSample for any other text.
+    """
     text = text.strip()
     if text[:1] in ("[", "{"):
         for read in (json.loads, ast.literal_eval):
@@ -223,9 +237,10 @@ def _from_string(entry: Entry, text: str) -> object:
 
 
 def _from_object(entry: Entry, value: Mapping[str, object]) -> list[str]:
-    """Return the options of {"A": "red", "C": "blue"} or {"label": ["A", "C"], "text": ["red", "blue"]} as "A.
+    """Return the options of an object as texts with letters, such as "A. red".
 
-    red", ... A null text means that there is no such option.
+    value: {"A": "red", "C": "blue"}, or {"label": ["A", "C"], "text": ["red", "blue"]}. An option whose text is null is
+    left out. BadSample for any other object.
     """
     if isinstance(value.get("label"), list) and isinstance(value.get("text"), list):
         labels, texts = list(value["label"]), list(value["text"])  # type: ignore[call-overload]

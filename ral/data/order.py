@@ -1,7 +1,7 @@
 """The entries of a training step, and the next ones to try where one cannot be used.
 
-All are functions of seed, step and data alone. A position counts the endless sequence of prompts: step s has the
-positions s * size .. (s + 1) * size - 1, whatever the number of ranks.
+Everything here follows from seed, step and data alone. A position counts the endless sequence of prompts: step s has
+the positions s * size .. (s + 1) * size - 1, whatever the number of ranks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ EPOCHS_HELD = 4  # orders of epochs kept in memory
 
 
 class Epochs:
-    """Position -> index of an entry, each of `length` entries once an epoch.
+    """Index of the entry at each position. Each of `length` entries occurs once an epoch.
 
     The order of epoch e is the permutation of a generator seeded with seed * 1,000,003 + e.
     """
@@ -38,9 +38,9 @@ class Epochs:
 
 @dataclass(frozen=True)
 class Training:
-    """Indices to try for a training position: its entry, then the entries at the same place of the following steps.
+    """Indices to try for a training position: its own entry, then those at the same place of the following steps.
 
-    size: prompts of one step, over all ranks. At most LONGEST_RUN indices.
+    size: prompts of one step, over all ranks. There are at most LONGEST_RUN indices.
     """
 
     epochs: Epochs
@@ -54,7 +54,7 @@ class Training:
 class HeldOut:
     """Indices to try for one of `count` held-out positions: position, position + count, ... below `total`.
 
-    total: entries of the held-out split; those from `count` on only stand in for others.
+    total: entries of the held-out split. Those from index `count` on only stand in for others.
     """
 
     total: int
@@ -65,7 +65,7 @@ class HeldOut:
 
 
 class StepSampler(Sampler[list[int]]):
-    """For each step from `first` to `last` - 1, the positions of its `size` prompts that this rank takes.
+    """The positions that this rank takes of the `size` prompts of each step, from step `first` to step `last` - 1.
 
     Rank r of R takes every R-th position of a step, beginning with the r-th (from 0).
     """

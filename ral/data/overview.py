@@ -1,4 +1,4 @@
-"""Describes in words how a file was read: its format, its number of entries, and which fields are read."""
+"""Lines that say how a file was read: its format, its number of entries, and which fields are read."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ral.types import Example
 
 LOOKED_AT = 200  # first entries whose fields are named
 LABELS = frozenset({"data_source", "source", "dataset", "split", "id", "index", "category", "difficulty", "license"})
-"""Fields that name an entry's source or category: a run does not report that they are not read."""
+"""Fields that name an entry's source or category. A run does not report that nothing reads them."""
 LOOKED_AT_IN_RUNS = 100
 
 
 class Noted(dict[str, Any]):
-    """A raw entry that records in `asked` the names of the fields that were looked up."""
+    """A raw entry that records, in `asked`, the names of the fields that were looked up."""
 
     def __init__(self, data: dict[str, Any]) -> None:
         super().__init__(data)
@@ -28,15 +28,15 @@ class Noted(dict[str, Any]):
         return super().__getitem__(name)
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return the value of a field, as any dict does, and record its name."""
+        """Return the value of a field as any dict does, and record its name."""
         self.asked.add(name)
         return super().get(name, default)
 
 
 def fields_read(entries: Entries, count: int = LOOKED_AT) -> tuple[list[str], list[str]]:
-    """Return (read, not read): names of the fields that have a value in the usable ones of the first `count` entries.
+    """Return (read, not read): names of the fields with a value in the first `count` entries.
 
-    Entries that cannot be used are passed over: their parser did not get to all fields.
+    Entries that cannot be used are passed over, since their parser did not get to all fields.
     """
     there: dict[str, bool] = {}
     for at in range(min(count, len(entries))):
@@ -56,7 +56,7 @@ def fields_read(entries: Entries, count: int = LOOKED_AT) -> tuple[list[str], li
 
 
 def overview(name: str, examples: Sequence[Example]) -> list[str]:
-    """Return lines that describe a split: its file, its number of entries, fields read and not read.
+    """Return lines that describe a split: its file, its number of entries, fields that are read, fields that are not.
 
     name: the split's name. [] for examples that are not read from a file.
     """
@@ -71,7 +71,10 @@ def overview(name: str, examples: Sequence[Example]) -> list[str]:
 
 
 def unread(name: str, examples: Sequence[Example]) -> str | None:
-    """Return a line with the fields of a split's first entries that are not read, LABELS aside; None for no such."""
+    """Return a line with the fields of a split's first entries that nothing reads, without LABELS.
+
+    None where there are none, and for examples that are not read from a file. name: the split's name.
+    """
     others = fields_read(examples, LOOKED_AT_IN_RUNS)[1] if isinstance(examples, Entries) else []
     found = [field for field in others if field not in LABELS]
     return f"{name}: fields that nothing reads: {', '.join(found)}" if found else None

@@ -1,4 +1,4 @@
-"""An Example -> fields of a user's own entry, from which `parse_own` reads the same question, answer and media."""
+"""Examples as entries of a user's own file, from which `parse_own` reads the same question, answer and media."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ MARKS = {kind: mark for mark, kind in KINDS.items()}
 
 
 def fields_of(example: Example) -> dict[str, Any]:
-    """Return the fields of an entry: id, question or conversation, options, type, answer, and media by absolute paths.
+    """Return an example's fields as an entry: id, question or conversation, options, type, answer and media.
 
-    Thought, evidence, steps and preferences are left out.
+    Media are absolute paths. Thought, evidence, steps and preferences are left out.
     """
     return {
         "id": example.uid,
@@ -28,7 +28,7 @@ def fields_of(example: Example) -> dict[str, Any]:
 
 
 def _asked(example: Example) -> dict[str, Any]:
-    """Return the field `question`, or `messages` with the conversation that the question ends."""
+    """Return the field `question`, or `messages` with the whole conversation, which the question ends."""
     if not example.turns:
         return {"question": example.question}
     marked = marks_in([*user_texts(example, example.question), *example.options])
@@ -48,7 +48,7 @@ def _media(example: Example) -> dict[str, Any]:
 
 
 def _medium(medium: Media) -> Any:
-    """Return a path, or an object where settings for reading stand beside it."""
+    """Return the path of a medium, or an object that has settings for reading beside it."""
     said = _reading(medium)
     return {medium.kind: _file(medium), **said} if said else _file(medium)
 

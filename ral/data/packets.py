@@ -1,4 +1,4 @@
-"""Facts on a video's frames that its packets give before any is decoded, and the decoded frames, by PyAV."""
+"""Facts on a video's frames, taken from its packets before any frame is decoded, and the decoded frames, by PyAV."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ SOUGHT = {"h264", "hevc", "vp9", "mpeg4"}  # codecs of which it decodes one fram
 class Stream:
     """Facts on the video stream of a file.
 
-    ticks: timestamps of the frames that are shown, in their order, in units of `base` seconds; None where the packets
-    do not tell. held: duration of the last one in the same units, None where unknown. rate: frames a second, as the
-    header says; 0 where it does not. plain: it is the only one, every packet is one shown frame, decoding may begin at
-    every key frame, and a player mirrors nothing.
+    ticks: timestamps of the frames that a player shows, in their order, in units of `base` seconds; None where the
+    packets do not give them. held: how long the last frame is shown, in the same units; None where unknown. rate:
+    frames a second by the header; 0 where it does not say. plain: whether it is the file's only video stream, every
+    packet is one shown frame, decoding may begin at every key frame, and a player mirrors nothing.
     """
 
     ticks: tuple[int, ...] | None
@@ -36,10 +36,10 @@ class Stream:
     plain: bool
 
     def timeline(self, ticks: tuple[int | None, ...] | None = None) -> Timeline:
-        """Return the times of the frames, in seconds: from the packets, or from `ticks` where given.
+        """Return the times of the frames, in seconds: from the packets, or from `ticks` where they are given.
 
-        ticks: timestamps of all decoded frames in units of `base` (None: missing); pass them where self.ticks is None.
-        Missing ones are interpolated; where fewer than two are known, the frames follow each other at `rate`.
+        ticks: timestamps of all decoded frames in units of `base`, None for a missing one; give them where self.ticks
+        is None. Missing ones are interpolated; where fewer than two are known, the frames follow each other at `rate`.
         ValueError where nothing tells how long the video takes, or frames lie over an hour apart.
         """
         return timeline(self.ticks or () if ticks is None else ticks, self.base, self.held, self.rate)
@@ -47,7 +47,10 @@ class Stream:
 
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """Open a file; yield its container and the video stream that a player shows (`tracks`). ValueError for none."""
+    """Open a file for the block; yield its container and the video stream that a player shows (the first of `tracks`).
+
+    ValueError where it has no video stream.
+    """
     import av
 
     with av.open(str(path)) as container:
@@ -57,7 +60,7 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
 
 
 def tracks(container: Any) -> list[Any]:
-    """Return a container's video streams that are no cover picture: those marked as default first, as players do."""
+    """Return a container's video streams, without cover pictures; those marked as default come first, as in players."""
     from av.stream import Disposition
 
     moving = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
@@ -65,9 +68,9 @@ def tracks(container: Any) -> list[Any]:
 
 
 def look(path: Path) -> Stream:
-    """Return the facts in a video's packets, of which at most the first is decoded.
+    """Return the facts on a video that its packets give. At most one packet is decoded.
 
-    ValueError where the file has no video stream or no frames, or a large part is missing.
+    ValueError where the file has no video stream or no frames, or where a large part of it is missing.
     """
     with opened(path) as (container, stream):
         everything = [p for p in container.demux() if p.size or p.pts is not None]
@@ -90,7 +93,7 @@ def look(path: Path) -> Stream:
 
 
 def _complete(container: Any, stream: Any, found: int) -> None:
-    """Raise ValueError where over MOST_MISSING of the frames that the file's index or header names are missing."""
+    """Raise ValueError where over MOST_MISSING of the frames that the file's index or header counts are missing."""
     indexed = {"mov", "avi"} & set(container.format.name.split(","))
     named = len(stream.index_entries) if indexed else stream.frames
     if found < (1 - MOST_MISSING) * named:
@@ -100,7 +103,7 @@ def _complete(container: Any, stream: Any, found: int) -> None:
 def _declared(container: Any, stream: Any) -> tuple[float | None, bool]:
     """Return (end, alone): the second at which the header says that the video ends, None where it does not say.
 
-    alone: True where that is the end of the images, False where it may be that of the sound.
+    alone: True where this is the end of the images, False where it may be the end of the sound.
     """
     formats = set(container.format.name.split(","))
     if "avi" in formats:  # its length, too, is one of the index, which ends where the file was cut
@@ -116,7 +119,7 @@ def _declared(container: Any, stream: Any) -> tuple[float | None, bool]:
 def _until_the_end(declared: float | None, alone: bool, packets: list[Any], everything: list[Any]) -> None:
     """Raise ValueError where the packets end long before the declared end. declared, alone: as from `_declared`.
 
-    The last frame may stay as long as any other. A single frame may stay for any time.
+    The last frame may stay as long as the longest other one. A single frame may stay for any time.
     """
     times = sorted(float(p.pts * p.time_base) for p in packets if p.pts is not None)
     if declared is None or len(times) < 2:
@@ -147,7 +150,10 @@ def _closed(packets: list[Any]) -> bool:
 
 
 def _unmirrored(stream: Any, key: Any) -> bool:
-    """Tell whether a player only turns the frames, by a key frame's packet; False where that gives no frame."""
+    """Tell whether a player turns the frames at most, and mirrors none. key: packet of a key frame, which is decoded.
+
+    False where it gives no frame.
+    """
     import av
 
     try:
@@ -160,7 +166,7 @@ def _unmirrored(stream: Any, key: Any) -> bool:
 def decoded(path: Path) -> Iterator[Any]:
     """Yield every frame that a player would show, in order, as PyAV frames.
 
-    A packet that cannot be decoded gives none.
+    A packet that cannot be decoded is left out. ValueError where the file has no video stream.
     """
     import av
 

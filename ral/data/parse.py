@@ -1,4 +1,4 @@
-"""One raw entry -> one Example: of Video-R1's files, and of a user's own in the forms that people use."""
+"""One raw entry parsed into one Example: of Video-R1's files, and of users' files in the forms that people use."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def parse_video_r1(entry: Entry) -> Example:
 
 
 def parse_own(entry: Entry) -> Example:
-    """Return the example of one entry of a user's own file; `ral.data.sources.jsonl` lists the fields.
+    """Return the example of one entry of a user's own file; its fields are listed in `ral.data.sources.jsonl`.
 
     BadSample where a field is missing or malformed, or two fields contradict each other.
     """
@@ -157,9 +157,10 @@ def _question(entry: Entry, chat: Chat) -> str:
 
 
 def _answer(entry: Entry, chat: Chat) -> tuple[str, str]:
-    """Return (field, text) of the gold answer: a field of its own, verl's ground truth, a completion, or the last turn.
+    """Return (field, text) of the gold answer; the text is "" where there is none.
 
-    The text is "" where there is no answer.
+    It is read from a field of its own, verl's ground truth, a completion, or the last turn, the first of these that
+    exists.
     """
     _refuse_two(entry, ANSWER)
     name = entry.named(ANSWER)
@@ -174,7 +175,7 @@ def _answer(entry: Entry, chat: Chat) -> tuple[str, str]:
 
 
 def _refuse_open_end(entry: Entry, chat: Chat) -> None:
-    """Raise BadSample where a conversation ends with the user, and no field has the answer."""
+    """Raise BadSample where a conversation ends with the user's turn, and no field has the answer."""
     open_end = chat.question is not None and chat.answer is None and entry.named(ANSWER) is None
     if open_end and lacking(entry.data, ANSWER) is None:
         problem = f"missing, and the last turn of {chat_field(entry)} is the user's"
@@ -184,7 +185,7 @@ def _refuse_open_end(entry: Entry, chat: Chat) -> None:
 def _refuse_two(entry: Entry, names: Sequence[str]) -> None:
     """Raise BadSample where two fields of one meaning say different things.
 
-    `solution` may say more than `answer` if it contains it: a worked solution.
+    Only `solution` may say more than `answer`, if it contains the answer: a worked solution.
     """
     said = [_words(str(entry.data[name])) for name in names if entry.data.get(name) not in (None, "")]
     worked = len(said) == 2 and names is ANSWER and f" {said[0]} " in f" {said[1]} "
@@ -193,15 +194,15 @@ def _refuse_two(entry: Entry, names: Sequence[str]) -> None:
 
 
 def _words(text: str) -> str:
-    """Return the words and numbers of a text for comparison, in lower case, without marks and tags."""
+    """Return the words and numbers of a text in lower case, without marks and tags, for comparisons."""
     plain = re.sub(r"</?\w+>", " ", MARK.sub(" ", text)).casefold()
     return " ".join(re.findall(r"-?\w+(?:[.,]\d+)*", plain)) or plain.strip()
 
 
 def _plain_answer(entry: Entry, name: str, value: Any) -> str:
-    """Return a gold answer as text: from a text or number, a list of one, or a turn of the assistant.
+    """Return a gold answer as text, from a text or number, a list of one, or a turn of the assistant.
 
-    BadSample for others.
+    BadSample for any other value.
     """
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
@@ -217,7 +218,7 @@ def _plain_answer(entry: Entry, name: str, value: Any) -> str:
 
 
 def _bare(entry: Entry, field: str, said: str) -> str:
-    """Return the gold answer of `said` without tags and reasoning, such as all above the mark of a worked solution.
+    """Return the gold answer in `said`, without tags and reasoning; of a worked solution, the text behind its mark.
 
     BadSample for several different answer blocks, and for half a tag.
     """
@@ -233,8 +234,9 @@ def _bare(entry: Entry, field: str, said: str) -> str:
 
 
 def _presented(answer: str, kind: str, asked: Sequence[str]) -> str:
-    """Return the gold answer without "The answer is"; as it is where that stands in the picture, or in what is asked.
+    """Return the gold answer without words such as "The answer is".
 
+    They stay for OCR, where they may stand in the image, and where the question or an option holds the whole answer.
     asked: the question and the options.
     """
     whole = kind == "OCR" or any(answer.casefold() in text.casefold() for text in asked)
@@ -250,7 +252,10 @@ def _blocks(text: str) -> list[str]:
 
 
 def _chosen(entry: Entry, field: str, options: tuple[str, ...], answer: str, kind: str) -> tuple[tuple[str, ...], str]:
-    """Return (options, answer): options with letters; the gold answer as a letter for multiple choice, else as text."""
+    """Return (options with letters, gold answer): the answer as a letter for multiple choice, else as text.
+
+    Without options both stay as they are.
+    """
     if not options:
         refuse_hidden_options(entry, field, answer)
         return options, answer
@@ -266,7 +271,7 @@ def _chosen(entry: Entry, field: str, options: tuple[str, ...], answer: str, kin
 
 
 def preference_of(entry: Entry) -> tuple[str | None, str | None]:
-    """Return the whole responses (chosen, rejected); (None, None) where the entry has neither.
+    """Return the whole responses (chosen, rejected) of an entry; (None, None) where it has neither.
 
     BadSample where only one is there, or both are equal.
     """
@@ -280,7 +285,7 @@ def preference_of(entry: Entry) -> tuple[str | None, str | None]:
 
 
 def _response(entry: Entry, name: str) -> str | None:
-    """Return one whole response, from a text, a turn of the assistant or TRL's list of one; None where missing."""
+    """Return one whole response from a text, a turn of the assistant or TRL's list of one; None where it is missing."""
     value = entry.data.get(name)
     if isinstance(value, dict) or (isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict)):
         return _plain_answer(entry, name, value)

@@ -1,4 +1,4 @@
-"""Image files, and encoded images in memory -> upright RGB pixels, resized; and several images in order -> a video."""
+"""Image files, and encoded images in memory, as upright RGB pixels, resized; several images in order as a video."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""EXIF orientation -> the transposition that makes the image upright."""
+"""{EXIF orientation: the transposition that makes the image upright}"""
 REPLACE = "replace or remove the file"
 PNG_BEGINS = b"\x89PNG\r\n\x1a\n"
 NOT_PIXELS = {b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"tIME", b"pHYs", b"sPLT", b"hIST", b"cHRM", b"gAMA", b"sRGB"}
-"""Chunks of a PNG that its pixels do not depend on."""
+"""Chunks of a PNG on which its pixels do not depend."""
 
 
 class BadMedia(BadSample):
-    """Raised for a file that cannot be read as the image or video it should be; the message names the file."""
+    """Raised for a file that cannot be read as the image or video that it should be. The message names the file."""
 
     def __init__(self, path: Path, reason: str, write: str = REPLACE) -> None:
         named = rf":? ?'?{re.escape(str(path))}'?(\.\.\.)?"  # decoders name the file again
@@ -57,7 +57,7 @@ def refuse_pointer(path: Path) -> None:
 
 
 def refuse_foreign(path: Path) -> None:
-    """Raise BadMedia where a file that no reader takes is a drawing, a document or a web page."""
+    """Raise BadMedia where a file that no reader takes is something else, such as a document or a web page."""
     try:
         with path.open("rb") as file:
             found = foreign(file.read(HEAD))
@@ -68,10 +68,10 @@ def refuse_foreign(path: Path) -> None:
 
 
 def _opaque(image: Image.Image) -> Image.Image:
-    """Return an image of any mode as RGB: transparency over white, deep grey scaled down to 8 bits.
+    """Return an image ready to be converted to RGB: transparency over white, deep grey scaled down to 8 bits.
 
-    Fractions up to 1 are scaled up, those above 255 are read as 16 bits.
-    ValueError for pixels that are no numbers.
+    Fractions (mode F) are scaled up where none is above 1. Numbers of mode I or F are read as 16 bits where one is
+    above 255. ValueError for pixels that are no numbers.
     """
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image, dtype=np.float64)
@@ -87,7 +87,7 @@ def _opaque(image: Image.Image) -> Image.Image:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Return a loaded image turned as its EXIF says; unchanged where the EXIF is damaged, for the pixels are not."""
+    """Return a loaded image turned as its EXIF says; unchanged where the EXIF is damaged, since the pixels are not."""
     try:
         turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # pillow raises many kinds here too
@@ -96,10 +96,10 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def load_picture(path: Path, data: bytes | None = None) -> Image.Image:
-    """Return an RGB image, upright; the first frame of an animated one. BadMedia where it cannot be read.
+    """Return an RGB image, upright; of an animated one the first frame. BadMedia where it cannot be read.
 
-    data: its encoded bytes, where they are not in the file `path`, which then is only a name for the message. An image
-    above pillow's bound against decompression bombs (179 million pixels) counts as unreadable.
+    data: the encoded image, where it is not in the file `path`, which then is only a name for the message; None to read
+    the file. An image above pillow's bound against decompression bombs (179 million pixels) counts as unreadable.
     """
     try:
         try:
@@ -125,7 +125,7 @@ def _rgb(source: Path | BytesIO) -> Image.Image:
 
 
 def _without_words(path: Path, data: bytes | None) -> bytes | None:
-    """Return the bytes of a PNG without the chunks that no pixel depends on; None for no PNG, or none with such chunks.
+    """Return the bytes of a PNG without the chunks of NOT_PIXELS; None for no PNG, or one without such chunks.
 
     pillow refuses texts and colour profiles above 1 MB, and damaged ones.
     """
@@ -144,9 +144,9 @@ def _without_words(path: Path, data: bytes | None) -> bytes | None:
 
 
 def read_picture(path: Path, settings: MediaSettings, data: bytes | None = None) -> tuple[Frames, float]:
-    """Return an image as frames [1 H W 3] uint8, resized within the settings' bounds, and 0.0, the seconds it takes.
+    """Return an image as frames [1 H W 3] uint8, resized within the settings' bounds, and 0.0 as its seconds.
 
-    data: its encoded bytes, None where they are in the file. BadMedia where it cannot be read or is too elongated.
+    data: the encoded image; None to read the file. BadMedia where it cannot be read or is too elongated.
     """
     picture = load_picture(path, data)
     bounds = (settings.image_min_pixels, settings.image_max_pixels)
@@ -162,10 +162,10 @@ def read_pictures(
 ) -> tuple[Frames, float]:
     """Return images in order as a video [T H W 3] uint8, T even, and the seconds that it takes.
 
-    All are resized to the size that fits the first one. rate: images a second; None is PICTURES_A_SECOND. All images of
+    All are resized to the size that fits the first one. rate: images a second; None: PICTURES_A_SECOND. All images of
     the part are taken, the last one twice where their number is odd; where they are more than part.count
     (settings.max_frames where it is None), that many are taken, evenly in time. BadMedia, naming the image, where one
-    cannot be read; BadRequest for a part that is not there or has too few images.
+    cannot be read; BadRequest for a part that does not exist or has too few images.
     """
     rate = PICTURES_A_SECOND if rate is None else rate
     shown = Timeline(np.arange(len(paths)) / rate, len(paths) / rate)
@@ -177,7 +177,7 @@ def read_pictures(
 
 
 def _chosen(shown: Timeline, part: Span, count: int | None, most: int, rate: float) -> tuple[list[int], float]:
-    """Return the indices of the images of a part to take, an even number, and the seconds that they stand for."""
+    """Return the indices of the images to take of a part, an even number, and the seconds for which they stand."""
     doubled = part.total + part.total % 2
     if count is not None and count > doubled:
         raise BadRequest(f"asks for {count} frames, but {part.total} pictures are there", f"ask for {doubled} at most")

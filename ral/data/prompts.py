@@ -1,8 +1,8 @@
 """Texts for the model: the prompt of an example, and the response that supervised fine-tuning (SFT) trains on.
 
-Prompts are Jinja templates. Shipped ones: `think` and `zero` for real models; `short` and `short_zero`, few words, for
-small ones; `mini` and `mini_zero`, the question with options as "A red", for the shipped ones. "zero" means without
-thinking. A template sees `question`, `options` ("A. red", ...) and `problem_type`.
+Prompts are Jinja templates. Shipped are `think` and `zero` for real models; `short` and `short_zero`, with few words,
+for small models; `mini` and `mini_zero`, the question with options as "A red", for the shipped models. "zero" means
+without thinking. A template reads `question`, `options` ("A. red", ...) and `problem_type`.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ BUILTIN = ("think", "zero", "short", "short_zero", "mini", "mini_zero")
 
 @lru_cache
 def load_template(template: str) -> Template:
-    """Return a shipped template by name, or a .j2 file by path.
+    """Return a shipped template by its name, or the template in a .j2 file by its path.
 
-    UserError where there is no such file, it is no Jinja, or it does not use `question`.
+    UserError where there is no such file, where it is not Jinja, or where it does not use `question`.
     """
     path = FOLDER / f"{template}.j2" if template in BUILTIN else Path(template)
     if not path.is_file():
@@ -45,13 +45,13 @@ def load_template(template: str) -> Template:
 
 @lru_cache
 def variables(template: str) -> frozenset[str]:
-    """Return the names of the variables that a template reads."""
+    """Return the names of the variables that a template reads. template: as in `load_template`."""
     path = FOLDER / f"{template}.j2" if template in BUILTIN else Path(template)
     return frozenset(meta.find_undeclared_variables(JINJA.parse(path.read_text(encoding="utf-8"))))
 
 
 def render(example: Example, template: str) -> str:
-    """Return the text of the last user turn; marks in the question stay where they are.
+    """Return the text of the last user turn. Marks in the question stay where they are.
 
     UserError where the template cannot be read or fails, or leaves out the options of an example that has some.
     """
@@ -71,7 +71,7 @@ def render(example: Example, template: str) -> str:
 
 
 def check_places(example: Example, text: str) -> None:
-    """Raise BadSample where marks do not fit an example's media.
+    """Raise BadSample where marks differ from the example's media in number or kind.
 
     The marks are those of the user's earlier turns and of `text`, the last user turn.
     """
@@ -80,10 +80,10 @@ def check_places(example: Example, text: str) -> None:
 
 
 def conversation(example: Example, text: str) -> list[dict[str, Any]]:
-    """Return the turns of a prompt as chat templates take them, the last one being `text`.
+    """Return the turns of a prompt as chat templates take them. text: the last turn, which is the user's.
 
-    Images and videos stand at their marks, without marks in front of `text`. BadSample where marks and media differ in
-    number.
+    Images and videos stand at their marks; without marks they stand in front of `text`. BadSample where marks and media
+    differ in number or kind.
     """
     check_places(example, text)
     media = iter(example.media)
@@ -111,7 +111,7 @@ def _parts(text: str, media: Iterator[Media]) -> list[dict[str, Any]]:
 
 
 def target(example: Example, thinking: bool) -> str:
-    """Return the response that SFT trains on: a think block and an answer block; without `thinking` the latter alone.
+    """Return the response that SFT trains on: a think block and an answer block, or only the latter without `thinking`.
 
     BadSample for thinking where the example has no thought.
     """

@@ -1,4 +1,4 @@
-"""Reads the settings in an entry for reading its media: part of a video, frames, pixels (keys of qwen-vl-utils)."""
+"""Settings in an entry for reading its media: part of a video, frames, pixels (keys of qwen-vl-utils)."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ OTHER_KEYS = {
     "raw_fps": "fps, frames to sample a second",
     "sample_fps": "fps, frames to sample a second",
 }
-"""Keys of qwen-vl-utils that are not read here -> the advice in error messages."""
+"""{key of qwen-vl-utils that is not read here: advice for error messages}"""
 _TELLING = """
     type text detail id uuid index name filename file_name title alt caption description source license metadata
     mime_type media_type format mode width height size channels duration sha256 md5 hash cache_control
 """
 TELLING = frozenset(_TELLING.split())
-"""Keys of the object of an image or video that describe it, and do not change how it is read."""
+"""Keys of an image's or video's object that describe it, and do not change how it is read."""
 MEANT = {
     **dict.fromkeys(("start", "start_time", "begin", "from"), "video_start"),
     **dict.fromkeys(("end", "end_time", "stop", "to"), "video_end"),
     **dict.fromkeys(("frames", "num_frames", "n_frames", "frame_count"), "nframes"),
     **dict.fromkeys(("frame_rate", "sample_rate", "rate"), "fps"),
 }
-"""Keys that are not read -> the key that is read for the same purpose."""
+"""{key that is not read: the key that is read for the same purpose}"""
 
 
 def _number(entry: Entry, key: str, value: object) -> float:
     """Return the value of `key` as a number, also from text as in a table's cell.
 
-    BadSample where it is none or too small.
+    BadSample where it is no number, too small, or no whole number for a key of WHOLE.
     """
     write = f"a number such as {EXAMPLES.get(key, '200704')}"
     if isinstance(value, str) and PLAIN.fullmatch(value.strip()):  # a cell of a table is text
@@ -59,10 +59,10 @@ def _number(entry: Entry, key: str, value: object) -> float:
 
 
 def reading_of(entry: Entry, said: Mapping[str, Any], kind: Kind | None) -> dict[str, Any]:
-    """Return the fields of `Media` that `said`, an entry or the object of one medium in it, sets; null sets nothing.
+    """Return the fields of `Media` that an object sets, {field: number}; null sets nothing.
 
-    kind: that of the medium, None where `said` is the whole entry. BadSample for values that are malformed, contradict
-    each other or ask an image for time, and for keys of OTHER_KEYS.
+    said: an entry, or the object of one medium in it. kind: kind of that medium; None where `said` is the whole entry.
+    BadSample for values that are malformed or contradict each other, for times of an image, and for keys of OTHER_KEYS.
     """
     for key, write in OTHER_KEYS.items():
         if said.get(key) is not None:
@@ -76,9 +76,9 @@ def reading_of(entry: Entry, said: Mapping[str, Any], kind: Kind | None) -> dict
 
 
 def refuse_unknown(entry: Entry, field: str, said: Mapping[str, Any], holders: Sequence[str]) -> None:
-    """Raise BadSample where `said`, the object of an image or video, has a key that is not read.
+    """Raise BadSample where the object `said` of an image or video has a key that is not read.
 
-    field: the entry's field with that object. holders: the keys under which its file may stand.
+    field: the entry's field that holds the object. holders: keys under which its file may stand.
     """
     reads = [*CLIP_KEYS, *AREA_KEYS]
     known = {*holders, *reads, *OTHER_KEYS, *TELLING}
@@ -104,9 +104,10 @@ def _check(entry: Entry, found: Mapping[str, float]) -> None:
 
 
 def merged(whole: Mapping[str, Any], own: Mapping[str, Any], kind: Kind) -> dict[str, Any]:
-    """Return the settings of one image or video: its `own`, and those of the `whole` entry that it does not set itself.
+    """Return the settings for reading one image or video: its `own`, and the others of the `whole` entry.
 
-    fps and frame_count say the same thing, so one of its own drops both of the entry's. An image takes no times.
+    fps and frame_count mean the same thing, so one of these among its own drops both of the entry's. An image takes no
+    times from the entry.
     """
     dense = {"fps", "frame_count"}  # two ways to say the same
     clip = set(CLIP_KEYS.values())

@@ -14,9 +14,9 @@ ASKED = tuple(f.name for f in fields(Media) if f.name not in ("kind", "path", "d
 
 
 def reading(media: Media) -> dict[str, Any]:
-    """Return the settings by which a medium is read, {} for a whole file.
+    """Return the settings by which a medium is read; {} for a whole file.
 
-    frames: paths of a video given as images. in_entry: True for bytes that stand in the entry, which are not repeated.
+    frames: paths of the images of a video. in_entry: True for bytes that stand in the entry, which are not repeated.
     """
     said: dict[str, Any] = {n: v for n in ASKED if (v := getattr(media, n)) is not None}
     if media.frames:
@@ -27,7 +27,7 @@ def reading(media: Media) -> dict[str, Any]:
 
 
 def recorded(kind: Literal["image", "video"], path: Path, said: Mapping[str, Any]) -> Media:
-    """Return the medium of a record. said: as from `reading`.
+    """Return the medium of a record. said: its settings, as from `reading`.
 
     UserError where its pixels are not in a file, or `said` has an unknown key.
     """

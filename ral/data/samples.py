@@ -1,4 +1,4 @@
-"""The samples of a split: entries with their decoded media, and the bad entries that others stand in for."""
+"""The samples of a split: entries with their decoded media, and the bad entries that were replaced by others."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ class Sample:
 
 
 def any_length(sample: Sample) -> None:
-    """Accept every sample: the check where a run has no limit of length."""
+    """Accept every sample. It is the check where a run has no limit of length."""
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """The result of drawing for a position: a sample, None where no candidate was usable, and the bad ones before it.
+    """The result of drawing for a position.
 
-    error: message of an error that is not of one entry alone, and ends the run; None where there was no such error.
+    sample: None where no candidate was usable. bad: the bad candidates before it. error: message of a fault that is not
+    of one entry alone, and ends the run; None where there was none.
     """
 
     sample: Sample | None
@@ -40,8 +41,8 @@ class Drawn:
 class Samples(Dataset[Drawn]):
     """Samples by position, read where they are asked for: in a worker process of the data loader.
 
-    check: raises BadSample for an example that this run cannot use. fits: raises it for a sample that is too long once
-    its media are read. candidates: position -> indices in `examples` to try in turn.
+    check: raises BadSample for an example that this run cannot use. candidates: a function from a position to the
+    indices in `examples` to try in turn. fits: raises BadSample for a sample that is too long once its media are read.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Samples(Dataset[Drawn]):
     def draw(self, position: int) -> Drawn:
         """Return the first usable candidate for a position, and the bad ones before it.
 
-        UserError, OSError: faults that are not of one entry alone.
+        UserError or OSError for a fault that is not of one entry alone.
         """
         bad: list[Bad] = []
         for at in self.candidates(position):

@@ -1,4 +1,4 @@
-"""Scans whole splits by several processes: tables of usable entries, and of those that a run would skip, by reason."""
+"""Whole splits scanned by several processes: tables of usable entries, and of skipped ones by reason."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from ral.data.sizes import TOKEN_PIXELS
 
 AT_ONCE = 32  # entries that a worker is given
 SPLITS: dict[str, Samples] = {}
-"""The splits to read from, in a worker process."""
+"""The splits that a worker process reads from."""
 
 
 @dataclass(frozen=True)
 class Usable:
-    """Facts on one usable entry for the tables.
+    """Facts on one usable entry, for the tables.
 
-    characters: length of question and options. tokens: visual tokens, of 28 x 28 pixels each and for videos two frames.
-    medium: "image" or "video" by the first medium; "text" where there is no medium.
+    medium: "image" or "video" by the first medium; "text" where there is none. characters: length of question and
+    options. tokens: visual tokens, each of 28 x 28 pixels, in videos of two frames.
     """
 
     problem_type: str
@@ -36,17 +36,17 @@ class Usable:
 
 
 def start_worker(splits: Mapping[str, Samples]) -> None:
-    """Hold the splits in this process, for `scan_part`; each worker has readers of its own."""
+    """Keep the splits in this process, for `scan_part`. Each worker process has readers of its own."""
     SPLITS.update(splits)
 
 
 def scan_part(split: str, positions: range) -> list[Usable | Bad]:
-    """Read the entries at some positions of a split; needs `start_worker`."""
+    """Read the entries at some positions of a split; return a result for each. `start_worker` has to come before."""
     return [read_entry(SPLITS[split], at) for at in positions]
 
 
 def read_entry(samples: Samples, at: int) -> Usable | Bad:
-    """Read the entry at a position and its media; return its facts, or the record of why it is bad."""
+    """Read the entry at a position with its media; return its facts, or the record of why it is bad."""
     try:
         sample = samples.read(at)
     except BadSample as error:
@@ -59,7 +59,10 @@ def read_entry(samples: Samples, at: int) -> Usable | Bad:
 
 
 def scan(splits: Mapping[str, Samples], workers: int) -> Iterator[list[Usable | Bad]]:
-    """Yield the results for all entries of all splits, in order, in lists of at most AT_ONCE. workers: processes."""
+    """Yield the results for all entries of all splits, in order, in lists of at most AT_ONCE.
+
+    workers: number of processes.
+    """
     jobs = [
         (split, range(start, min(start + AT_ONCE, len(samples.examples))))
         for split, samples in splits.items()
@@ -75,12 +78,12 @@ def scan(splits: Mapping[str, Samples], workers: int) -> Iterator[list[Usable | 
 
 
 def kind_of(reason: str) -> str:
-    """Return a reason without details of one entry, at most 80 characters long, by which reasons are grouped."""
+    """Return a reason without details of its entry, at most 80 characters long. Reasons are grouped by it."""
     return re.sub(r"field ('\w+'): .* (is not|is none)", r"field \1: \2", re.split(r" \(|: /|: [^:]*/", reason)[0])[:80]
 
 
 def usable_table(good: Sequence[Usable]) -> Table:
-    """Return a table of usable entries: counts by problem type and medium, with mean and greatest lengths."""
+    """Return a table of usable entries: counts by problem type and medium, mean and greatest lengths."""
     groups: dict[tuple[str, str], list[Usable]] = defaultdict(list)
     for item in good:
         groups[item.problem_type, item.medium].append(item)
@@ -96,7 +99,7 @@ def usable_table(good: Sequence[Usable]) -> Table:
 
 
 def skipped_table(bad: Sequence[Bad]) -> Table:
-    """Return a table of bad entries: counts by reason, with the first entry of each."""
+    """Return a table of bad entries: counts by reason, with the first entry of each reason."""
     table = Table("reason", "entries", "the first one", title="would be skipped", title_justify="left")
     counts = Counter(kind_of(b.reason) for b in bad)
     first = {kind_of(b.reason): b for b in reversed(bad)}

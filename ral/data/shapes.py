@@ -1,4 +1,4 @@
-"""Finds the rows in a JSON value that is neither a list of entries nor one entry: columns, wrapped lists and such."""
+"""The rows in a JSON value that is neither a list of entries nor one entry, such as columns or wrapped lists."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ DEEPEST = 4  # objects within objects that are looked through
 
 @dataclass(frozen=True)
 class Shaped:
-    """Rows, and the form in which they stood, in words such as "columns"."""
+    """Rows, and the form in which they were found, in words such as "columns"."""
 
     rows: Sequence[Any]
     shape: str
 
 
 class Unclear(Exception):
-    """Raised where a known form has a fault; the message names both."""
+    """Raised where a known form has a fault. The message names both."""
 
 
 def is_turns(value: object) -> bool:
-    """Tell whether a value is a conversation: a list of objects with a speaker and a text."""
+    """Tell whether a value is a conversation: a list of objects that each have a speaker and a text."""
     return (
         isinstance(value, list)
         and bool(value)
@@ -41,9 +41,9 @@ def is_turns(value: object) -> bool:
 
 
 def is_entry(value: object) -> bool:
-    """Tell whether a value is an object that is one entry.
+    """Tell whether a value is one entry.
 
-    It holds a text under a known name, or a conversation, and no list of entries.
+    It is an object with a text under a known name, or with a conversation, and without a list of entries.
     """
     if not isinstance(value, dict):
         return False
@@ -55,8 +55,8 @@ def is_entry(value: object) -> bool:
 def shaped(value: Any, place: object, key: str | None = None) -> Shaped | None:
     """Return the rows in a JSON value; None where the value is one entry itself.
 
-    place: name of the file in messages. key: where the list to take stands, "a" or "a.b". UserError where there are no
-    rows, or several lists and no key.
+    place: the file that messages name. key: where the list to take stands, "a" or "a.b"; None to find it. UserError
+    where there are no rows, or several lists and no key.
     """
     try:
         if key is not None:
@@ -76,7 +76,7 @@ def shaped(value: Any, place: object, key: str | None = None) -> Shaped | None:
 
 
 def _empty(value: object) -> str:
-    """Return, in words, where an empty list stands that should hold entries; "" where something else is wrong."""
+    """Return where an empty list stands that should hold entries, in words; "" where something else is wrong."""
     if isinstance(value, list) and not any(value):
         return "holds an empty list" if not value else "holds nothing but empty lists"
     keys = [f"'{key}'" for key, held in value.items() if held == []] if isinstance(value, dict) else []
@@ -84,7 +84,7 @@ def _empty(value: object) -> str:
 
 
 def described(value: object) -> str:
-    """Return a description of a JSON value in words, for messages."""
+    """Return what a JSON value is, in words for messages."""
     if isinstance(value, dict):
         keys = ", ".join(list(map(str, value))[:LISTED])
         return f"one object with the keys {keys}" if value else "one empty object"
@@ -116,7 +116,7 @@ def _rows(value: Any, depth: int = 0) -> Shaped | None:
 
 
 def _of_list(value: list[Any]) -> Shaped | None:
-    """Return the rows of a list: of objects, cells below a header, conversations, or lists of objects; else None."""
+    """Return the rows of a list of objects, cells below a header, conversations, or lists of objects; else None."""
     if value and all(isinstance(row, dict) for row in value):
         return Shaped(value, "a list of objects")
     if not value or not all(isinstance(row, list) and row for row in value):
@@ -132,7 +132,7 @@ def _of_list(value: list[Any]) -> Shaped | None:
 
 
 def _below_header(header: Sequence[str], rows: Sequence[Any]) -> Shaped:
-    """Return rows of cells as objects, named by the header. Unclear for rows of another length."""
+    """Return rows of cells as objects whose keys are the header. Unclear for rows of another length."""
     check_header(header)
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
@@ -151,7 +151,7 @@ def check_header(header: Sequence[str]) -> None:
 
 
 def _columns(value: Mapping[str, Any]) -> Shaped | None:
-    """Return the rows of {"question": [...], "answer": [...]}, or with {row name: cell} in place of each list.
+    """Return the rows of columns: {"question": [...], "answer": [...]}, or {row name: cell} in place of each list.
 
     None for anything else. Unclear for columns of different lengths, or a value that is no column.
     """
@@ -174,7 +174,10 @@ def _columns(value: Mapping[str, Any]) -> Shaped | None:
 
 
 def _cells_by_name(value: Mapping[str, Mapping[str, Any]]) -> Shaped | None:
-    """Return the rows of columns as pandas writes them by default: {"question": {"0": ..., "1": ...}, ...}."""
+    """Return the rows of columns as pandas writes them by default: {"question": {"0": ..., "1": ...}, ...}.
+
+    None where the cells are fields of an entry. Unclear where columns have different rows.
+    """
     first = next(iter(value.values()))
     if NAMES.intersection(first):
         return None
@@ -193,7 +196,7 @@ def _frame(value: Mapping[str, Any]) -> Shaped | None:
 
 
 def _by_id(value: Mapping[str, Any]) -> Shaped | None:
-    """Return the rows of {"id": {entry}, ...}, else None; the key becomes the id of an entry that has none."""
+    """Return the rows of {"id": {entry}, ...}; else None. The key becomes the id of an entry without id."""
     if not value or NAMES.intersection(value) or not all(map(is_entry, value.values())):
         return None
     rows = [entry if entry.keys() & {"id", "problem_id"} else {"id": name, **entry} for name, entry in value.items()]
@@ -201,9 +204,9 @@ def _by_id(value: Mapping[str, Any]) -> Shaped | None:
 
 
 def _wrapped(value: Mapping[str, Any], depth: int) -> Shaped | None:
-    """Return the rows of the one list below the keys of an object, else None. Unclear where there are several.
+    """Return the rows of the only list below the keys of an object; None where there is none.
 
-    One list of which all rows are entries counts before others.
+    If only one of several lists holds entries alone, it is taken. Else Unclear where there are several.
     """
     found = {key: rows for key, held in value.items() if (rows := _below(held, depth + 1)) is not None}
     certain = {key: rows for key, rows in found.items() if all(map(is_entry, rows.rows))}
@@ -223,14 +226,17 @@ def _wrapped(value: Mapping[str, Any], depth: int) -> Shaped | None:
 
 
 def _likely(shaped: Shaped) -> tuple[bool, int]:
-    """Return how likely rows are entries, for comparison: whether one holds entries' fields, perhaps deeper; length."""
+    """Return how likely rows are entries, for comparisons: (whether one has fields of entries; number of rows).
+
+    Fields of entries may stand one object deeper.
+    """
     held = [row for row in shaped.rows if isinstance(row, Mapping)]
     deeper = [inner for row in held for inner in row.values() if isinstance(inner, Mapping)]
     return any(NAMES.intersection(row) for row in (*held, *deeper)), len(shaped.rows)
 
 
 def _below(held: Any, depth: int) -> Shaped | None:
-    """Return the rows in a value of an object; None where there are none, or where it is a conversation."""
+    """Return the rows in a value below an object; None where there are none, or where it is a conversation."""
     if isinstance(held, list) and is_turns(held):
         return None
     return _rows(held, depth)

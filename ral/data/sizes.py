@@ -1,4 +1,4 @@
-"""Sizes of images and of frames of videos: the settings, the size that fits them, and the resizing to it."""
+"""Sizes of images and of frames of videos: the settings, the size that fits them, and resizing to that size."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Frames = NDArray[np.uint8]
 class MediaSettings:
     """Settings by which images and videos are sampled and resized. UserError for values that fit no file.
 
-    fps: sampled frames a second; max_frames: most frames of one video. *_pixels: bounds of the area of an image, or of
-    each frame of a video; defaults are those of RAL (arXiv 2602.04884, section 4.1), with the lower bound for frames at
-    16 tokens. factor: both sides become a multiple of it (pixels). timeout_s: seconds that one reader may take for one
-    video, which is then read in a process of its own; None: read in this process, without limit.
+    fps: frames to sample a second. max_frames: most frames of one video. *_pixels: bounds of the area of an image, or
+    of each frame of a video; defaults are those of RAL (arXiv 2602.04884, section 4.1), with the lower bound for frames
+    at 16 tokens. factor: both sides become multiples of it, in pixels. timeout_s: seconds that one reader may take for
+    one video, which is then read in a process of its own; None: read in this process, without limit.
     """
 
     fps: float = 1.0
@@ -53,9 +53,9 @@ class MediaSettings:
 
 
 def smart_resize(height: int, width: int, factor: int, min_pixels: int, max_pixels: int) -> tuple[int, int]:
-    """Return (height, width), multiples of `factor`, with an area within bounds and nearly the given aspect ratio.
+    """Return (height, width), multiples of `factor`, with an area within the bounds and nearly the same aspect ratio.
 
-    The same results as `smart_resize` of transformers.models.qwen2_vl. ValueError for an aspect ratio over 200.
+    The results are those of `smart_resize` in transformers.models.qwen2_vl. ValueError for an aspect ratio over 200.
     """
     if max(height, width) / min(height, width) > LARGEST_ASPECT:
         raise ValueError(f"aspect ratio of {width} x {height} pixels is above {LARGEST_ASPECT}")
@@ -71,5 +71,5 @@ def smart_resize(height: int, width: int, factor: int, min_pixels: int, max_pixe
 
 
 def resized(picture: Image.Image, size: tuple[int, int]) -> Frames:
-    """Return an RGB image as uint8 [H W 3] of size (height, width), resized bicubically as Transformers does."""
+    """Return an RGB image as uint8 [H W 3], resized bicubically as in Transformers. size: (height, width)."""
     return np.array(picture.resize((size[1], size[0]), Image.Resampling.BICUBIC))

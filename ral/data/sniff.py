@@ -1,4 +1,4 @@
-"""Tells by its first bytes what a file is: text of an encoding, compressed data, a table, or no entries at all."""
+"""The kind of a file by its first bytes: text in an encoding, compressed data, a table, or no entries at all."""
 
 from __future__ import annotations
 
@@ -61,9 +61,10 @@ UNMARKED: dict[
 
 @dataclass(frozen=True)
 class Kind:
-    """Kind of a file: exactly one field is filled, the others are "".
+    """Kind of a file. Exactly one field is filled, the others are "".
 
-    packed: the compression, such as "gzip"; table: "parquet", "arrow file" or "arrow stream"; encoding: of a text.
+    packed: the compression, such as "gzip". table: "parquet", "arrow file" or "arrow stream". encoding: encoding of a
+    text.
     """
 
     packed: str = ""
@@ -72,9 +73,9 @@ class Kind:
 
 
 def kind_of_file(path: Path, named: Path | None = None) -> Kind:
-    """Return the kind of a file. UserError for one that is known to hold no entries, such as an archive or an image.
+    """Return the kind of a file. named: the path that messages name; None for `path`.
 
-    named: the path to name in messages; None for `path`.
+    UserError for a file that cannot hold entries, such as an archive or an image.
     """
     with path.open("rb") as file:
         head = file.read(HEAD)
@@ -87,7 +88,7 @@ def kind_of_file(path: Path, named: Path | None = None) -> Kind:
 
 
 def _check_foreign(path: Path, head: bytes) -> None:
-    """Raise UserError for the first bytes of a file that is known to hold no entries."""
+    """Raise UserError where a file's first bytes show that it cannot hold entries."""
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
     found = [what for mark, what in FOREIGN.items() if text.startswith(mark)]
     found += [(what, "write the file of entries") for at, mark, what in PLACED if head[at:].startswith(mark)]
@@ -101,6 +102,6 @@ def _check_foreign(path: Path, head: bytes) -> None:
 
 
 def _encoding(head: bytes) -> str:
-    """Return the encoding of a text: by its byte order mark, else by the zero bytes among its first four."""
+    """Return the encoding of a text by its byte order mark, or else by the zero bytes among its first four."""
     marked = [encoding for mark, encoding in MARKS.items() if head.startswith(mark)]
     return marked[0] if marked else UNMARKED.get(tuple(byte == 0 for byte in head[:4]), "utf-8")

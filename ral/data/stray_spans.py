@@ -1,7 +1,8 @@
-"""Times of a part of a video under names that say nothing of it: `t0` and `t1`, `offset` and `duration`, `range`.
+"""Times of a part of a video in fields whose names do not say so: `t0` and `t1`, `offset` and `duration`, `range`.
 
-Such fields are judged by their values: two times that rise. Times have a fraction or are a clock's ("00:12"), and do
-not both lie within 0 to 1, as shares and scores do; whole numbers count only under a name that says seconds or time.
+Such fields are judged by their values: two times, the second after the first. A time has a fraction or is a clock's
+("00:12"), and the two do not both lie within 0 to 1, as shares and scores do. Whole numbers count only under a name
+that says seconds or time.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from ral.data.stray_times import ENDS, STARTS, is_time, seconds_of, words_of
 
 _TIMELY = "t ts time times sec secs second seconds s ms msec pts timestamp timestamps video clip"
 TIMELY = frozenset(_TIMELY.split())
-"""Words of a name under which whole numbers are times, too."""
+"""Words of a name under which whole numbers are times too."""
 _OTHERS = """
     x y z xs ys width height w h size sizes shape dim dims resolution aspect ratio scale area pixel pixels fps
     rate frame frames box boxes bbox bboxes point points center centre position pos coord coords coordinate
@@ -28,13 +29,13 @@ _OTHERS = """
     evidence audio speech interaction ci temperature
 """
 OTHERS = frozenset(_OTHERS.split()) | TELLING - {"format", "mode", "duration"}
-"""Words of names whose values are no times of the clip, or such as an answer is asked for."""
+"""Words of names whose values are no times of a video, or are times that a question asks for."""
 OFFSETS, LENGTHS = frozenset({"offset"}), frozenset({"duration", "length", "len", "dur"})
 _NUMBERED = re.compile(r"(.*?)[_-]?(\d+)")
 
 
 def parts_by_value(data: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
-    """Yield (the name of a field, the two times of a part) of fields that hold one, alone or with a second field.
+    """Yield (name of a field, the two times of a part) for each part of a video in one field, or in two fields.
 
     data: the fields that nothing reads.
     """
@@ -54,7 +55,7 @@ def parts_by_value(data: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
 
 
 def _pair(value: object) -> list[Any] | None:
-    """Return the two values of a list, of a list in a list of one, or of an object with a start and an end alone."""
+    """Return the two values of a list, of a list in a list of one, or of an object of a start and an end; else None."""
     if isinstance(value, Mapping) and len(value) == 2:
         words = [set(words_of(str(key))) for key in value]
         return list(value.values()) if words[0] & STARTS and words[1] & ENDS else None
@@ -64,7 +65,7 @@ def _pair(value: object) -> list[Any] | None:
 
 
 def _are_times(pair: list[Any], name: str) -> bool:
-    """Tell whether two values are times that rise, of a video rather than of anything else."""
+    """Tell whether two values are times of a video, the second after the first, rather than anything else."""
     if not all(is_time(value) for value in pair):
         return False
     first, last = (seconds_of(str(value)) for value in pair)
@@ -75,7 +76,7 @@ def _are_times(pair: list[Any], name: str) -> bool:
 
 
 def _numbered(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the two names of fields that are one but for a number, which follow one another: t0 and t1."""
+    """Yield the names of two fields that differ in a number only, which follow one another, such as t0 and t1."""
     stems: dict[str, list[tuple[int, str]]] = {}
     for name in data:
         if found := _NUMBERED.fullmatch(name):
@@ -87,7 +88,10 @@ def _numbered(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _named(data: Mapping[str, Any], words: frozenset[str]) -> str:
-    """Return the field whose name is one of the words, beside those for a video or time, and that holds a time."""
+    """Return the field that holds a time and whose name has one of `words`, beside words for a video or time.
+
+    "" where there is none.
+    """
     allowed = words | TIMELY
     known = ((name, set(words_of(name))) for name, value in data.items() if is_time(value))
     return next((name for name, said in known if said & words and said <= allowed), "")

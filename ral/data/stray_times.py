@@ -1,4 +1,4 @@
-"""Names and values of fields that look like the part of a video, or the number of its frames, to read."""
+"""Names and values of fields that look like the part of a video to read, or like the number of frames to read."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _SPANS = """
 """
 SPANS = MOMENTS | frozenset(_SPANS.split())
 NEAR = frozenset({"range", "ranges", "bounds"})
-"""Words for a span where one of ABOUT stands beside them."""
+"""Words that mean a time span where one of ABOUT stands beside them."""
 _ABOUT = """
     video clip clips time times frame frames sec secs second seconds s ms msec msecs millis millisecond milliseconds t
     pts ts idx index indices indexes ids number numbers num no n offset point pos position segment event scene shot
     action moment window temporal query question ask asked at crop cut
 """
 ABOUT = frozenset(_ABOUT.split())
-"""Words that may stand in a field's name beside those for a part."""
+"""Words that may stand in a field's name beside the words for a part of a video."""
 MILLISECONDS = frozenset({"ms", "msec", "msecs", "millis", "millisecond", "milliseconds"})
 FRAMES = frozenset({"frame", "frames", "indices"})
 PLURAL = frozenset({"frames", "nframe", "nframes"})
@@ -31,10 +31,10 @@ _COUNTS = "num number n count nframe nframes max maximum target sample sampled s
 COUNTS = frozenset(_COUNTS.split())
 NUMBERING = frozenset({"idx", "index", "number", "num", "no", "n"})
 DESCRIBING = frozenset({"total", "count"})
-"""Words with which a number of frames describes the video, and asks for nothing."""
+"""Words with which a number of frames describes the video, and does not ask for frames."""
 FASTEST = 240  # frames a second: a number above is of something else, such as sound
 MOST_ASKED = 768
-"""Frames that an entry may ask for (qwen-vl-utils reads no more): a number above is the clip's own."""
+"""Most frames that an entry may ask for (qwen-vl-utils reads no more). A larger number is the video's own."""
 LATEST = 10**6  # seconds: a number above is a date, not a time in a clip
 ROUNDED, ROUNDED_ALONE = 0.5, 0.05  # seconds by which the times of a span, and one alone, may differ in an answer
 _CLOCK = re.compile(r"\d{1,2}(?::\d{2}){1,2}(?:\.\d+)?|\d+(?:\.\d+)? ?(?:s|sec|seconds)?")
@@ -44,13 +44,13 @@ FROM_FRAME = "in seconds from the clip's first frame"
 
 
 def words_of(name: str) -> list[str]:
-    """Return the words of a field's name in small letters: ["video", "start", "time"] of videoStartTime."""
+    """Return the words of a field's name in small letters: ["video", "start", "time"] for videoStartTime."""
     plain = re.sub(r"[^a-z0-9]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()).strip()
     return _JOINED.sub(r"\1 ", plain).replace("time stamp", "timestamp").replace("time code", "timecode").split()
 
 
 def part_asked(name: str, value: object, is_file: bool) -> str:
-    """Return the advice for a field that looks like the part of a video to read; "" for any other field.
+    """Return advice for a field that looks like the part of a video to read; "" for any other field.
 
     is_file: whether the value is itself an image or video.
     """
@@ -72,7 +72,7 @@ def part_asked(name: str, value: object, is_file: bool) -> str:
 
 
 def frames_asked(name: str, value: object) -> str:
-    """Return the advice for a field that looks like a number of frames to sample, in all or a second; else ""."""
+    """Return advice for a field that looks like a number of frames to sample, in all or a second; else ""."""
     words = [word for word in words_of(name) if word not in ("video", "clip")]
     asked = set(words) - {"of", "per"}
     number = _number(value)
@@ -86,7 +86,7 @@ def frames_asked(name: str, value: object) -> str:
 
 
 def _number(value: Any) -> float | None:
-    """Return a number, also from text as in a table's cell; None for anything else."""
+    """Return the number in a value, also in a text as in a table's cell; None for anything else."""
     if isinstance(value, str) and re.fullmatch(r"\d+(?:\.\d+)?", value.strip()):
         return float(value)
     return float(value) if is_number(value) else None
@@ -100,7 +100,7 @@ def is_time(value: Any) -> bool:
 
 
 def is_span(value: object) -> bool:
-    """Tell whether a value is a list or object of times, not empty; they may be nested."""
+    """Tell whether a value is a list or object of times, possibly nested; an empty one is none."""
     items = list(value.values()) if isinstance(value, Mapping) else value
     return isinstance(items, list | tuple) and bool(items) and all(is_time(item) or is_span(item) for item in items)
 
@@ -112,7 +112,7 @@ def _are_numbers(value: object, alone: bool) -> bool:
 
 
 def repeats(name: str, value: object, answer: str) -> bool:
-    """Tell whether all times of a field stand in the gold answer: then the field repeats what the question asks for.
+    """Tell whether all times of a field stand in the gold answer, so that the field repeats what the question asks for.
 
     A start or an end alone counts only where the answer has at least two times.
     """

@@ -1,4 +1,4 @@
-"""Opens tables on disk: parquet, arrow files, folders of `save_to_disk`. A row becomes a raw entry when asked for.
+"""Tables on disk: parquet, arrow files, folders of `save_to_disk`. A row becomes a raw entry when asked for.
 
 Media that lie in a row as bytes are then written to a folder, named after their content, so that other modules deal
 with files alone. Labels become their names, dates become text.
@@ -36,9 +36,9 @@ STORED = {"bytes", "path"}  # keys of a medium as datasets stores it
 def plain(value: Any, feature: Any) -> Any:
     """Return a value of a table, converted to types of JSON; bytes stay bytes.
 
-    Labels become their names (negative ones None), dates and times ISO text, decimals and durations text; text of a
-    column of type Json is parsed. Lists and dicts are converted item by item. ValueError for a label beyond the names,
-    and for text that is no JSON. feature: the column's type in `datasets`; None where it is unknown.
+    Labels become their names (negative ones None); dates and times become ISO text, decimals and durations text; text
+    of a column of type Json is parsed. Lists and dicts are converted item by item. feature: the column's type in
+    `datasets`; None where it is unknown. ValueError for a label beyond the names, and for text that is no JSON.
     """
     kind = type(feature).__name__
     if value is None:
@@ -64,7 +64,7 @@ def plain(value: Any, feature: Any) -> Any:
 class TableRows:
     """The rows of a `datasets.Dataset` as raw entries. fields: {field of the entry: column that holds it}.
 
-    path, shape: the table's name and format in words, for messages. unpacked: folder for media that are stored as
+    path, shape: the table's path and, in words, its format, for messages. unpacked: folder for media that are stored as
     bytes.
     """
 
@@ -88,7 +88,7 @@ class TableRows:
         return {field: self._paths(value) if field in MEDIA_FIELDS else value for field, value in found.items()}
 
     def ids(self) -> Iterator[dict[str, Any]]:
-        """Yield {id field: value} of every row, without reading other columns; nothing where there is no id column."""
+        """Yield {id field: value} of every row, reading no other columns; nothing where there is no id column."""
         columns = {field: self.fields[field] for field in IDS if field in self.fields}
         if not columns:
             return
@@ -98,7 +98,7 @@ class TableRows:
     def _paths(self, value: Any) -> Any:
         """Return the media as the parser wants them: paths, and objects with a path where they hold more.
 
-        Values that are neither bytes nor such objects stay as they are: the parser checks them.
+        Other values stay as they are, for the parser to check.
         """
         if isinstance(value, list):
             return [self._paths(item) for item in value]
@@ -120,7 +120,7 @@ def _words(name: str) -> set[str]:
 
 
 def _split_of(file: Path) -> set[str]:
-    """Return the splits that a file's path, relative to the dataset's folder, names: none, one or several."""
+    """Return the splits that a file's path names: none, one or several. file: relative to the dataset's folder."""
     shard = SHARD.match(file.name)
     if shard and _words(shard[1]):
         return {shard[1]}
@@ -130,7 +130,7 @@ def _split_of(file: Path) -> set[str]:
 def _by_split(path: Path, files: Sequence[Path]) -> dict[str, list[str]]:
     """Return {split: its parquet files}; {"": all of them} where no name tells a split.
 
-    UserError where a name tells several, or only some names tell one.
+    UserError where a name tells several splits, or only some names tell one.
     """
     found: dict[str, list[str]] = defaultdict(list)
     for file in files:
@@ -155,7 +155,7 @@ def is_table(path: Path) -> bool:
 
 
 def open_table(path: Path) -> tuple[Any, str]:
-    """Return (table, format in words) of a folder or file; the table is a Dataset, or {split: Dataset}.
+    """Return (table, its format in words) of a folder or file. The table is a Dataset, or {split: Dataset}.
 
     UserError where it is no table, or cannot be read.
     """
@@ -179,7 +179,7 @@ def open_table(path: Path) -> tuple[Any, str]:
 
 
 def _with_rows(files: Sequence[str]) -> list[str]:
-    """Return the parquet files that have rows: a split may have empty shards."""
+    """Return the parquet files that have rows, since a split may have empty shards."""
     import pyarrow.parquet
 
     return [name for name in files if _read(Path(name), partial(pyarrow.parquet.read_metadata, name)).num_rows]
@@ -193,7 +193,7 @@ def _parquet(files: Sequence[str]) -> Any:
 
 
 def _arrow(path: Path) -> Any:
-    """Return an arrow file of the kind with an index at its end (feather), mapped into memory."""
+    """Return an arrow file with an index at its end (feather) as a Dataset, mapped into memory."""
     import datasets
     import pyarrow
 
@@ -201,7 +201,7 @@ def _arrow(path: Path) -> Any:
 
 
 def _read(path: Path, read: Any) -> Any:
-    """Return the result of `read`. UserError, naming `path`, for any exception in it."""
+    """Return read(). UserError, naming `path`, for any exception in it."""
     logger = logging.getLogger("datasets")
     level = logger.level
     logger.setLevel(logging.CRITICAL)  # it logs the error that it then raises

@@ -1,4 +1,4 @@
-"""Truth values as options and as gold answers: true and false, "Yes" and "No", 对 and 错 match by value."""
+"""Truth values as options and as gold answers: true and false, "Yes" and "No", 对 and 错 are matched by value."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PAIRS = (
 """Pairs of words for true and false."""
 VALUES = {word: value for pair in PAIRS for word, value in zip(pair, (True, False), strict=True)}
 NOTHING = frozenset({"none", "null"})
-"""Options that a null gold answer may stand for."""
+"""Options that a gold answer of null may mean."""
 
 
 def plain(text: str) -> str:
@@ -23,7 +23,7 @@ def plain(text: str) -> str:
 def by_truth(texts: Mapping[str, str], answer: str) -> list[str]:
     """Return the letters of the options that mean the same truth value as the answer; [] where it means none.
 
-    texts: {letter: option}. An option counts only where its opposite is an option, too: "right" beside "wrong", not
+    texts: {letter: option}. An option counts only where its opposite is an option too: "right" beside "wrong", not
     beside "left".
     """
     value = VALUES.get(plain(answer))

@@ -1,4 +1,4 @@
-"""Keeps copies of files in a form that is read in place: decompressed, as UTF-8, or as JSON lines; each made once."""
+"""Copies of files in a form that is read in place: decompressed, as UTF-8, or as JSON lines. Each is made once."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ BROKEN = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, ValueError)
 
 
 def kept(folder: Path, path: Path, form: str, write: Callable[[BinaryIO], object]) -> Path:
-    """Return the copy of `path` in a form, below `folder`; `write` writes it where it is not there yet.
+    """Return the copy of `path` in a form, below `folder`.
 
-    form: name of the form. The copy's name follows from it and from path, size and time of change of `path`. One
-    process at a time writes, under another name, and then renames. UserError where the copy cannot be written; an
-    exception in `write` leaves no copy.
+    write: a function that writes it where it does not exist yet. form: name of the form. The copy's name follows from
+    the form and from path, size and time of change of `path`. One process at a time writes, under another name, and
+    then renames the file. UserError where the copy cannot be written; an exception in `write` leaves no copy.
     """
     status = path.stat()
     key = repr((str(path.absolute()), status.st_size, status.st_mtime_ns, form))
@@ -66,7 +66,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _reader(path: Path, packed: str) -> Any:
-    """Return a compressed file, opened to read its decompressed bytes. packed: the compression, such as "gzip"."""
+    """Open a compressed file to read its decompressed bytes. packed: the compression, such as "gzip"."""
     openers: dict[str, Callable[[Path], Any]] = {"gzip": gzip.open, "bz2": bz2.open, "xz": lzma.open}
     if packed in openers:
         return openers[packed](path)
@@ -76,7 +76,10 @@ def _reader(path: Path, packed: str) -> Any:
 
 
 def decompressed(folder: Path, path: Path, packed: str) -> Path:
-    """Return a copy of `path` without its compression. UserError where it is damaged or cut off."""
+    """Return a decompressed copy of `path`. packed: its compression, such as "gzip".
+
+    UserError where it is damaged or cut off, or the copy cannot be written.
+    """
 
     def write(file: BinaryIO) -> None:
         try:
@@ -94,9 +97,9 @@ def decompressed(folder: Path, path: Path, packed: str) -> Path:
 
 
 def recoded(folder: Path, path: Path, text: Path, encoding: str) -> Path:
-    """Return a copy in UTF-8 of `text`, a file in `encoding`. UserError where it is not of that encoding.
+    """Return a copy in UTF-8 of `text`, a file in `encoding`. path: the file that messages name.
 
-    path: the name of the file in messages.
+    UserError where the file is not in that encoding, or the copy cannot be written.
     """
 
     def write(file: BinaryIO) -> None:
@@ -114,9 +117,9 @@ def recoded(folder: Path, path: Path, text: Path, encoding: str) -> Path:
 
 
 def as_lines(folder: Path, text: Path, form: str, rows: Iterable[Any]) -> Path:
-    """Return a copy of `text` as JSON lines, one for each of `rows`, which are read only where there is no copy yet.
+    """Return a copy of `text` as JSON lines, one for each of `rows`. The rows are read only where there is no copy yet.
 
-    form: name of the form, a part of the copy's name.
+    form: name of the form, a part of the copy's name. UserError where the copy cannot be written.
     """
 
     def write(file: BinaryIO) -> None:

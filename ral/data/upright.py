@@ -1,4 +1,4 @@
-"""The display matrix of a clip: how a player turns and mirrors its frames."""
+"""The display matrix of a video: how a player turns and mirrors its frames."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 from ral.data.sizes import Frames
 
 SLANT = 0.01
-"""Share of the matrix's largest entry below which another one counts as 0."""
+"""Entries of a matrix count as 0 below this share of its largest entry."""
 Matrix = tuple[float, float, float, float]
-"""(a, b, c, d): the pixel at (x, y) is shown at (a x + c y, b x + d y), but for a shift."""
+"""(a, b, c, d): the pixel at (x, y) is shown at (a x + c y, b x + d y), apart from a shift."""
 
 
 def matrix_of(frame: Any) -> Matrix | None:
-    """Return the display matrix of PyAV's frame, which holds 3 x 3 numbers of 16.16 bits; None where it has none."""
+    """Return the display matrix of PyAV's frame, stored as 3 x 3 numbers of 16.16 bits; None where it has none."""
     for data in frame.side_data:
         if data.type.name == "DISPLAYMATRIX":
             a, b, _, c, d, *_ = (np.frombuffer(bytes(data), np.int32) / 65536).tolist()
@@ -24,7 +24,10 @@ def matrix_of(frame: Any) -> Matrix | None:
 
 
 def is_turn(matrix: Matrix | None) -> bool:
-    """Tell whether a matrix turns by right angles, if at all, and mirrors nothing: decord knows of no other."""
+    """Tell whether a matrix turns frames by right angles at most, and mirrors nothing: decord handles no other.
+
+    True for None.
+    """
     if matrix is None:
         return True
     a, b, c, d = matrix
@@ -34,7 +37,7 @@ def is_turn(matrix: Matrix | None) -> bool:
 def upright(pixels: Frames, matrix: Matrix | None) -> Frames:
     """Return a frame [H W 3] turned and mirrored as a player shows it; unchanged where `matrix` is None.
 
-    ValueError for a matrix whose angle is no right one.
+    ValueError for a matrix that turns by no right angle.
     """
     if matrix is None:
         return pixels
@@ -50,5 +53,5 @@ def upright(pixels: Frames, matrix: Matrix | None) -> Frames:
 
 
 def _is_zero(matrix: Matrix, *entries: float) -> bool:
-    """Tell whether entries of a matrix are nothing beside its largest one."""
+    """Tell whether some entries of a matrix are negligible beside its largest one."""
     return max(map(abs, entries)) <= SLANT * max(map(abs, matrix))

@@ -1,4 +1,4 @@
-"""Reads data URIs (RFC 2397): a type, parameters, and bytes in base64 or percent-encoded."""
+"""Data URIs (RFC 2397): a type, parameters, and bytes in base64 or percent-encoded."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _TYPE = re.compile(r"[\w.+-]+/[\w.+*-]+")
 class DataURI(NamedTuple):
     """Content of a data URI.
 
-    kind: media type in small letters, "" where missing; base64: whether it was encoded so; data: its bytes, None where
-    the base64 is damaged.
+    kind: media type in small letters, "" where it is missing. base64: whether the bytes were encoded in base64. data:
+    the bytes; None where the base64 is damaged.
     """
 
     kind: str
@@ -26,10 +26,10 @@ class DataURI(NamedTuple):
 
 
 def data_uri(text: str) -> DataURI | None:
-    """Read a data URI; None where no comma ends its head, or its type is malformed (`data:image/png;base64,...`).
+    """Return the content of a data URI such as `data:image/png;base64,...`.
 
-    `base64` may stand among its parameters (`;charset=utf-8;base64`, `;name="a,b.png";base64`) at any place, in any
-    case.
+    None where no comma ends its head, or its type is malformed. `base64` may stand at any place among its parameters,
+    in any case (`;charset=utf-8;base64`, `;name="a,b.png";base64`).
     """
     found = _HEAD.match(text)
     kind, semicolon, rest = found[1].partition(";") if found else ("", "", "")
@@ -41,7 +41,7 @@ def data_uri(text: str) -> DataURI | None:
 
 
 def decoded(text: str) -> bytes | None:
-    """Decode base64 text, also without padding and in the alphabet for URLs; None where it is no base64."""
+    """Return the bytes of a base64 text, also without padding or in the alphabet for URLs; None for other text."""
     compact = re.sub(r"\s+", "", text).rstrip("=").translate(str.maketrans("-_", "+/"))
     try:
         return base64.b64decode(compact + "=" * (-len(compact) % 4), validate=True)

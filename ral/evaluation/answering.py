@@ -1,4 +1,4 @@
-"""A benchmark's items -> judged answers, a batch at a time; the media of the next batch are decoded meanwhile."""
+"""A benchmark's items become judged answers, a batch at a time; the media of the next batch are decoded meanwhile."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from ral.types import Example, Pixels, UserError
 class Question:
     """An item of a benchmark, ready to be asked.
 
-    index: its position in the benchmark. item: None where it could not be read. text: the user's turn. media: its
-    pixels. error: why the item cannot be asked, None if it can.
+    index: its position in the benchmark. item: None where it could not be read. text: the user's turn. media: pixels of
+    its images and videos. error: why the item cannot be asked; None where it can.
     """
 
     index: int
@@ -38,7 +38,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Asked:
-    """A batch of questions. shared: the prompts of those without error, in their order; None where there are none."""
+    """A batch of questions. shared: prompts of the questions without error, in their order; None where all have one."""
 
     questions: Sequence[Question]
     shared: Shared | None
@@ -46,7 +46,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Asking:
-    """A policy that prepares prompts, and an engine that samples the responses with `sampling` and `seed`."""
+    """A policy that prepares prompts, and an engine that samples responses to them with `sampling` and `seed`."""
 
     policy: MLLM
     engine: Engine
@@ -55,21 +55,21 @@ class Asking:
 
     @property
     def joins(self) -> bool:
-        """Tell whether questions on the same media may share a prefill."""
+        """Tell whether questions about the same media may share a prefill."""
         return self.policy.shares and isinstance(self.engine, ContinuesPrefixes)
 
     def __call__(self, shared: Shared) -> list[tuple[str, bool]]:
-        """Return (response, whether it is finished) for every question, in the order asked."""
+        """Return (response, whether it ended before the length limit) for every question, in the order asked."""
         return respond(self.engine, self.policy, shared, self.sampling, self.seed)
 
 
 @dataclass(frozen=True)
 class Answering:
-    """Function that answers the items of the benchmark `name`: reads media, asks, judges.
+    """Function that answers the items of a benchmark: it reads their media, asks the policy and judges the responses.
 
-    word(example): text of the user's turn. judge: gives a response its score. looks: decoder layer whose attention is
-    measured, None for no measurement. in_words: a message on data that names the settings of training -> one that names
-    those of the evaluation.
+    name: the benchmark. word: a function from an example to the text of the user's turn. judge: scores a response.
+    looks: decoder layer whose attention is measured; None for no measurement. in_words: a function from an error on
+    data, which names settings of training, to one that names settings of the evaluation.
     """
 
     items: Sequence[Item]
@@ -82,7 +82,10 @@ class Answering:
     in_words: Callable[[str], str] = str
 
     def __call__(self, batches: Iterable[Sequence[int]]) -> Iterator[list[Answered]]:
-        """Yield the judged answers to each batch of item indices. UserError where the GPU is out of memory."""
+        """Yield the judged answers to each batch. batches: indices of items.
+
+        UserError where the GPU is out of memory.
+        """
         with ThreadPoolExecutor(1) as pool:
             waiting = None
             for batch in batches:
@@ -93,7 +96,10 @@ class Answering:
                 yield self.answer(waiting.result())
 
     def ask(self, batch: Sequence[int]) -> Asked:
-        """Return the questions of a batch of item indices, with their media, and the prompts of those without error."""
+        """Return the questions of a batch with their media, and the prompts of those without error.
+
+        batch: indices of items.
+        """
         questions = [self.question(index) for index in batch]
         good = [q for q in questions if q.error is None and q.item is not None]
         if not good:
@@ -103,7 +109,7 @@ class Answering:
         return Asked(questions, share(self.asking.policy.processor, examples, texts, media, self.asking.joins))
 
     def question(self, index: int) -> Question:
-        """Return an item as a question, with text and media; with `error` where it cannot be asked (BadSample)."""
+        """Return the item at a position as a question with text and media; with `error` where it cannot be asked."""
         item, processor = None, self.asking.policy.processor
         try:
             item = self.items[index]
@@ -119,7 +125,10 @@ class Answering:
 
     @torch.no_grad()
     def answer(self, asked: Asked) -> list[Answered]:
-        """Sample the responses of a batch and judge them. UserError where the GPU is out of memory."""
+        """Sample the responses to a batch and judge them; return a record for each question.
+
+        UserError where the GPU is out of memory.
+        """
         started = time.perf_counter()
         answers: list[tuple[str, bool]] = []
         if asked.shared is not None:
@@ -134,7 +143,10 @@ class Answering:
         return [self.looked(q, one) for q, one in zip(asked.questions, found, strict=True)]
 
     def looked(self, question: Question, answered: Answered) -> Answered:
-        """Return the record, with the measures of the response's attention where `looks` asks for them."""
+        """Return the record, with measures of the response's attention where `self.looks` names a layer.
+
+        A question with an error has none.
+        """
         if self.looks is None or question.item is None or question.error is not None:
             return answered
         policy, example = self.asking.policy, question.item.example
@@ -142,10 +154,10 @@ class Answering:
         return replace(answered, looks=found)
 
     def judged(self, question: Question, prompt: str, answer: tuple[str, bool], seconds: float) -> Answered:
-        """Return the record of a judged response.
+        """Judge a response and return its record.
 
-        prompt: as the model reads it. answer: (response, whether it is finished). seconds: the time that this item
-        took.
+        prompt: the whole prompt, as the model reads it. answer: (response, whether it ended before the length limit).
+        seconds: this question's share of the batch's time.
         """
         item, (response, finished) = question.item, answer
         assert item is not None

@@ -22,14 +22,14 @@ from ral.rollout.native import NativeEngine
 from ral.types import Example, Pixels, Prepared, Rollout
 
 AS_ASKED = "as_asked"
-"""Name of the prompt template that adds nothing to the question."""
+"""Name of the prompt template that is the question alone."""
 
 
 @dataclass(frozen=True)
 class Asked:
     """N responses of a model to one question about one image or video.
 
-    pixels: those of the image or video. prepared: the prompt as the model reads it. rollout: the responses.
+    pixels: pixels of the image or video. prepared: the prompt as the model reads it. rollout: the responses.
     """
 
     policy: MLLM
@@ -47,14 +47,14 @@ class Asked:
     def rows(self, spec: AttentionSpec) -> Float[Tensor, "L N C K"]:
         """Return the attention policy (RAL, Eq. 2) of each response's C tokens over K positions, the prompt's first.
 
-        L: the layers of `spec`. On the CPU.
+        It is on the CPU, for the layers of `spec` (L of them) and all N responses.
         """
         states = Forward(1.0, spec).states(View(self.policy, self.prepared), self.rollout, attention=True)
         assert states.attention is not None  # it was asked for
         return states.attention.rows().cpu()
 
     def map(self, rows: Float[Tensor, "L N C K"], number: int = 0) -> tuple[dict[str, Any], bool]:
-        """Return the attention map of response `number`, and whether that has an answer block.
+        """Return the attention map of response `number`, and whether the response has an answer block.
 
         rows: from `rows`; their mean over layers is taken. The map is that of the tokens in the answer block, or of all
         tokens if there is no such block. It holds the grid (T, H, W), weights of sum 1, and the seconds of a time slot.

@@ -23,7 +23,10 @@ from ral.types import PromptBatch, Rollout, Scores
 
 
 def answer_tokens(processor: Processor, ids: Sequence[int], text: str) -> list[bool]:
-    """Mark the tokens of a response that lie inside its answer block (tags left out); none where there is no block."""
+    """Return, for each token of a response, whether it lies inside the answer block, tags left out.
+
+    Without an answer block no token does.
+    """
     found = answer_span(text)
     if found is None:
         return [False] * len(ids)
@@ -41,12 +44,13 @@ def evaluate_prompts(
     passes: Forward,
     all_layers: bool = False,
 ) -> list[dict[str, Any]]:
-    """Return one record a prompt (the fields of eval/*.jsonl, documented in docs/outputs.md), of one response each.
+    """Return one record for each prompt, with one response (fields of eval/*.jsonl: docs/outputs.md).
 
-    engine, sampling: give the responses. reward: scores them. passes: the forward pass whose attention is measured.
-    Grounding is that of the rows of producing positions (query=previous), since the position before a token produces
-    it; `grounding_answer`, that of the answer block, is by the query of `passes`.
-    all_layers: whether records also hold the grounding of each layer; the same pass then captures every layer.
+    engine, sampling: sample the responses. reward: scores them. passes: the forward pass whose attention is measured.
+    all_layers: whether records also hold the grounding of each layer, which the same pass then captures.
+
+    Grounding is measured by the rows of producing positions (query=previous), since the position before a token
+    produces it; `grounding_answer`, of the tokens of the answer block, by the query of `passes`.
     """
     prepared = policy.prepare(prompts)
     rollout = engine.generate(prepared, 1, sampling, seed=0)
@@ -69,19 +73,22 @@ def evaluate_prompts(
 
 
 def layers_of(attention: CapturedAttention, chosen: Sequence[int]) -> CapturedAttention:
-    """Return the attention of the same forward pass, of the `chosen` captured layers alone."""
+    """Return the attention of some captured layers alone. chosen: their positions among the captured layers."""
     return replace(attention, layers=tuple(attention.layers[n] for n in chosen))
 
 
 def prompt_rows(attention: CapturedAttention) -> Tensor:
-    """Return the attention policy over the prompt's positions [N C P], mean over the layers, on the CPU."""
+    """Return the attention policy over the prompt's positions, mean over the layers, [N C P], on the CPU.
+
+    N responses of C tokens, P prompt tokens.
+    """
     return attention.rows().mean(0)[..., : attention.prompt_valid.shape[1]].cpu()
 
 
 def with_layers(
     records: list[dict[str, Any]], processor: Processor, rollout: Rollout, attention: CapturedAttention
 ) -> list[dict[str, Any]]:
-    """Return the records with the measures of each layer; one layer's rows at a time, to save memory."""
+    """Return the records with the measures of each layer. One layer's rows are held at a time, to save memory."""
     layers = []
     for layer in range(len(attention.layers)):
         rows = prompt_rows(layers_of(attention, (layer,)))
@@ -106,8 +113,8 @@ def record(
 ) -> dict[str, Any]:
     """Return the record of response n.
 
-    rows: attention [C P] of its tokens over the prompt's positions, once by the query "previous", once by the query of
-    the passes; (None, None) where no layer has rows over all positions.
+    rows: attention [C P] of its C tokens over the P positions of the prompt, first by the query "previous", then by the
+    query of the forward pass; (None, None) where no layer has rows over all positions.
     """
     example, text = rollout.prompts.examples[n], rollout.texts[n]
     ids = rollout.token_ids[n][rollout.trainable[n]].tolist()

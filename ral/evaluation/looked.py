@@ -1,4 +1,4 @@
-"""Measures of the attention of a given response to a question with evidence, by a forward pass of its own."""
+"""Measures of the attention of a given response to a question with evidence, by one forward pass over both."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from ral.rollout.given import written
 from ral.types import Example, Pixels
 
 LOOKED = ("grounding", "pointing", "chance")
-"""Names of the measures: two of `Looks`, and the share of the visual tokens that are evidence (chance)."""
+"""Names of the measures: two of `Looks`, and chance, the share of the visual tokens that are evidence."""
 
 
 @torch.no_grad()
 def looked(
     policy: MLLM, example: Example, text: str, media: Sequence[Pixels], response: str, layer: int
 ) -> dict[str, float] | None:
-    """Return {name in LOOKED: value in [0, 1]} of a response by one decoder layer, negative from the last.
+    """Return {name of LOOKED: value in [0, 1]} of a response, by the attention of one decoder layer.
 
-    None where the example has no evidence, the response is empty, or a measure is None. The layer must have attention
-    rows (`ral.evaluation.token_rows.checked_layer`). text: the user's turn. media: its pixels. The row of a token is
-    that of the position before it, mean over heads (docs/metrics.md).
+    None where the example has no evidence, the response is empty, or a measure is None. text: the user's turn. media:
+    pixels of its images and videos. layer: negative from the last; it must have attention rows
+    (`ral.evaluation.token_rows.checked_layer`). The row of a token is that of the position before it, mean over heads
+    (docs/metrics.md).
     """
     if not example.evidence or not response:
         return None

@@ -1,4 +1,8 @@
-"""Looks of a response: where its tokens look in the first medium, and how much of that lies where it should."""
+"""Looks of a response: where its tokens look in the first medium, and how much of that lies on the evidence.
+
+A look is the attention map of some tokens. Shapes: C tokens of a response, P of its prompt; T sampled tokens; V visual
+tokens of the first medium.
+"""
 
 from __future__ import annotations
 
@@ -15,19 +19,21 @@ from ral.ops.grounding import evidence_tokens, hardest, hardness, pointing
 from ral.types import Evidence, Example, PromptBatch, Rollout, Step
 
 MEASURES = ("grounding", "grounding_all", "grounding_steps", "pointing")
-"""Fields of a record that `Looks` gives."""
+"""Fields of a record that hold the measures of `Looks`."""
 
 
 @dataclass(frozen=True)
 class Looks:
-    """Measures of a response by the rows of its producing positions; None where what a measure needs is missing.
+    """Measures of where a response looks, by the rows of the positions that produce its tokens.
 
-    All need a medium and a token; all but `attention` need evidence, grounding_steps needs steps.
     grounding: the share of the visual attention that lies inside the evidence, mean over the tokens that look hardest
-    (ral.ops.grounding.hardest); grounding_all: over all tokens; grounding_steps: the mean over the steps that the
-    response takes, each by the tokens that look hardest in its words and by its own boxes; pointing: 1 where the
-    maximum of the map lies inside the evidence, else 0 (ral.ops.grounding.pointing).
-    attention: the map of the tokens that look hardest, as `attention_of_tokens` returns it.
+    (ral.ops.grounding.hardest). grounding_all: the same over all tokens. grounding_steps: mean over the steps that the
+    response takes, each by its own boxes and by the tokens that look hardest in its words. pointing: 1 where the
+    maximum of the map lies inside the evidence, else 0 (ral.ops.grounding.pointing). attention: the map of the tokens
+    that look hardest, as `attention_of_tokens` returns it.
+
+    A measure is None where something it needs is missing: all need a medium and a token, all but `attention` need
+    evidence, grounding_steps needs steps.
     """
 
     grounding: float | None = None
@@ -38,9 +44,9 @@ class Looks:
 
 
 def looks_of(processor: Processor, rollout: Rollout, rows: Tensor | None, n: int) -> Looks:
-    """Return the measures of response n by its attention rows [C P] over the prompt; None where no layer has rows.
+    """Return the measures of response n. rows: its attention [C P] over the prompt; None where no layer has rows.
 
-    The row of a token is that of the position before it, which produces it.
+    The row of a token is that of the position before it, which produces the token.
     """
     example, seen = rollout.prompts.examples[n // rollout.group_size], seen_of(rollout, rows, n)
     if seen is None:
@@ -67,7 +73,10 @@ def looks_of(processor: Processor, rollout: Rollout, rows: Tensor | None, n: int
 
 
 def step_spans(steps: Sequence[Step], text: str) -> list[tuple[Step, tuple[int, int]]]:
-    """Return (step, characters (start, end)) of the steps found in a response in their order; others are left out."""
+    """Return (step, (start, end)) of the steps found in a response in their order, in characters.
+
+    Steps that are not found are left out.
+    """
     found, at = [], 0
     for step in steps:
         start = text.find(step.text, at)
@@ -78,7 +87,7 @@ def step_spans(steps: Sequence[Step], text: str) -> list[tuple[Step, tuple[int, 
 
 
 def tokens_in(processor: Processor, rollout: Rollout, n: int, start: int, stop: int) -> list[bool]:
-    """Mark the sampled tokens of response n with a character in start..stop of its text."""
+    """Return, for each sampled token of response n, whether one of its characters lies in start..stop of the text."""
     ids = rollout.token_ids[n][rollout.trainable[n]].tolist()
     starts = processor.char_starts(ids)
     ends = [*starts[1:], len(rollout.texts[n]) + 1]
@@ -86,9 +95,10 @@ def tokens_in(processor: Processor, rollout: Rollout, n: int, start: int, stop: 
 
 
 def seen_of(rollout: Rollout, rows: Tensor | None, n: int) -> Tensor | None:
-    """Return the attention [T V] of response n's T sampled tokens on the V visual tokens of the first medium.
+    """Return the attention [T V] of response n's sampled tokens on the visual tokens of the first medium.
 
-    rows: its attention [C P]. None where there is no medium or no sampled token, or where `rows` is None.
+    rows: its attention [C P] over the prompt. None where there is no medium or no sampled token, or where `rows` is
+    None.
     """
     asked = n // rollout.group_size
     grids = rollout.prompts.grids[asked]
@@ -100,10 +110,11 @@ def seen_of(rollout: Rollout, rows: Tensor | None, n: int) -> Tensor | None:
 
 
 def attention_of_tokens(rollout: Rollout, rows: Tensor | None, n: int, inside: Sequence[bool]) -> dict[str, Any] | None:
-    """Return the attention map on the first medium of the tokens of response n that are `inside`: mean row, sum 1.
+    """Return the attention map of some tokens of response n on the first medium: the mean of their rows, with sum 1.
 
-    The map is {"grid": [T, H, W], "weights": T * H * W numbers, "seconds_per_slot"}. rows: as in `seen_of`. None where
-    `seen_of` gives None, or no token is inside.
+    The map is {"grid": [T, H, W], "weights": T * H * W numbers, "seconds_per_slot"}, where T, H, W are times, rows and
+    columns of visual tokens. inside: for each sampled token, whether it counts. rows: as in `seen_of`. None where
+    `seen_of` returns None, or no token counts.
     """
     seen = seen_of(rollout, rows, n)
     if seen is None or not any(inside):
@@ -116,7 +127,7 @@ def attention_of_tokens(rollout: Rollout, rows: Tensor | None, n: int, inside: S
 
 
 def slot_seconds(prompts: PromptBatch, n: int) -> float:
-    """Return the seconds that one temporal slot of example n's first medium spans; 0 for an image."""
+    """Return the seconds of one time slot of example n's first medium; 0 for an image."""
     if prompts.examples[n].media[0].kind != "video":
         return 0.0
     before = sum(m.kind == "video" for e in prompts.examples[:n] for m in e.media)
@@ -124,7 +135,7 @@ def slot_seconds(prompts: PromptBatch, n: int) -> float:
 
 
 def grounding(example: Example, look: dict[str, Any]) -> float | None:
-    """Return the share of an attention map inside the evidence of an example, in [0, 1]; None where it has no evidence.
+    """Return the share of an attention map inside the example's evidence, in [0, 1]; None where it has no evidence.
 
     look: a map as `attention_of_tokens` returns it.
     """
@@ -140,21 +151,21 @@ def grounding_in(evidence: Sequence[Evidence], look: dict[str, Any]) -> float | 
 
 
 def pointing_in(evidence: Sequence[Evidence], look: dict[str, Any]) -> float | None:
-    """Return 1 where the maximum of an attention map lies inside any of the evidence, else 0; None where it is empty.
+    """Return 1 where the maximum of an attention map lies inside any of the evidence, else 0.
 
-    look: a map as `attention_of_tokens` returns it.
+    None where `evidence` is empty. look: a map as `attention_of_tokens` returns it.
     """
     return pointing(torch.tensor(look["weights"]), _inside(evidence, look)) if evidence else None
 
 
 def chance_in(evidence: Sequence[Evidence], look: dict[str, Any]) -> float | None:
-    """Return the share of visual tokens inside the evidence: the grounding of uniform attention; None for no evidence.
+    """Return the share of visual tokens inside the evidence, which is the grounding of uniform attention.
 
-    look: an attention map as `attention_of_tokens` returns it; only its grid and times are read.
+    None where `evidence` is empty. look: a map as `attention_of_tokens` returns it; only its grid and times are read.
     """
     return float(_inside(evidence, look).float().mean()) if evidence else None
 
 
 def _inside(evidence: Sequence[Evidence], look: dict[str, Any]) -> Tensor:
-    """Mark the visual tokens [V] of a map inside some evidence."""
+    """Return which visual tokens of a map lie inside some evidence, [V] bool."""
     return evidence_tokens(evidence, tuple(look["grid"]), look["seconds_per_slot"]).flatten()

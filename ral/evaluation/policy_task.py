@@ -1,4 +1,4 @@
-"""The task of a policy: it responds to held-out prompts, and is exported as a Hugging Face folder."""
+"""The task of a policy: to respond to held-out prompts, and to be exported as a Hugging Face folder."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from ral.types import PromptBatch, Rollout, Scores
 class PolicyTask:
     """Task of a policy that responds to prompts.
 
-    engine, sampling: give the responses; reward: scores them; passes: measure their attention. all_layers: whether
-    records hold the grounding of every decoder layer too.
+    engine, sampling: sample the responses. reward: scores them. passes: the forward pass that measures their attention.
+    all_layers: whether records also hold the grounding of every decoder layer.
     """
 
     engine: Engine
@@ -32,12 +32,12 @@ class PolicyTask:
     all_layers: bool = False
 
     def equip(self, policy: MLLM) -> None:
-        """Leave the network as it is."""
+        """Leave the network as it is; a policy needs no further parts."""
 
     def evaluate(self, policy: MLLM, prompts: PromptBatch) -> list[dict[str, Any]]:
-        """Return a record of each prompt: response, rewards, measures of attention (docs/outputs.md)."""
+        """Return a record for each prompt: response, rewards, measures of attention (docs/outputs.md)."""
         return evaluate_prompts(policy, prompts, self.engine, self.sampling, self.reward, self.passes, self.all_layers)
 
     def export(self, policy: MLLM, state: dict[str, Tensor], run: Path, step: int) -> None:
-        """Write the policy with the whole weights `state` to the run's folder hf/."""
+        """Write the policy to the folder hf/ of `run`. state: its weights, unsharded. step: not used."""
         save_network(policy.network, state, policy.processor, run / "hf")

@@ -1,4 +1,4 @@
-"""Records of responses to held-out prompts: gathered from all ranks, written as JSON lines, and their means."""
+"""Records of responses to held-out prompts: collected from all ranks, written as JSON lines, averaged to metrics."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ral.evaluation.looks import MEASURES
 from ral.learner.ranks import gather
 
 MEANS = ("reward", "accuracy", "format", *MEASURES, "grounding_answer", "tokens", "finished")
-"""Fields of a record whose means are logged."""
+"""Fields of a record whose means are logged as metrics."""
 
 
 def write_records(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    """Write records as JSON lines to `path`, which appears when the file is complete."""
+    """Write records as JSON lines to `path`, which appears only when the file is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(".partial")
     aside.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records))
@@ -23,16 +23,19 @@ def write_records(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
 
 
 def gather_records(mine: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the records of all ranks, in the order of the prompts (dealt out in turn); every rank must call it."""
+    """Return the records of all ranks in the order of the prompts. Every rank must call this function.
+
+    mine: this rank's records. Rank r of R had every R-th prompt, from number r on.
+    """
     everyone = gather(mine)
     longest = max(len(records) for records in everyone)
     return [records[i] for i in range(longest) for records in everyone if i < len(records)]
 
 
 def evaluation_means(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return the metrics eval/*: means of MEANS, accuracy by problem type and by medium, number of records.
+    """Return the metrics eval/*: means of MEANS, accuracies by problem type and by medium, and the number of records.
 
-    A mean is over the records that have the field, and is left out where none has it.
+    A mean is over the records that have the field, and is left out where no record has it.
     """
 
     def mean(key: str, chosen: Sequence[Mapping[str, Any]]) -> float | None:
@@ -49,7 +52,10 @@ def evaluation_means(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def layer_means(records: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return the means eval/<measure>_layer_<k>, k from 0, of records that hold them (eval.layers=all); else {}."""
+    """Return {eval/<measure>_layer_<k>: mean}, k from 0, of the records with measures by layer (eval.layers=all).
+
+    {} where no record has them.
+    """
     means: dict[str, float] = {}
     for name in MEASURES:
         columns = zip(*(found for r in records if (found := r.get(f"{name}_by_layer"))), strict=True)

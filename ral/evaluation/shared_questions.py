@@ -1,8 +1,8 @@
 """Questions on the same image or video, answered from one prefill of what their prompts have in common.
 
-A prompt is a head (the turn's beginning, the media, the words that follow in all questions on them) and a tail. Heads
-go through the vision tower and the prefill once, all tails through one more forward pass over the heads' cache; then
-the responses are sampled. They are the same as for questions asked one by one.
+A prompt is a head (the turn's beginning, the media, and the words behind them that all questions on these media share)
+and a tail. All heads go through the vision tower and the prefill once, then all tails through one more forward pass
+over the heads' cache; then the responses are sampled. They are the same as for questions asked one by one.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ PLACES = 2.0
 
 @dataclass(frozen=True)
 class Shared:
-    """Prompts grouped by their common beginnings, the heads; the rest of a prompt is its tail.
+    """Prompts grouped by their common beginnings, the heads; the rest of each prompt is its tail.
 
-    heads: a batch of heads. places, tails: for each head the indices of its questions in the order asked, and the token
-    ids of their tails. uids, texts: uids and whole prompts of all questions in the order asked.
+    heads: a batch of heads. places: for each head the indices of its questions, in the order asked. tails: for each
+    head the token ids of its questions' tails. uids, texts: uids and whole prompts of all questions, in the order
+    asked.
     """
 
     heads: PromptBatch
@@ -48,9 +49,10 @@ def share(
     media: Sequence[Sequence[Pixels]],
     join: bool = True,
 ) -> Shared:
-    """Return the prompts of examples; with `join`, those on the same media share a head if the media come first.
+    """Return the prompts of the examples.
 
-    texts: the user's turns. media: the pixels of each example.
+    With `join`, prompts on the same media share a head where the media come first. texts: the users' turns. media: the
+    pixels of each example.
     """
     groups: dict[object, list[int]] = {}
     for n, example in enumerate(examples):
@@ -75,15 +77,15 @@ def share(
 
 
 def common(rows: Sequence[Sequence[int]]) -> int:
-    """Return the length of the longest beginning that all rows of token ids share."""
+    """Return the length of the longest beginning that all rows of token ids have in common."""
     return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*rows, strict=False)))
 
 
 def buckets(shared: Shared) -> list[list[int]]:
-    """Return batches of heads, as indices, to decode at once.
+    """Return batches of heads to decode at once, each a list of indices.
 
-    Heads of a batch have similar lengths, and few empty rows (PLACES): a batch has a row for each head and each of the
-    most questions to one head.
+    A batch holds heads of similar lengths. It has as many rows for each head as the head with most questions needs;
+    rows without a question are kept few (PLACES).
     """
     lengths, counts = shared.heads.valid.sum(1).tolist(), [len(places) for places in shared.places]
     found: list[list[int]] = []
@@ -100,9 +102,9 @@ def buckets(shared: Shared) -> list[list[int]]:
 
 
 def openings(tails: Sequence[Sequence[Sequence[int]]], pad: int) -> Openings:
-    """Return the tails of some heads as given tokens, with empty rows up to the largest number of questions.
+    """Return the tails of some heads as given tokens, with empty rows up to the largest number of questions of a head.
 
-    pad: id of the padding token.
+    tails: for each head, the token ids of its questions' tails. pad: id of the padding token.
     """
     group = max(map(len, tails))
     rows = [row for questions in tails for row in (*questions, *((),) * (group - len(questions)))]
@@ -114,7 +116,7 @@ def openings(tails: Sequence[Sequence[Sequence[int]]], pad: int) -> Openings:
 
 @torch.no_grad()
 def respond(engine: Engine, policy: MLLM, shared: Shared, sampling: Sampling, seed: int) -> list[tuple[str, bool]]:
-    """Return (response, whether it is finished) for every question, in the order asked.
+    """Return (response, whether it ended before the length limit) for every question, in the order asked.
 
     For an engine that is not ContinuesPrefixes, `shared` must come from share(..., join=False).
     """
@@ -129,7 +131,10 @@ def respond(engine: Engine, policy: MLLM, shared: Shared, sampling: Sampling, se
 def continued(
     engine: ContinuesPrefixes, prepared: Prepared, shared: Shared, sampling: Sampling, seed: int, pad: int
 ) -> list[tuple[str, bool]]:
-    """Return the same as `respond`, by an engine that continues the prefilled heads with the tails."""
+    """Return the same as `respond`, for an engine that continues prefilled heads with tails.
+
+    pad: id of the padding token.
+    """
     seeds, answers = prompt_seeds(shared.uids, seed), [("", False)] * len(shared.texts)
     for bucket in buckets(shared):
         given = openings([shared.tails[n] for n in bucket], pad)

@@ -1,8 +1,8 @@
-"""Steps of a reasoning one at a time: whether each is said right, and looks at the right place, given those before.
+"""Reasoning judged step by step: is each step said right, and does it look at the right place?
 
 The right response is read in one forward pass (teacher forcing), so every token is predicted behind right ones alone. A
-step is right if each of its tokens is the most likely one. Its look is judged by one row of attention: that of the
-position that produces its first wrong token, or its last token where all are right.
+step is right if each of its tokens is the most likely one. Where it looks is judged by one row of attention: that of
+the position that produces its first wrong token, or its last token where all are right.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from ral.types import Evidence, Example, PromptBatch, Step, UserError
 
 @dataclass(frozen=True)
 class StepFigures:
-    """Figures of a number of steps; shares lie in [0, 1].
+    """Figures of `steps` steps; shares lie in [0, 1].
 
-    right: share of steps said right. wrong_looks, right_looks: share of the steps said wrong, and of those said right,
-    whose row has its maximum on a wrong place; None where there are no such steps.
+    right: share of steps said right. wrong_looks: share of the steps said wrong whose row has its maximum on a wrong
+    place; right_looks: the same of the steps said right. Both are None where there are no such steps.
     """
 
     steps: int
@@ -58,9 +58,9 @@ def _share(values: Sequence[bool]) -> float | None:
 
 
 def spans(text: str, steps: Sequence[Step], source: str) -> list[tuple[int, int]]:
-    """Return the characters (start, end) of each step's text in a response, one behind the other.
+    """Return (start, end) of each step's text in a response, in characters; each is looked for behind the one before.
 
-    UserError for one not there.
+    UserError for a step whose text is not there. source: place of the entry, for the message.
     """
     found, at = [], 0
     for step in steps:
@@ -75,9 +75,10 @@ def spans(text: str, steps: Sequence[Step], source: str) -> list[tuple[int, int]
 
 
 def step_of_tokens(starts: Sequence[int], length: int, found: Sequence[tuple[int, int]]) -> list[int]:
-    """Return the number of the step that each token of a response lies in, -1 for none.
+    """Return the number of the step that each token of a response lies in; -1 for none.
 
-    starts: first character of each token; length: characters of the response. White space before a step is no part.
+    starts: first character of each token. length: characters of the response. found: (start, end) of each step in
+    characters. White space before a step is no part of it.
     """
     ends = [*starts[1:], length]
     return [
@@ -89,10 +90,11 @@ def step_of_tokens(starts: Sequence[int], length: int, found: Sequence[tuple[int
 def judged(
     right: Bool[Tensor, " C"], steps: Int[Tensor, " C"], rows: Float[Tensor, "C V"], places: Bool[Tensor, "S V"]
 ) -> tuple[list[bool], list[bool]]:
-    """Tell whether each of S steps is said right, and has the maximum of its row on its place; one response.
+    """Return whether each of S steps is said right, and whether its row has its maximum on its place; for one response.
 
-    right: the token is the most likely one; steps: the step that it lies in, or -1; rows: attention on V visual tokens
-    of the position that produces it; places: the visual tokens that the step has to look at.
+    right [C]: whether each token is the most likely one. steps [C]: number of the step that the token lies in, or -1.
+    rows [C V]: attention on the V visual tokens of the position that produces the token. places [S V]: the visual
+    tokens that each step has to look at.
     """
     said, hit = [], []
     for number, place in enumerate(places):
@@ -112,18 +114,18 @@ def _steps_of(processor: Processor, ids: Sequence[int], example: Example) -> Ten
 
 
 def _places(example: Example, grid: tuple[int, int, int]) -> Tensor:
-    """Return the visual tokens of each step [S V], of a video in all slots."""
+    """Return the visual tokens that each step has to look at [S V]; in a video these are the same in all time slots."""
     boxes = [[Evidence(box) for box in step.boxes] for step in example.steps]
     return torch.stack([evidence_tokens(evidence, grid, 0.0).flatten() for evidence in boxes])
 
 
 @torch.no_grad()
 def read_steps(policy: MLLM, prompts: PromptBatch, layer: int = -1) -> tuple[list[bool], list[bool]]:
-    """Judge each step of the right response to each prompt: whether it is said right, and looks right (`judged`).
+    """Return, for each step of the right responses, whether it is said right and whether it looks right (see `judged`).
 
-    Returns both for the steps of all prompts, one after another. prompts: their examples have steps, and a thought that
-    says them: BadSample for one without thought, UserError for a step that its response does not hold. Attention: mean
-    over heads of the decoder layer `layer`, negative from the last.
+    Both lists have the steps of all prompts in order. prompts: their examples have steps, and a thought that says them.
+    BadSample for an example without thought, UserError for a step that its response does not hold. Attention is the
+    mean over heads in the decoder layer `layer`, negative from the last.
     """
     prepared = policy.prepare(prompts)
     rollout = written(policy.processor, prepared, [target(example, thinking=True) for example in prompts.examples])
@@ -145,9 +147,10 @@ def read_steps(policy: MLLM, prompts: PromptBatch, layer: int = -1) -> tuple[lis
 
 
 def step_figures(policy: MLLM, examples: Sequence[Example], template: str = "mini", batch: int = 64) -> StepFigures:
-    """Return the figures of the steps of all examples, read `batch` at a time by the last layer.
+    """Return the figures of the steps of all examples, by the attention of the last layer.
 
-    template: prompt template. Small media keep their own size. Errors are those of `read_steps` and `figures`.
+    template: prompt template. batch: examples that are read at a time. Media are read at their own size where they are
+    small. Errors are those of `read_steps` and `figures`.
     """
     factor = policy.processor.patches.factor
     reader = MediaReader(MediaSettings(image_min_pixels=factor**2, video_min_pixels=factor**2, factor=factor))

@@ -1,4 +1,7 @@
-"""Rows of Eq. 2 of each token of a response on the first medium, by kind of row, decoder layer and head."""
+"""The attention rows (RAL, Eq.
+
+2) of a response's tokens on the first medium, by kind of row, decoder layer and head.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,14 @@ from ral.ops.grounding import evidence_tokens
 from ral.types import Example, Prepared, Query, Rollout, RowChoice, TokenRows, UserError
 
 ENDED = "<end>"
-"""How the token that ends a response is written: its text is empty."""
+"""Text shown for the token that ends a response, whose own text is empty."""
 
 
 def full_layers(policy: MLLM) -> tuple[int, ...]:
-    """Return the softmax attention layers that have rows over all positions; one with a sliding window has none."""
+    """Return the layers of softmax attention whose rows are over all positions.
+
+    Layers with a sliding window are left out.
+    """
     return tuple(n for n, kind in enumerate(attention_types(policy.network.config)) if kind == FULL)
 
 
@@ -33,15 +39,15 @@ def head_count(policy: MLLM) -> int:
 
 
 def token_texts(processor: Processor, ids: Sequence[int]) -> tuple[str, ...]:
-    """Return the text that each token adds to the response, ENDED for a token without text."""
+    """Return the text that each token adds to the response; ENDED for a token without text."""
     return tuple(processor.decode([index]) or ENDED for index in ids)
 
 
 def row_choices(policy: MLLM, queries: Sequence[Query], wanted: Sequence[int] | None = None) -> list[RowChoice]:
-    """Return the parts of the rows that may be kept, from all rows down to the mean over heads of the last layer.
+    """Return the parts of the rows that may be kept, from all rows down to the last layer's mean over heads.
 
-    queries: the kinds of rows. wanted: these layers and no others, negative from the last, with all heads or their
-    mean; None for all layers. UserError for a layer that has no rows.
+    queries: the kinds of rows. wanted: layers to keep, negative from the last, with all heads or their mean; None to
+    choose among all layers. UserError for a layer that has no rows over all positions.
     """
     heads = head_count(policy)
     if wanted is not None:
@@ -53,9 +59,9 @@ def row_choices(policy: MLLM, queries: Sequence[Query], wanted: Sequence[int] | 
 
 
 def checked_layer(policy: MLLM, layer: int, key: str = "layers") -> int:
-    """Return a decoder layer counted from 0. UserError for one that is not there or has no rows over all positions.
+    """Return the number of a decoder layer, counted from 0. layer: negative from the last.
 
-    key: how messages name the setting.
+    UserError for a layer that does not exist or has no rows over all positions. key: how messages name the setting.
     """
     there = full_layers(policy)
     found = layer % policy.depth if -policy.depth <= layer < policy.depth else None
@@ -66,9 +72,9 @@ def checked_layer(policy: MLLM, layer: int, key: str = "layers") -> int:
 
 @torch.no_grad()
 def token_rows(policy: MLLM, prepared: Prepared, rollout: Rollout, chosen: RowChoice) -> list[TokenRows | None]:
-    """Return the rows of every response of a rollout; None for a response without tokens or to a prompt without media.
+    """Return the attention rows of every response of a rollout. chosen: the rows to keep.
 
-    chosen: which rows to keep.
+    None stands for a response without tokens, or to a prompt without media.
     """
     view = View(policy, prepared, policy.show(prepared, rollout))
     found = [[list[Tensor | None]() for _ in chosen.queries] for _ in rollout.texts]
@@ -88,7 +94,10 @@ def token_rows(policy: MLLM, prepared: Prepared, rollout: Rollout, chosen: RowCh
 def _of_response(
     processor: Processor, rollout: Rollout, n: int, chosen: RowChoice, seen: Sequence[Sequence[Tensor | None]]
 ) -> TokenRows | None:
-    """Return the rows of response n; seen: [T V] for each query, of each the layers, of each the mean and the heads."""
+    """Return the rows of response n.
+
+    seen: for each query, its rows [T V] by layer, and in a layer by mean and head; T tokens, V visual tokens.
+    """
     known = [[rows for rows in own if rows is not None] for own in seen]
     if not known[0]:
         return None

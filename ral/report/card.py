@@ -23,17 +23,17 @@ from ral.report.words import details, headline, percent, points
 
 CARD, FIGURE = "README.md", "curves.png"
 MARK = "made by ral from the files of the run; `python scripts/publish.py` makes it again while this line stands here"
-"""Line in every card that may be written again: a card without it was written by a person."""
+"""Line in every card that may be written anew. A card without this line was written by a person."""
 SHIPPED, SHIPPED_LICENCE = ROOT / "assets", "apache-2.0"
 """Folder of the models that this project ships, and their licence."""
 SECRET = re.compile(r"(api_?key|password|secret|hf_token)=.*", re.IGNORECASE)
 
 
 def write_card(run: Path, into: Path, licence: str | None = None) -> Path:
-    """Write the card of a run, and its figure of curves, into `into`, the model's folder; return the card's path.
+    """Write the card of a run, and its figure of curves, into the model's folder `into`; return the card's path.
 
-    A card that a person has written stays as it is. licence: its name on the hub, such as "apache-2.0"; None: that of a
-    shipped base model, else none. UserError where `run` is no run's folder.
+    A card that a person has written stays as it is. licence: its name on the hub, such as "apache-2.0"; None: the
+    licence of a shipped base model, none for another one. UserError where `run` is no run's folder.
     """
     path, files = into / CARD, read_run(run)
     if path.is_file() and MARK not in path.read_text(encoding="utf-8"):
@@ -47,7 +47,7 @@ def write_card(run: Path, into: Path, licence: str | None = None) -> Path:
 
 
 def draw(run: RunFiles) -> bytes | None:
-    """Return a PNG of the first panel of the report that the run has metrics for; None where it has none."""
+    """Return a PNG of the first of PANELS for which the run has metrics; None where it has none for any."""
     for spec in PANELS:
         found = [(key, name, series(run.metrics, key)) for key, name in spec.keys.items()]
         lines = [Series(name, *values, dots=key.startswith("eval/")) for key, name, values in found if values[0]]
@@ -57,7 +57,7 @@ def draw(run: RunFiles) -> bytes | None:
 
 
 def render(run: RunFiles, figure: str | None, licence: str | None = None, scores: bool = False) -> str:
-    """Return the card's text. figure: file name of the curves, None for no figure; scores: True for a reward model.
+    """Return the card's text. figure: file name of the curves, or None. scores: whether the model is a reward model.
 
     licence: as in `write_card`.
     """
@@ -87,8 +87,10 @@ def render(run: RunFiles, figure: str | None, licence: str | None = None, scores
 
 
 def head(run: RunFiles, base: str, licence: str | None, scores: bool) -> dict[str, Any]:
-    """Return the fields of the card's head, which the hub reads. base: the base model; licence: None to
-    leave it out.
+    """Return the fields at the head of the card, which the hub reads.
+
+    base: folder or hub id of the base model. licence: None to leave it out. scores: whether the model is a reward
+    model.
     """
     algo = title_of(run)["algo"] or title_of(run)["name"]
     own = {"license": licence} if licence else {}
@@ -104,9 +106,9 @@ def head(run: RunFiles, base: str, licence: str | None, scores: bool) -> dict[st
 
 
 def command(run: RunFiles) -> str:
-    """Return the run's command, without secrets and with ~ for the home folder.
+    """Return the command of a run, without secrets and with ~ for the home folder.
 
-    It is Hydra's record of the overrides or, where that is missing, the command in environment.json.
+    Its overrides are those that Hydra recorded; where this record is missing, the command is that of environment.json.
     """
     file = run.folder / ".hydra" / "overrides.yaml"
     typed = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
@@ -118,7 +120,7 @@ def command(run: RunFiles) -> str:
 def facts(run: RunFiles, base: str) -> dict[str, str]:
     """Return {label: Markdown text} of base model, data, objective, steps, seed, commit, versions and machine.
 
-    base: the base model. What is unknown is left out.
+    base: folder or hub id of the base model. Unknown facts are left out.
     """
     config, environment = run.setup.config, run.setup.environment
     dataset = config.get("dataset") or {}
@@ -137,7 +139,7 @@ def facts(run: RunFiles, base: str) -> dict[str, str]:
 
 
 def cells(row: Row, both: bool) -> Sequence[str]:
-    """Return a row of the table of results as text. both: whether there are results before and after training."""
+    """Return a row of the table of results as text. both: whether the run was evaluated before and after training."""
     found: Compared = row.accuracy
     sides = (found.before, found.after) if both else (found.after or found.before,)
     change = [_interval(found.change, points)] if both else []

@@ -1,6 +1,6 @@
-"""Curves of a run as small PNG panels, drawn once for light and once for dark pages. Pure given the series.
+"""Curves of a run as small PNG panels, for light and for dark pages. Pure functions of series of values.
 
-Uses matplotlib's objects alone (no pyplot), so nothing global changes and no window system is needed.
+Only matplotlib's objects are used (no pyplot), so nothing global changes and no window system is needed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LEGEND = 0.04  # of the height, taken from the axes where a legend stands above 
 
 @dataclass(frozen=True)
 class Series:
-    """One line of a panel: its name in the legend, and steps and finite values of equal length.
+    """One line of a panel: its name in the legend, and its steps and finite values, equally many.
 
     dots: True for few points (evaluations), which are drawn without smoothing.
     """
@@ -37,7 +37,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of a panel on a light or a dark page."""
+    """Colours of a panel on a light or a dark page. ink: texts. grid: grid lines. lines: the curves, in turn."""
 
     ink: str
     grid: str
@@ -51,9 +51,9 @@ DARK = Theme(ink="#a3adb9", grid="#2c333c", lines=("#74aee6", "#eb9a62", "#79c59
 
 
 def panel(lines: Sequence[Series], theme: Theme = LIGHT, unit: str = "") -> bytes:
-    """Return a PNG of one panel on a transparent background: raw values faint, the smoothed curve on top.
+    """Return a PNG of one panel with a transparent background: raw values faint, the smoothed curve on top.
 
-    unit: written behind the numbers of the vertical axis. Lines differ in dash and marker too, so that equal ones show.
+    unit: text behind the numbers of the vertical axis. Lines differ in dash and marker too, so that equal ones show.
     """
     figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI)
     FigureCanvasAgg(figure)
@@ -72,10 +72,11 @@ def panel(lines: Sequence[Series], theme: Theme = LIGHT, unit: str = "") -> byte
 
 
 def smooth(values: Sequence[float] | np.ndarray, window: int | None = None) -> np.ndarray:
-    """Return the running median, then the running mean of it, both centred, over `window` points; as long as `values`.
+    """Return the running median of the values, and of that the running mean; as many numbers as `values`.
 
-    window: odd; None: about a tenth of the points, 101 at most. The median keeps one outlier from bending the curve;
-    ends are reflected. Fewer than ten points are returned as they are.
+    window: number of points, odd, around each point; None: about a tenth of all points, at most 101. The median keeps
+    one outlier from bending the curve. At the ends the values are reflected. Fewer than ten values are returned as they
+    are.
     """
     raw = np.asarray(values, dtype=np.float64)
     window = min(len(raw) // 20 * 2 + 1, 101) if window is None else window
@@ -90,8 +91,9 @@ def _rolling(values: np.ndarray, window: int, reduce: Callable[..., np.ndarray])
 
 
 def style(n: int, theme: Theme = LIGHT) -> dict[str, Any]:
-    """Return matplotlib's colour, dash, marker and width of line n: later ones are thinner, dashed,
-    hollow and on top.
+    """Return matplotlib's colour, dash, marker and width of line n.
+
+    Later lines are thinner, dashed, hollow and on top, so that equal lines show.
     """
     colour, thinner = theme.lines[n % len(theme.lines)], min(n, len(DASHES) - 1)
     return {
@@ -106,7 +108,7 @@ def style(n: int, theme: Theme = LIGHT) -> dict[str, Any]:
 
 
 def dress(axes: Axes) -> None:
-    """Give axes a light grid and no frame at the top and right."""
+    """Give axes a light grid, and remove their frame at the top and right."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.grid(color=LIGHT.grid, lw=0.7)

@@ -10,7 +10,7 @@ from typing import Any
 from ral.errors import UserError
 
 STEP = "trainer/global_step"
-"""The horizontal axis of every chart (docs/sweeps.md)."""
+"""Metric on the horizontal axis of every chart (docs/sweeps.md)."""
 SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "Reward: does it learn?": {
         "reward": ("train/reward", "eval/reward"),
@@ -49,7 +49,7 @@ SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "gradient norm, updates skipped": ("train/grad_norm", "train/skipped_updates"),
     },
 }
-"""{title of a section: {title of a chart: its metrics (docs/metrics.md)}}."""
+"""{title of a section: {title of a chart: its metrics (docs/metrics.md)}}"""
 INSTALL = "the package wandb-workspaces is not installed: write pip install '.[dashboard]'"
 
 
@@ -73,7 +73,10 @@ def workspace(entity: str, project: str) -> Any:
 
 
 def write(entity: str, project: str, path: Path) -> Path:
-    """Write the dashboard's JSON, as W&B stores it, without a network; return the path."""
+    """Write the dashboard as JSON, in W&B's format, to `path`, without a network; return the path.
+
+    UserError where the package wandb-workspaces is not installed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     model = workspace(entity, project)._to_model()
     path.write_text(model.model_dump_json(by_alias=True, exclude_none=True, indent=1) + "\n", encoding="utf-8")
@@ -81,7 +84,10 @@ def write(entity: str, project: str, path: Path) -> Path:
 
 
 def upload(entity: str, project: str) -> str:
-    """Save the dashboard in W&B and return its address. UserError where W&B refuses or cannot be reached."""
+    """Save the dashboard in W&B and return its address.
+
+    UserError where W&B refuses or cannot be reached, or the package wandb-workspaces is not installed.
+    """
     made = workspace(entity, project)
     try:
         made.save()

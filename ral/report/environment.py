@@ -17,7 +17,7 @@ PACKAGES = ("torch", "transformers", "lightning", "hydra-core", "numpy", "pillow
 
 
 def git_commit() -> str:
-    """Return the commit of this code, with "+changes" where files differ from it; "unknown" outside a checkout."""
+    """Return the commit of this code, with "+changes" where files have changed since; "unknown" outside a checkout."""
     here = Path(__file__).resolve().parent
     try:
         commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
@@ -28,7 +28,7 @@ def git_commit() -> str:
 
 
 def processor_name() -> str:
-    """Return the CPU's name in /proc/cpuinfo, else the platform's."""
+    """Return the CPU's name from /proc/cpuinfo, or Python's name of the processor where that is missing."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -37,7 +37,7 @@ def processor_name() -> str:
 
 
 def gpu_names() -> str:
-    """Return the names of this machine's GPUs, joined by commas; "none" where there is none."""
+    """Return the names of this machine's GPUs, joined by commas; "none" where it has none."""
     return ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())) or "none"
 
 
@@ -47,7 +47,7 @@ def _threads() -> str:
 
 
 def environment() -> dict[str, str]:
-    """Return {name: text} of date, command, commit, versions and machine; no environment variable is in it."""
+    """Return {name: text} of date, command, commit, versions and machine. It holds no environment variable."""
     return {
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -61,5 +61,5 @@ def environment() -> dict[str, str]:
 
 
 def write_environment(folder: Path) -> None:
-    """Write environment.json."""
+    """Write environment.json, the result of `environment`, into a run's folder."""
     (folder / "environment.json").write_text(json.dumps(environment(), indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""The templates of HTML pages. Everything that they write is escaped."""
+"""The templates of HTML pages, which escape all text that they insert."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def templates() -> Environment:
-    """Return a Jinja environment with escaping always on: file endings such as .j2 do not switch it on."""
+    """Return the Jinja environment of the templates. It escapes always, whatever the ending of a template's file."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,

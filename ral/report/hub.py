@@ -10,12 +10,12 @@ from ral.report.card import CARD, write_card
 from ral.report.words import size
 
 FOLDERS = {"hf": "model.safetensors*", "adapter": "adapter_model.*"}
-"""Folder of a run that can be published -> pattern of its weights; the first one that exists is taken."""
+"""{folder of a run that can be published: pattern of its weights}; the first folder with weights is taken."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """Files to upload. folder: that of the model; files: their names below it; repo: id on the hub."""
+    """The files to upload. folder: folder of the model. files: their paths below it. repo: id on the hub."""
 
     folder: Path
     files: tuple[str, ...]
@@ -23,17 +23,17 @@ class Published:
 
     @property
     def lines(self) -> list[str]:
-        """Return the files with their sizes, a line each, and the sum."""
+        """Return a line for each file with its size, and a line with their sum."""
         sizes = [(self.folder / name).stat().st_size for name in self.files]
         listed = [f"  {name}  {size(count)}" for name, count in zip(self.files, sizes, strict=True)]
         return [*listed, f"{len(self.files)} files, {size(sum(sizes))}, from {self.folder} to {self.repo}"]
 
 
 def prepare(run: Path, repo: str, licence: str | None = None) -> Published:
-    """Write the card of a run's model and return the list of its files.
+    """Write the card of a run's model, and return the list of the files to upload.
 
-    repo: id on the hub, owner/name. licence: see `write_card`. UserError for a wrong id, and where there is no such
-    folder, no run in it, or no trained model.
+    repo: id on the hub, owner/name. licence: as in `write_card`. UserError for a wrong id, and where `run` is no
+    folder, no run's folder, or holds no trained model.
     """
     if repo.count("/") != 1 or not all(repo.split("/")):
         raise UserError(f"--repo {repo}: write <user or organisation>/<name>")
@@ -48,9 +48,9 @@ def prepare(run: Path, repo: str, licence: str | None = None) -> Published:
 
 
 def upload(published: Published, private: bool) -> str:
-    """Send the files to the hub; return the address. UserError where there is no token, and where the hub refuses.
+    """Send the files to the hub; return the address of the repository. private: whether a new repository is private.
 
-    private: whether a new repository is private.
+    UserError where there is no token, and where the hub refuses or cannot be reached.
     """
     from huggingface_hub import HfApi, get_token
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled

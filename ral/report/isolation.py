@@ -1,4 +1,4 @@
-"""Parts of a page that are made independently: one that fails leaves a note, and the others stand."""
+"""Parts of a page that are made one by one: a part that fails leaves a note, and the others are shown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def part(name: str, make: Callable[[], T], default: T, failures: list[str]) -> T:
-    """Return the result of `make`; where it raises, the default, and a line is added to `failures`."""
+    """Return make(). Where it raises, return `default` and add a line on the part `name` to `failures`."""
     try:
         return make()
     except Exception as error:

@@ -35,7 +35,10 @@ MOST_FAILURES = 20  # of what is left out, lines on the page
 
 @dataclass(frozen=True)
 class Listed:
-    """One entry of the run's folder: a file, or a folder with the number and total size of its files."""
+    """One line of the page's list of files. name: name of a file or folder.
+
+    size: its size, and a folder's number of files, as text. note: a few words on its content.
+    """
 
     name: str
     size: str
@@ -43,10 +46,10 @@ class Listed:
 
 
 def build(run_dir: Path, output: Path | None = None) -> Path:
-    """Write the page of the run in `run_dir` to `output` (None: report.html there) and return its path.
+    """Write the page of the run in `run_dir` and return its path. output: the file; None: report.html in `run_dir`.
 
     UserError where the folder is no run's, or where the page cannot be written. A missing or damaged file, or a part
-    that cannot be drawn, becomes a note on the page, and damage a warning on stderr too.
+    that cannot be drawn, becomes a note on the page; damage and failures give a warning on stderr too.
     """
     run_dir = Path(run_dir)
     path = run_dir / FILE_NAME if output is None else Path(output)
@@ -67,11 +70,11 @@ def build(run_dir: Path, output: Path | None = None) -> Path:
 def render(
     run: RunFiles, read: ReadPixels | None = None, failures: list[str] | None = None, viewer: str | None = None
 ) -> str:
-    """Return the HTML of a run.
+    """Return the HTML of a run's page.
 
-    read: a function from an image or video to its pixels; None: ral.data.media. viewer: the address of the run's
-    explore.html; None where there is none. failures: gets a sentence for each part that is damaged or could not be
-    drawn; the page has them too.
+    read: a function from an image or video to its pixels; None: ral.data.media. failures: a list that gets a sentence
+    for each part that is damaged or could not be drawn; the page shows them too. viewer: address of the run's
+    explore.html; None where there is none.
     """
     failures = [] if failures is None else failures
     failures += run.faults
@@ -121,7 +124,7 @@ def _cards(pairs: Sequence[Pair], read: ReadPixels | None, failures: list[str]) 
 
 
 def list_files(folder: Path) -> list[Listed]:
-    """Return the entries of a run's folder by name: folders with the number and size of their files, then files."""
+    """Return the visible entries of a run's folder, folders first, each with its size; the page itself comes last."""
     listed = []
     for entry in sorted(folder.iterdir(), key=lambda path: (path.is_file(), path.name)):
         if entry.name.startswith(".") or entry.name == FILE_NAME:
@@ -137,10 +140,10 @@ def list_files(folder: Path) -> list[Listed]:
 
 
 def title_of(run: RunFiles) -> Mapping[str, str]:
-    """Return the parts of the title: name, algo, model, date; "" where unknown.
+    """Return the parts of a run's title: name, algo, model, date; "" for an unknown one.
 
-    The model has its family, by config.json of hf/, else of model.pretrained. The date is the environment's, else that
-    of config.yaml.
+    The model's family, from config.json in hf/ or else in the pretrained folder, is added to its name. The date is that
+    in environment.json, or else that of the file config.yaml.
     """
     written = datetime.fromtimestamp((run.folder / "config.yaml").stat().st_mtime)
     config: Mapping[str, Any] = run.setup.config

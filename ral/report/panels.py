@@ -14,7 +14,7 @@ from ral.report.records import series
 
 @dataclass(frozen=True)
 class Panel:
-    """A panel to draw: title, {metric key: name in the legend}, caption.
+    """A panel to draw. title: its title; keys: {metric: its name in the legend}; caption: text below it.
 
     share: True for values in [0, 1], which are drawn in percent.
     """
@@ -27,8 +27,9 @@ class Panel:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A drawn panel: its images as data URLs, for light and dark pages, and the first and last smoothed
-    value as text.
+    """A drawn panel. light, dark: its images for light and dark pages, as data URLs.
+
+    ends: the first and last value of its first curve, smoothed, as text.
     """
 
     title: str
@@ -108,9 +109,9 @@ PANELS = (
 
 
 def draw_panels(metrics: Sequence[Mapping[str, Any]], failures: list[str] | None = None) -> list[Drawn]:
-    """Return the panels whose metrics were logged, drawn for light and dark pages.
+    """Return the panels whose metrics were logged, drawn for light and dark pages. metrics: lines of metrics.jsonl.
 
-    failures: gets a sentence for each panel that cannot be drawn.
+    failures: a list that gets a sentence for each panel that cannot be drawn.
     """
     failures = [] if failures is None else failures
     drawn = [part(f"panel {spec.title}", lambda: _draw(spec, metrics), None, failures) for spec in PANELS]  # noqa: B023

@@ -1,8 +1,8 @@
 """The files of a run folder, read into records (ral.report.records). Nothing here draws or writes.
 
-Required: `config.yaml`. Optional: `metrics.jsonl`, `environment.json`, `eval/before.jsonl`, `eval/after.jsonl`. Nothing
-in them ends the page: a part that is missing, cut off (an interrupted run) or damaged is left out, with a note that
-names file, line and field.
+Required is `config.yaml`; optional are `metrics.jsonl`, `environment.json`, `eval/before.jsonl`, `eval/after.jsonl`. A
+part of a file that is missing, cut off (an interrupted run) or damaged never stops the page: it is left out, with a
+note that names file, line and field.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ KINDS = ("image", "video", "text")
 
 
 def read_run(folder: Path) -> RunFiles:
-    """Return the content of a run's folder. UserError where it has no config.yaml, and so is no run's."""
+    """Return the content of a run's folder. UserError where it has no config.yaml, and so is no run's folder."""
     if not (folder / "config.yaml").is_file():
         raise UserError(f"{folder}: no config.yaml in it; give the folder that a run printed last")
     notes, faults = list[str](), list[str]()
@@ -51,7 +51,7 @@ def read_run(folder: Path) -> RunFiles:
 
 
 def _or(default: T, faults: list[str], read: Callable[[], T]) -> T:
-    """Return what `read` gives, or the default with the reason among the faults."""
+    """Return the result of `read`; where it raises, return `default` and add the reason to `faults`."""
     try:
         return read()
     except UserError as error:
@@ -97,7 +97,7 @@ def _parse_config(path: Path, text: str) -> Mapping[str, Any]:
 
 
 def _read_choices(path: Path) -> Mapping[str, str]:
-    """Return the config groups' choices as Hydra records them beside a run; {} where it did not."""
+    """Return the choice of each config group that Hydra recorded beside the run; {} without such a record."""
     if not path.is_file():
         return {}
     found = _parse_config(path, _read_text(path)).get("hydra") or {}
@@ -106,7 +106,7 @@ def _read_choices(path: Path) -> Mapping[str, str]:
 
 
 def _read_changed(path: Path) -> tuple[str, ...]:
-    """Return the overrides of the command line as Hydra records them beside a run; () where it did not."""
+    """Return the overrides of the command line that Hydra recorded beside the run; () without such a record."""
     found = yaml.safe_load(_read_text(path)) if path.is_file() else None
     return tuple(map(str, found)) if isinstance(found, list) else ()
 
@@ -210,13 +210,13 @@ def _kind(row: Mapping[str, Any], where: str) -> str:
 
 
 def _list(row: Mapping[str, Any], field: str) -> Sequence[Any]:
-    """Return a list; one value alone counts as a list of one, null as none."""
+    """Return a field as a list: a single value as a list of one, null as an empty list."""
     value = row.get(field)
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _response(row: Mapping[str, Any], where: str) -> str:
-    """Return the response; of a pair that a reward model ranked, both with their scores."""
+    """Return the response; for a pair that a reward model ranked, both responses with their scores."""
     response = _text(row, "response", where)
     if "rejected" not in row:
         return response

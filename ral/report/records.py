@@ -1,4 +1,4 @@
-"""Records of a run's files: its configuration, metrics, and evaluated questions. Nothing here reads files."""
+"""Records of a run's files: configuration, metrics and evaluated questions. Nothing here reads files."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ral.types import Evidence
 class Attention:
     """Attention on the visual tokens (Eq. 2 restricted to visual keys), averaged over some tokens of a response.
 
-    In records of evaluations: over the tokens that look hardest (ral.evaluation.looks). grid: (T, H, W) of visual
-    tokens; weights: T*H*W floats in that order, sum 1; seconds_per_slot: duration of one of the T slots, 0 for an
-    image.
+    In records of evaluations these tokens are the ones that look hardest (ral.evaluation.looks). grid: (T, H, W),
+    times, rows and columns of visual tokens; weights: T*H*W floats in that order, sum 1; seconds_per_slot: duration of
+    one of the T time slots, 0 for an image.
     """
 
     grid: tuple[int, int, int]
@@ -29,7 +29,8 @@ class Attention:
 class Asked:
     """A question of an evaluation, with its gold answer.
 
-    reading: settings by which each of `media` was read; () where all are whole files.
+    data_type: "image", "video" or "text". reading: for each of `media`, settings by which it was read, such as a time
+    span; () where all of them are whole files.
     """
 
     problem_type: str
@@ -43,10 +44,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of a response, in [0, 1]; None for a score that it does not have.
+    """Scores of a response, in [0, 1]; None for a score that was not measured.
 
-    For a preference pair that a reward model ranked: accuracy 1 where the chosen response has the higher reward, and no
-    format.
+    For a preference pair that a reward model ranked, accuracy is 1 where the chosen response has the higher reward, and
+    format is None.
     """
 
     accuracy: float
@@ -58,8 +59,8 @@ class Scores:
 class Item:
     """One evaluated question with the model's response.
 
-    answer: the text extracted from the response, None where there is none. evidence: boxes and times of the question.
-    attention: None where it has no map.
+    answer: the text extracted from the response, None where there is none. evidence: boxes and time spans that the
+    question is about. attention: None where no map was recorded.
     """
 
     uid: str
@@ -73,10 +74,10 @@ class Item:
 
 @dataclass(frozen=True)
 class Setup:
-    """Configuration and environment of a run. text: config.yaml as it stands; config: the same, parsed.
+    """Configuration and environment of a run. text: content of config.yaml; config: the same, parsed.
 
-    choices: the yaml that each config group came from ({"algo": "ral"}), and changed: the keys that the command line
-    set ("seed=1"), where Hydra recorded them.
+    choices: {config group: its option}, such as {"algo": "ral"}; changed: overrides of the command line, such as
+    "seed=1". Both are empty where Hydra recorded none.
     """
 
     text: str
@@ -90,8 +91,8 @@ class Setup:
 class RunFiles:
     """The content of a run's folder, from which the page is made.
 
-    before, after: None where the file is missing. metrics: in their order on disk. notes: sentences on missing files;
-    faults: on damaged parts that are left out.
+    before, after: evaluated questions; None where the file is missing or empty. metrics: lines of metrics.jsonl, in
+    their order on disk. notes: sentences on missing files. faults: sentences on damaged parts, which are left out.
     """
 
     folder: Path
@@ -104,9 +105,9 @@ class RunFiles:
 
 
 def series(metrics: Sequence[Mapping[str, Any]], key: str) -> tuple[list[int], list[float]]:
-    """Return the steps and values of one metric, by step.
+    """Return the steps and values of one metric, sorted by step. metrics: lines of metrics.jsonl.
 
-    A step that was logged twice (after a resume) has its last value; values that are not finite numbers are left out.
+    A step that was logged twice (after a resume) has its last value. Values that are not finite numbers are left out.
     """
     found = {
         int(row["step"]): float(row[key])
@@ -118,5 +119,5 @@ def series(metrics: Sequence[Mapping[str, Any]], key: str) -> tuple[list[int], l
 
 
 def is_number(value: Any) -> bool:
-    """Tell whether a value is an int or a float, NaN and infinities included; a bool is neither."""
+    """Tell whether a value is an int or a float, also NaN or infinite; a bool is no number here."""
     return isinstance(value, int | float) and not isinstance(value, bool)

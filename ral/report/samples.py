@@ -1,4 +1,4 @@
-"""Cards of chosen questions: image or video, evaluated responses and their attention before and after training."""
+"""Cards of chosen questions: an image or video, and the responses and their attention before and after training."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PICTURE_SIDES = (224, 448)  # pixels: the same of a picture
 
 @dataclass(frozen=True)
 class Strip:
-    """A row of images: data URLs, and a short text under each ('' for none)."""
+    """A row of images on a card: its name, the images as data URLs, and a short text under each ("" for none)."""
 
     name: str
     images: tuple[str, ...]
@@ -36,10 +36,10 @@ class Strip:
 
 @dataclass(frozen=True)
 class Answer:
-    """A response as the page has it.
+    """A response as the page shows it.
 
-    when: "before" or "after" training. answer: the text extracted from it, None where there is none. sign, words: the
-    verdict. grounding: as text, "" where it is not known.
+    when: "before" or "after" training. answer: the text extracted from the response, None where there is none. sign,
+    words: the verdict. grounding: in percent, "" where it is not known.
     """
 
     when: str
@@ -54,8 +54,8 @@ class Answer:
 class Card:
     """One chosen question with its responses.
 
-    strips: () where there is no image or it cannot be read, as `note` then says. peak: the share of attention of the
-    overlays' strongest colour, in percent; "" where there are no overlays.
+    strips: () where the question has no image or video, or it cannot be read, as `note` then says. peak: the share of
+    attention that the overlays draw in their strongest colour, in percent; "" without overlays.
     """
 
     item: Item
@@ -68,7 +68,7 @@ class Card:
 
 
 def make_card(pair: Pair, read: ReadPixels) -> Card:
-    """Return the card of one pair. A medium that cannot be read becomes a note on the card."""
+    """Return the card of one question. A medium that cannot be read becomes a note on the card."""
     strips: tuple[Strip, ...] = ()
     note = ""
     if pair.item.asked.media and pair.item.asked.data_type != "text":
@@ -88,10 +88,10 @@ def make_card(pair: Pair, read: ReadPixels) -> Card:
 def slots(
     attention: Attention | None, frame_count: int, seconds_per_frame: float, most: int = MOST_SLOTS
 ) -> list[Slot]:
-    """Return (slot, index of its frame, start, end in seconds) of at most `most` slots, evenly over a video.
+    """Return at most `most` slots spread evenly over a video: (slot, index of its frame, start, end), times in seconds.
 
-    With an attention map a slot is one of its T time slots, and its frame is the one nearest the middle; without a map
-    every frame is a slot.
+    With an attention map a slot is one of the map's T time slots, and its frame is the one nearest the slot's middle;
+    without a map (None) every frame is a slot.
     """
     count = attention.grid[0] if attention else frame_count
     total = seconds_per_frame * frame_count
@@ -156,7 +156,10 @@ def _heat_strip(
 
 
 def boxes_at(evidence: Sequence[Evidence], start: float, end: float) -> list[Box]:
-    """Return the evidence boxes that hold at some moment of [start, end) seconds; a box without a span always holds."""
+    """Return the evidence boxes that hold at some moment of [start, end), in seconds.
+
+    A box without a time span always holds.
+    """
     return [e.box for e in evidence if e.span is None or (e.span[0] < end and e.span[1] > start)]
 
 

@@ -1,4 +1,4 @@
-"""A sheet of images: without and with attention maps; captions above, times below, a colour bar at the end."""
+"""A sheet of images without and with attention maps: captions above, times below, a colour bar at the end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NARROWEST, MOST_LINES = 640, 6  # pixels of the page, and lines of a caption
 
 @dataclass(frozen=True)
 class Shown:
-    """A strip of the sheet: its caption, images, and a text under each ('' for none)."""
+    """A strip of the sheet: its caption, its images, and a text under each image ("" for none)."""
 
     caption: str
     images: Sequence[Image.Image]
@@ -33,13 +33,16 @@ class Shown:
 
 
 def attention_of(found: Mapping[str, Any]) -> Attention:
-    """Return `found`, a map of an evaluation {"grid", "weights", "seconds_per_slot"}, as the report's record."""
+    """Return an evaluation's map as the report's record. found: {"grid", "weights", "seconds_per_slot"}."""
     t, h, w = found["grid"]
     return Attention((t, h, w), tuple(found["weights"]), found["seconds_per_slot"])
 
 
 def plain(attention: Attention, evidence: Sequence[Evidence], pixels: Pixels) -> Shown:
-    """Return the image, or the frames that `strip` takes, without attention, with the evidence and with times below."""
+    """Return the strip without attention: the image, or frames of the video with their times below, with the evidence.
+
+    attention: its time slots decide the frames, as in `strip`.
+    """
     frames, clip = np.asarray(pixels.frames), pixels.kind == "video"
     times = slots(attention, len(frames), pixels.seconds_per_frame)
     images = [
@@ -51,7 +54,10 @@ def plain(attention: Attention, evidence: Sequence[Evidence], pixels: Pixels) ->
 
 
 def strip(attention: Attention, evidence: Sequence[Evidence], pixels: Pixels, peak: float, caption: str = "") -> Shown:
-    """Return the image, or frames evenly over the video, under the attention. peak: the weight of full heat."""
+    """Return the strip with attention: the image, or frames spread evenly over the video, tinted by their weights.
+
+    peak: the weight of full heat. Below a frame stands its share of the attention.
+    """
     frames, clip = np.asarray(pixels.frames), pixels.kind == "video"
     maps = np.asarray(attention.weights).reshape(attention.grid)
     smallest, largest = _sides(pixels)
@@ -68,7 +74,10 @@ def _sides(pixels: Pixels) -> tuple[int, int]:
 
 
 def sheet(strips: Sequence[Shown], peak: float) -> Image.Image:
-    """Return the strips one below the other with a colour bar. peak: the share of the attention of full heat."""
+    """Return the strips one below the other, with a colour bar.
+
+    peak: the share of attention that is drawn as full heat.
+    """
     width = max(NARROWEST, *(sum(i.width + GAP for i in own.images) + GAP for own in strips))
     captions = ["\n".join(textwrap.wrap(own.caption, width // LETTER)[:MOST_LINES]) for own in strips]
     heights = [LINE * (text.count("\n") + 1) + 2 * GAP for text in captions]

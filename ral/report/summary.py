@@ -1,4 +1,4 @@
-"""Numbers of the report: paired means before and after with bootstrap intervals, rows of the table, chosen items."""
+"""Numbers of the report: means before and after training with bootstrap intervals, rows of the table, chosen items."""
 
 from __future__ import annotations
 
@@ -21,14 +21,17 @@ ORDER = ("fixed", "broken", "wrong", "right")  # questions of the page are chose
 
 @dataclass(frozen=True)
 class Pair:
-    """One question evaluated before and after training. None for a missing side; never both."""
+    """One question as evaluated before and after training; None for a side that is missing, never for both."""
 
     before: Item | None
     after: Item | None
 
     @property
     def item(self) -> Item:
-        """Return the item after training, else before: question, media and gold answer are the same on both sides."""
+        """Return the item after training, or that before where the first is missing.
+
+        Question, media and gold answer are the same on both sides.
+        """
         found = self.after if self.after is not None else self.before
         assert found is not None
         return found
@@ -45,7 +48,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Compared:
-    """Accuracy before and after training, and the paired change; None where a side is missing."""
+    """Accuracy before and after training, and its change, paired by question; None where a side is missing."""
 
     before: Estimate | None
     after: Estimate | None
@@ -54,7 +57,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class Means:
-    """A mean in [0, 1] before and after training; None where no item has the value."""
+    """Means in [0, 1] before and after training; None for a side on which no item has the value."""
 
     before: float | None
     after: float | None
@@ -62,7 +65,7 @@ class Means:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: a subset of n items. accuracy, grounding, format: its means before and after."""
+    """One line of the table, on a subset of n items: accuracy, grounding and format before and after training."""
 
     name: str
     n: int
@@ -72,10 +75,10 @@ class Row:
 
 
 def match(before: Sequence[Item] | None, after: Sequence[Item] | None) -> tuple[tuple[Pair, ...], str | None]:
-    """Return the pairs of items with the same uid, sorted by uid, and a note on items of one side alone, left out.
+    """Return the pairs of items with the same uid, sorted by uid, and a note on items that only one side has.
 
-    before, after: None where a side is missing; then each item of the other side is a pair by itself. The note is None
-    where nothing is left out.
+    Such items are left out; the note is None where there are none. before, after: None for a missing side; then each
+    item of the other side is a pair with one side.
     """
     if before is None or after is None:
         items = sorted(before or after or (), key=lambda item: item.uid)
@@ -88,12 +91,13 @@ def match(before: Sequence[Item] | None, after: Sequence[Item] | None) -> tuple[
 
 
 def bootstrap(values: np.ndarray, resamples: int = BOOTSTRAP_RESAMPLES) -> list[Estimate]:
-    """Return the means of the columns of `values` [n, columns] with 95% percentile intervals.
+    """Return the means of the columns of `values` [n, columns], with 95% percentile bootstrap intervals.
 
     Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7(1), 1979; the percentile interval:
     Efron and Tibshirani, "An introduction to the bootstrap", 1993, chapter 13.
 
-    Items are resampled with replacement, whole rows at a time, so a difference of two columns is a paired comparison.
+    The n items are resampled with replacement, whole rows at a time, so that a column of differences is a paired
+    comparison.
     """
     random = np.random.default_rng(BOOTSTRAP_SEED)
     n = len(values)
@@ -105,7 +109,10 @@ def bootstrap(values: np.ndarray, resamples: int = BOOTSTRAP_RESAMPLES) -> list[
 
 
 def table(pairs: Sequence[Pair]) -> list[Row]:
-    """Return the rows: all items, then each problem type, then images, videos and text if there are several kinds."""
+    """Return the rows: all items, then each problem type, then images, videos and text where several of these occur.
+
+    Without pairs there are no rows.
+    """
     if not pairs:
         return []
     types = _occurring(pairs, lambda item: item.asked.problem_type, PROBLEM_TYPES)
@@ -118,9 +125,11 @@ def table(pairs: Sequence[Pair]) -> list[Row]:
 
 
 def category(pair: Pair) -> str:
-    """Return "fixed", "broken", "right" or "wrong": the accuracy's change from before to after, at the threshold RIGHT.
+    """Return the pair's category: "fixed", "broken", "right" or "wrong".
 
-    "right" and "wrong": the same on both sides, or on the only side.
+    Training fixed a response that was wrong before and right after, and broke one that was right before and wrong
+    after; "right" and "wrong" are those that did not change. A response is right from accuracy RIGHT on. A pair with
+    one side has that side's category.
     """
     before, after = ((side or pair.item).scores.accuracy >= RIGHT for side in (pair.before, pair.after))
     if before == after:
@@ -129,10 +138,10 @@ def category(pair: Pair) -> str:
 
 
 def select(pairs: Sequence[Pair], count: int = 8) -> list[Pair]:
-    """Return the `count` most informative pairs, or all where there are fewer, chosen by rule and not at random.
+    """Return the `count` most informative pairs, or all where there are fewer; chosen by rule, not at random.
 
-    Categories take turns (fixed, broken, wrong, right). Within one, the pair is taken whose problem type, then medium,
-    was chosen least often; then one with an attention map; then the first uid.
+    Categories take turns (fixed, broken, wrong, right). Within a category, the pair is taken whose problem type was
+    chosen least often, then whose medium was; then a pair with an attention map; then the first uid.
     """
     rest, chosen = sorted(pairs, key=lambda pair: pair.item.uid), list[Pair]()
     while rest and len(chosen) < count:
@@ -156,7 +165,7 @@ def _novelty(chosen: Sequence[Pair]) -> Callable[[Pair], tuple[int, int, bool]]:
 
 
 def _occurring(pairs: Sequence[Pair], field: Callable[[Item], str], known: Sequence[str]) -> list[str]:
-    """Return the values of a field that occur: known ones in their usual order, then others by name."""
+    """Return the values of a field that occur: known values in their usual order, then the others by name."""
     found = {field(pair.item) for pair in pairs}
     return [name for name in known if name in found] + sorted(found - set(known))
 
@@ -184,6 +193,6 @@ def _compared(pairs: Sequence[Pair]) -> Compared:
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
-    """Return the mean of the known values; None where there is no known value."""
+    """Return the mean of the values that are not None; None where there are none."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None

@@ -1,4 +1,4 @@
-"""Attention rows of tokens as bytes for the viewer's page: shares, then cells (visual tokens), one byte each. Pure."""
+"""Attention rows of tokens as bytes for the viewer's page: first shares, then cells (visual tokens). Pure functions."""
 
 from __future__ import annotations
 
@@ -13,32 +13,37 @@ from ral.types import RowChoice, TokenRows
 FULL, UNKNOWN = 65534, 65535
 """Two-byte numbers of a share: FULL stands for 1, UNKNOWN for a share that is not known."""
 LEVELS = 255
-"""The number of a row's largest cell. A weight is peak * (number / LEVELS) ** 2, so that small weights
-are kept apart.
+"""The byte of a row's largest cell.
+
+A cell's weight is peak * (byte / LEVELS) ** 2, so that small weights stay distinct.
 """
 SHARES = 3
-"""Shares of a row: attention on the medium; of it, that on the largest cell, and that on the evidence."""
+"""Number of shares of a row: attention on the medium; of that, the largest cell's part and the evidence's part."""
 COMPRESSED = 0.75
-"""Usual size of compressed rows relative to the bytes, at most; base64 adds a third."""
+"""Usual upper bound of the size of compressed rows, relative to their bytes; base64 adds a third."""
 
 
 def common(choices: Sequence[RowChoice]) -> RowChoice:
-    """Return the queries, layers and heads that several choices share; single heads only where all have as many."""
+    """Return the queries, layers and heads that all choices share; no single heads unless all have as many of them."""
     first, *others = choices
     layers = tuple(n for n in first.layers if all(n in other.layers for other in others))
     return RowChoice(first.queries, layers, first.heads if {c.heads for c in choices} == {first.heads} else 0)
 
 
 def expected_bytes(choice: RowChoice, tokens_and_cells: Sequence[tuple[int, int]]) -> int:
-    """Estimate the bytes on the page. tokens_and_cells: (tokens, cells of the medium) of each response."""
+    """Return an estimate of the bytes that the rows take on the page.
+
+    tokens_and_cells: for each response its tokens, and the visual tokens of its medium.
+    """
     return int(COMPRESSED * 4 / 3 * choice.rows * sum(t * (cells + 2 * SHARES) for t, cells in tokens_and_cells))
 
 
 def packed(rows: TokenRows, choice: RowChoice, shown: Sequence[int]) -> bytes:
-    """Return the bytes of one response: [Q L H T 3] shares (two bytes, low first), then [Q L H T V] cells.
+    """Return the bytes of one response: shares [Q L H T 3] of two bytes, low first, then cells [Q L H T V] of one.
 
-    Q queries, L layers, H mean and heads, T tokens, V visual tokens in `shown`. choice: a part of the rows in `rows`;
-    shown: the time slots whose cells are kept, (0,) for an image. Shares are over all slots.
+    Q queries, L layers, H the mean over heads and single heads, T tokens, V visual tokens of the slots `shown`. choice:
+    the part of `rows` to write. shown: the time slots whose cells are kept, (0,) for an image. Shares are over all
+    slots.
     """
     layers = [rows.chosen.layers.index(n) for n in choice.layers]
     weights = rows.weights.numpy()[:, layers, : 1 + choice.heads]
@@ -55,11 +60,11 @@ def packed(rows: TokenRows, choice: RowChoice, shown: Sequence[int]) -> bytes:
 
 
 def two_bytes(shares: np.ndarray) -> np.ndarray:
-    """Return shares in [0, 1] as 16-bit numbers up to FULL, and UNKNOWN for NaN."""
+    """Return shares in [0, 1] as 16-bit numbers from 0 to FULL; NaN becomes UNKNOWN."""
     known = np.nan_to_num(shares).clip(0, 1) * FULL
     return np.where(np.isnan(shares), UNKNOWN, known.round()).astype("<u2")
 
 
 def compressed(data: bytes) -> str:
-    """Return bytes for the page: compressed by zlib (deflate to browsers), in base64."""
+    """Return bytes as text for the page: compressed by zlib (browsers call it deflate), in base64."""
     return base64.b64encode(zlib.compress(data, 9)).decode("ascii")

@@ -1,7 +1,7 @@
 """The viewer of attention: `explore.html`, one self-contained file that shows the attention of any token.
 
-Nothing on the page is fetched: images are data URLs, rows are compressed bytes in the page, and a content security
-policy allows the page's own script alone. All text of models and data is escaped.
+Nothing on the page is fetched: images are data URLs, attention rows are compressed bytes in the page, and a content
+security policy allows the page's own script alone. All text of models and data is escaped.
 """
 
 from __future__ import annotations
@@ -28,15 +28,16 @@ from ral.types import Example, Pixels, RowChoice, TokenRows
 
 MOST_FRAMES = 16  # of a clip
 ASKED_WITH = "asked with"
-"""Name of the fact with the prompt's template and pixels; the title leaves it out."""
+"""Label of the fact that gives the prompt's template and pixels. It is no part of the page's title."""
 SCRIPTS = ("explore_rows.js", "explore.js")  # one behind the other
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A model's response to a sample. name: that of the model; verdict: sign and words, None for no gold answer.
+    """A model's response to a sample.
 
-    rows: the attention of its tokens.
+    name: name of the model on the page; rows: the attention of the response's tokens. verdict: (sign, words); None for
+    a sample without gold answer.
     """
 
     name: str
@@ -47,7 +48,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class ViewedSample:
-    """A question with its first medium, and the responses of one model or two."""
+    """A question with the pixels of its first medium, and the responses of one or two models."""
 
     example: Example
     pixels: Pixels
@@ -57,10 +58,10 @@ class ViewedSample:
 def write_viewer(
     path: Path, samples: Sequence[ViewedSample], facts: Mapping[str, str], notes: Sequence[str] = ()
 ) -> Path:
-    """Write the page of some samples and return its path.
+    """Write the page of some samples to `path`; return the path.
 
-    facts: {label: text} at the top of the page, which make its title. notes: lines below. UserError where there are no
-    samples, with the first of the notes, or the page cannot be written.
+    facts: {label: text} at the top of the page, which also make its title. notes: lines below them. UserError where
+    there are no samples, with the first of the notes, or where the page cannot be written.
     """
     if not samples:
         why = next(iter(notes), "there is no answer to a question about a picture or a clip")
@@ -101,12 +102,12 @@ def render_viewer(samples: Sequence[ViewedSample], facts: Mapping[str, str], not
 
 
 def as_script_data(content: Any) -> str:
-    """Return JSON that is safe inside a script element, with any texts."""
+    """Return `content` as JSON that is safe inside a script element, whatever its texts."""
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def content_of(samples: Sequence[ViewedSample]) -> tuple[dict[str, Any], bytes]:
-    """Return the data of the page's script: an index as JSON, and the bytes of all rows, one after another."""
+    """Return the data of the page's script: its index as JSON values, and the bytes of all attention rows."""
     choice = common([answer.rows.chosen for sample in samples for answer in sample.answers])
     blob, entries = bytearray(), []
     for sample in samples:
@@ -126,7 +127,7 @@ def content_of(samples: Sequence[ViewedSample]) -> tuple[dict[str, Any], bytes]:
 
 
 def entry_of(sample: ViewedSample, choice: RowChoice, blob: bytearray) -> dict[str, Any]:
-    """Return a sample's entry in the page's index, as JSON values, and append its responses' attention rows to `blob`.
+    """Return a sample's entry in the page's index, as JSON values; append its responses' attention rows to `blob`.
 
     choice: the queries, layers and heads of which rows are written. "at" of a response is the offset of its rows in
     `blob`, in bytes.
@@ -163,14 +164,17 @@ def entry_of(sample: ViewedSample, choice: RowChoice, blob: bytearray) -> dict[s
 
 
 def slots_of(rows: TokenRows, pixels: Pixels) -> list[Slot]:
-    """Return the time slots of a medium that are on the page, at most MOST_FRAMES; one for an image."""
+    """Return the time slots of a medium that the page shows, at most MOST_FRAMES; one for an image."""
     return slots(
         Attention(rows.grid, (), rows.seconds_per_slot), len(pixels.frames), pixels.seconds_per_frame, MOST_FRAMES
     )
 
 
 def frames_of(sample: ViewedSample, times: Sequence[Slot]) -> list[dict[str, Any]]:
-    """Return the frames that are on the page, each with its time and the evidence in it."""
+    """Return the frames that the page shows, as JSON values: image, size, time, and the evidence boxes at that time.
+
+    times: result of `slots_of`.
+    """
     clip, frames = sample.pixels.kind == "video", np.asarray(sample.pixels.frames)
     found = []
     for _, frame, start, end in times:
@@ -187,7 +191,7 @@ def frames_of(sample: ViewedSample, times: Sequence[Slot]) -> list[dict[str, Any
 
 
 def size_note(path: Path, samples: Sequence[ViewedSample]) -> str:
-    """Return a line with samples, layers, heads and size of the page."""
+    """Return a line with the page's number of samples, its layers, heads and size. path: the written page."""
     choice = common([answer.rows.chosen for sample in samples for answer in sample.answers])
     heads = f"{choice.heads} heads and their mean" if choice.heads else "the mean over heads"
     layers, n, megabytes = ", ".join(map(str, choice.layers)), len(choice.layers), path.stat().st_size / 1e6

@@ -39,18 +39,24 @@ FILE_NOTES = {
 
 
 def percent(share: float) -> str:
-    """Return a share as text: 0.4167 as 41.7%."""
+    """Return a share as text with one decimal: 0.4167 as 41.7%."""
     return f"{100 * share:.1f}%"
 
 
 def points(change: float) -> str:
-    """Return a change as text: 0.3667 as +36.7, with a minus sign (U+2212) for a loss and no sign for zero."""
+    """Return a change of a share in points, as text: 0.3667 as +36.7.
+
+    A loss has a minus sign (U+2212), zero has no sign.
+    """
     text = f"{100 * change:+.1f}".replace("-", "−")
     return "0.0" if text[1:] == "0.0" else text
 
 
 def headline(row: Row | None) -> str:
-    """Return the result of the run in one sentence. row: the row of all items, None where there was no evaluation."""
+    """Return the result of the run in one sentence.
+
+    row: the row of all items; None where the model was not evaluated.
+    """
     if row is None:
         return "The model was not evaluated, so there is no accuracy to show."
     found, items = row.accuracy, _items(row.n)
@@ -65,9 +71,9 @@ def headline(row: Row | None) -> str:
 
 
 def details(row: Row | None) -> str:
-    """Return the intervals of the headline, whether the change may be chance, and the grounding.
+    """Return the headline's intervals, whether the change may be chance, and the grounding, as sentences.
 
-    row: the row of all items, None where the model was not evaluated: "".
+    row: the row of all items; None where the model was not evaluated, which gives "".
     """
     if row is None:
         return ""
@@ -80,19 +86,22 @@ def details(row: Row | None) -> str:
 
 
 def verdict(item: Item) -> tuple[str, str]:
-    """Return (sign, words) of an item's response: right, wrong, or its share of the points."""
+    """Return the verdict (sign, words) on an item's response, by its accuracy."""
     return verdict_of(item.scores.accuracy)
 
 
 def verdict_of(score: float) -> tuple[str, str]:
-    """Return (sign, words) of a score in [0, 1]: right from 1 on, wrong at 0, else its percentage."""
+    """Return the verdict (sign, words) on a score in [0, 1]: right from 1 on, wrong at 0, else its percentage."""
     if score >= 1:
         return "✓", "right"
     return ("✗", "wrong") if score <= 0 else ("≈", f"scores {percent(score)}")
 
 
 def label(config: Mapping[str, Any], group: str) -> str:
-    """Return the short name of a config group: a string, its `name`, or the end of its `pretrained` folder."""
+    """Return the short name of a config group: its value as text, its `name`, or the end of its `pretrained` folder.
+
+    "" where the configuration has none of these.
+    """
     value = config.get(group)
     if isinstance(value, Mapping):
         value = value.get("name") or Path(str(value.get("pretrained") or "")).name
@@ -100,9 +109,9 @@ def label(config: Mapping[str, Any], group: str) -> str:
 
 
 def progress_note(config: Mapping[str, Any], metrics: tuple[Mapping[str, Any], ...]) -> str | None:
-    """Return a sentence where the run stopped before its last step; None otherwise, or where that is unknown.
+    """Return a sentence where the run stopped before its last step; None where it did not, or where that is unknown.
 
-    config: of the run, as plain values. metrics: its logged steps.
+    config: the run's configuration as plain values. metrics: lines of its metrics.jsonl.
     """
     wanted, steps = config.get("max_steps"), [row["step"] for row in metrics if isinstance(row.get("step"), int)]
     if not isinstance(wanted, int) or not steps or max(steps) >= wanted:
@@ -111,7 +120,7 @@ def progress_note(config: Mapping[str, Any], metrics: tuple[Mapping[str, Any], .
 
 
 def size(count: int) -> str:
-    """Return bytes as text in a fitting unit: 512 B, 12.3 kB, 4.0 MB."""
+    """Return a number of bytes as text in a fitting unit: 512 B, 12.3 kB, 4.0 MB."""
     value, unit = float(count), "B"
     for larger in ("kB", "MB", "GB", "TB"):
         if value < 1000:
@@ -121,7 +130,7 @@ def size(count: int) -> str:
 
 
 def seconds(value: float) -> str:
-    """Return seconds as text without trailing zeros: 1.0 as 1, 0.25 as 0.25."""
+    """Return seconds as text with at most two decimals and no trailing zeros: 1.0 as 1, 0.25 as 0.25."""
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 

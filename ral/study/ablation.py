@@ -27,10 +27,10 @@ RESAMPLES = 10_000
 
 @dataclass(frozen=True)
 class Asked:
-    """One ablation.
+    """The settings of one ablation.
 
-    axis: "frames" or "tokens". values: the numbers of frames or tokens. settings: further settings of evaluate.py, as
-    key=value. output: folder of the evaluations.
+    axis: what the ablation varies, "frames" or "tokens". values: the limits to evaluate at, in frames a video or visual
+    tokens an image. settings: further settings of evaluate.py, as key=value. output: folder of the evaluations.
     """
 
     axis: str
@@ -40,11 +40,15 @@ class Asked:
 
 
 Points = Mapping[tuple[str, int], Estimate]
-"""{(name of a checkpoint, value on the axis): its accuracy}"""
+"""{(name of a checkpoint, limit of frames or tokens): accuracy in [0, 1] with its interval}"""
 
 
 def settings_of(axis: str, value: int) -> list[str]:
-    """Return the settings of evaluate.py for one value on an axis."""
+    """Return the settings of evaluate.py that limit a medium to `value` frames or visual tokens.
+
+    axis: "frames" limits videos, "tokens" limits images. The least size of an image is lowered where it is above the
+    limit.
+    """
     if axis == "frames":
         return [f"media.max_frames={value}"]
     most = value * TOKEN_PIXELS
@@ -52,9 +56,10 @@ def settings_of(axis: str, value: int) -> list[str]:
 
 
 def evaluate(checkpoint: str, output: Path, settings: Sequence[str]) -> np.ndarray:
-    """Return the scores [n] of one evaluation, which is run or finished first; 0 for a question that was not asked.
+    """Run evaluate.py, or finish an interrupted evaluation, and return the score of each question [n].
 
-    checkpoint, output, settings: for evaluate.py. UserError where it fails; its own error is printed above.
+    The score is 0 for a question that could not be asked. checkpoint, output, settings: arguments of evaluate.py.
+    UserError where it fails; its own error is printed above.
     """
     command = [sys.executable, str(repository.EVALUATE), f"checkpoint={checkpoint}", f"output={output}", *settings]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=None, text=True)
@@ -66,10 +71,10 @@ def evaluate(checkpoint: str, output: Path, settings: Sequence[str]) -> np.ndarr
 
 
 def measure(asked: Asked, names: Mapping[str, str]) -> tuple[Points, dict[int, Estimate]]:
-    """Return {(name, value): accuracy}, and {value: the second checkpoint's accuracy less the first's}.
+    """Return {(name, value): accuracy}, and {value: gain of the second checkpoint over the first}; print each accuracy.
 
-    names: {name: checkpoint}. The differences are paired by question; {} for one checkpoint. UserError where an
-    evaluation fails.
+    names: {name of a checkpoint: its folder or hub id}, one or two. The gains are paired by question; {} for one
+    checkpoint. UserError where an evaluation fails.
     """
     points: dict[tuple[str, int], Estimate] = {}
     changes: dict[int, Estimate] = {}
@@ -86,7 +91,10 @@ def measure(asked: Asked, names: Mapping[str, str]) -> tuple[Points, dict[int, E
 
 
 def table(asked: Asked, names: Sequence[str], points: Points, changes: Mapping[int, Estimate]) -> str:
-    """Return a Markdown table: a row for each checkpoint, and for their difference; a column for each value."""
+    """Return a Markdown table of accuracies in percent, with a column for each value.
+
+    It has a row for each checkpoint, and one for their difference unless `changes` is empty.
+    """
     rows = [[name, *(_figure(points[name, v]) for v in asked.values)] for name in names]
     if changes:
         rows.append([f"{names[1]} - {names[0]}", *(_figure(changes[v]) for v in asked.values)])
@@ -98,7 +106,7 @@ def _figure(estimate: Estimate) -> str:
 
 
 def draw(path: Path, asked: Asked, names: Sequence[str], points: Points) -> None:
-    """Draw accuracy over the values, a line for each checkpoint, with its intervals, into a PNG."""
+    """Draw accuracy in percent over the values into a PNG: a line with intervals for each checkpoint."""
     figure = Figure(figsize=(5, 3.2), dpi=160, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()

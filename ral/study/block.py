@@ -8,9 +8,9 @@ BEGIN, END = "<!-- reproduce:begin -->", "<!-- reproduce:end -->"
 
 
 def replace_block(text: str, new: str, name: str) -> str:
-    """Return a page's text with `new` between its two marks. UserError unless the marks are there, in this order.
+    """Return a page's text with `new` between its two marks. UserError unless both marks are there, in order.
 
-    name: file name of the page, for the error.
+    name: file name of the page in docs/, for the error.
     """
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)

@@ -13,11 +13,11 @@ from ral.study.plan import MAIN
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of the command line.
+    """Settings of the command line of `scripts/reproduce.py`.
 
-    tables, rows: labels; rows None for all. seeds: None for each table's own. processes: runs at once; 0 runs nothing.
-    output: folder of the runs and results. docs: whether pages of docs/ are written. resolution: whether kept weights
-    are evaluated at other resolutions.
+    tables, rows: names of tables and labels of rows; rows None: all. seeds: None for each table's own. processes: runs
+    at once; 0 runs nothing. output: folder of the runs and results. docs: whether pages of docs/ are written.
+    resolution: whether trained models are evaluated at other resolutions.
     """
 
     tables: tuple[str, ...] = (MAIN,)
@@ -37,7 +37,10 @@ def number(key: str, text: str) -> int:
 
 
 def seed_list(text: str) -> tuple[int, ...]:
-    """Return the seeds: `10` is 0 to 9, `0-4` a range, `0,3` a list. UserError where it names none."""
+    """Return the seeds that a text names: `10` is 0 to 9, `0-4` a range, `0,3` a list.
+
+    UserError where it names none, or a part is no whole number.
+    """
     if "," in text:
         found = tuple(dict.fromkeys(number("seeds", part) for part in text.split(",") if part))
     elif "-" in text:
@@ -58,7 +61,7 @@ def flag(key: str, text: str) -> bool:
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Return the names in a text, split at semicolons if there is one, else at commas."""
+    """Return the names in a text, split at semicolons where it has one, else at commas."""
     return tuple(part.strip() for part in text.split(";" if ";" in text else ",") if part.strip())
 
 
@@ -74,7 +77,7 @@ READ: Mapping[str, Callable[[str], Any]] = {
 
 
 def parse(arguments: Sequence[str]) -> Settings:
-    """Read the command line. UserError for an unknown key, with the known ones."""
+    """Read the command line. UserError for an unknown key, with the known ones, and for a value of the wrong type."""
     given = {}
     for argument in arguments:
         key, equals, value = argument.partition("=")

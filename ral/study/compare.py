@@ -29,15 +29,15 @@ NEVER_BELOW_0 = re.compile(r"jsd|entropy|tokens|length|norm|share|time/|memory|_
 """Other metrics that cannot be below 0: their intervals end there."""
 COLUMNS = ("runs", "seeds", "mean", "95% interval", "minus {}", "95% interval", "p", "p (Holm)")
 NARROW = 26
-"""Characters of the longest name that stands in the terminal's table."""
+"""Longest name, in characters, that stands in the terminal's table; for longer ones the rows are numbered."""
 DIGITS = 3
 """Significant digits of a value that is not a share."""
 PLAIN = "eval/accuracy"
-"""The metric whose files are named compare.*; the names of other metrics' files hold the metric."""
+"""The metric whose files are named compare.*; files of other metrics have the metric in their names."""
 
 
 def bounds(metric: str) -> tuple[float, float]:
-    """Return the least and the largest value that a metric can have."""
+    """Return the least and the largest value that a metric can have; infinite where it has no bound."""
     if PERCENT.search(metric):
         return 0.0, 1.0
     return (0.0 if NEVER_BELOW_0.search(metric) else -math.inf), math.inf
@@ -49,14 +49,18 @@ def stem(metric: str) -> str:
 
 
 def cut(found: Interval | None, low: float, high: float) -> Interval | None:
-    """Return an interval limited to [low, high], the values that are possible; None for None."""
+    """Return an interval limited to the possible values [low, high]; unchanged where it is None or NaN."""
     if found is None or math.isnan(found.low):
         return found
     return replace(found, low=max(found.low, low), high=min(found.high, high))
 
 
 def cells(row: Row, metric: str) -> list[str]:
-    """Return a row as text: shares in percent, others with DIGITS; intervals are limited to possible values."""
+    """Return a row's cells, in the order of COLUMNS, as text.
+
+    Shares are in percent, other values have DIGITS significant digits. Intervals end at the possible values of
+    `metric`.
+    """
     (low, high), percent = bounds(metric), bool(PERCENT.search(metric))
 
     def number(value: float, sign: str = "") -> str:
@@ -76,18 +80,19 @@ def cells(row: Row, metric: str) -> list[str]:
 
 
 def narrow(row: Row, metric: str) -> list[str]:
-    """Return a row for a terminal of 80 columns: intervals below their means, and the number of seeds,
-    not their list.
+    """Return a row's cells for a terminal of 80 columns: each interval stands below its mean.
+
+    The seeds are counted, not listed, and only the corrected p is shown.
     """
     name, _, mean, ends, less, difference, _, p = cells(row, metric)
     return [name, str(len(row.runs)), f"{mean}\n{ends}", f"{less}\n{difference}", p]
 
 
 def remarks(rows: Sequence[Row]) -> list[str]:
-    """Return lines, for below a table of runs compared, on what its seeds cannot show.
+    """Return the lines below a table of compared runs: what their seeds cannot show.
 
-    One line for each row whose values equal those of the first row on every common seed; one with the smallest p-value
-    that the sign-flip test can give with so few pairs of seeds.
+    One line stands for each row whose values equal those of the first row in every common seed. The last line gives the
+    smallest p-value that the sign-flip test can give with so few pairs of seeds.
     """
     first, found = {run.seed: run.last for run in rows[0].runs}, list[str]()
     numbers = sorted({row.difference.n for row in rows if row.difference is not None})
@@ -114,9 +119,9 @@ def page(rows: Sequence[Row], lost: Mapping[str, str], metric: str) -> str:
 
 
 def figure(rows: Sequence[Row], metric: str, file: Path) -> None:
-    """Draw learning curves into `file`: mean over seeds, with a band of the 95% interval for two seeds or more.
+    """Draw learning curves into the PNG `file`: for each row the mean over seeds, at the steps that all its runs have.
 
-    Bands are limited to possible values.
+    Two seeds or more get a band of the 95% interval, limited to the metric's possible values.
     """
     (least, most), scale = bounds(metric), 100.0 if PERCENT.search(metric) else 1.0
     drawing = Figure(figsize=(8, 4.5), layout="constrained")
@@ -139,7 +144,10 @@ def figure(rows: Sequence[Row], metric: str, file: Path) -> None:
 
 
 def facts(rows: Sequence[Row], lost: Mapping[str, str], metric: str) -> dict[str, Any]:
-    """Return the content of compare.json; values are in the metric's own unit, NaN is null."""
+    """Return the content of compare.json. Values are in the metric's own unit; NaN becomes None.
+
+    lost: {folder: why its run is left out}.
+    """
 
     def plain(value: float) -> float | None:
         return None if math.isnan(value) else value
@@ -162,10 +170,10 @@ def facts(rows: Sequence[Row], lost: Mapping[str, str], metric: str) -> dict[str
 
 
 def compare(folder: Path, output: Path, metric: str, baseline: str | None) -> list[Row]:
-    """Compare the runs below `folder`, write page, JSON and figure into `output`, print the table; return its rows.
+    """Compare the runs below `folder`: write page, JSON and figure into `output`, print the table, return its rows.
 
     baseline: an override or name of the row to compare with; None: the first row. UserError where no run can be
-    compared.
+    compared, or where no row, or more than one, has this baseline.
     """
     runs, lost = read_all(folder, metric)
     rows, name = make_rows(runs, baseline), stem(metric)
@@ -178,9 +186,9 @@ def compare(folder: Path, output: Path, metric: str, baseline: str | None) -> li
 
 
 def show(rows: Sequence[Row], lost: Mapping[str, str], metric: str) -> None:
-    """Print the table for a terminal, and the lines below it.
+    """Print the table of the rows in the terminal, and below it the remarks and the runs that are left out.
 
-    Where a name is longer than NARROW the rows have numbers, and their names stand above the table, a line each.
+    Where a name is longer than NARROW, the rows are numbered and the names are listed above the table.
     """
     unit, console = ", %" if PERCENT.search(metric) else "", Console()
     lines = [narrow(row, metric) for row in rows]

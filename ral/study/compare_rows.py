@@ -1,4 +1,4 @@
-"""From the runs of a sweep to rows: overrides, the values of a metric, means over seeds, paired differences."""
+"""Runs of a sweep gathered into rows of equal overrides: means of a metric over seeds, differences paired by seed."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from ral.study.statistics import Interval, holm, interval, sign_flip_p
 
 UNTITLED = "(defaults)"
 NOT_ITS_KIND = ("seed=", "hydra.", "hydra/", "name=", "resume=")
-"""Beginnings of overrides in which runs of one row may differ."""
+"""Beginnings of the overrides in which runs of one row may differ."""
 PARTS = 2
-"""Last parts of a dotted key that a row's short name keeps."""
+"""Number of last parts of a dotted key that a row's short name keeps."""
 
 
 @dataclass(frozen=True)
 class Run:
     """One finished run.
 
-    own: its overrides without the seed's. values: {step: value of the metric}. name: that of its row, which is the
-    overrides that not all runs have.
+    own: its overrides but those in NOT_ITS_KIND. values: {step: value of the metric}. name: the name of its row, made
+    of the overrides that not all compared runs share.
     """
 
     folder: Path
@@ -44,10 +44,11 @@ class Run:
 
 @dataclass
 class Row:
-    """The runs with equal overrides but for the seed.
+    """The runs whose overrides are equal, apart from the seed.
 
-    mean: mean of their last values. difference, p: mean difference from the baseline over common seeds, and its p; None
-    and NaN for the baseline, and where there are no common seeds. corrected: p after Holm's correction.
+    mean: mean of the runs' last values, with its interval. difference: mean difference from the baseline over common
+    seeds; None for the baseline itself, and without common seeds. p: sign-flip p of that difference. corrected: p after
+    Holm's correction. Both are NaN where `difference` is None.
     """
 
     name: str
@@ -59,7 +60,10 @@ class Row:
 
 
 def read_run(folder: Path, metric: str) -> Run | str:
-    """Return the run in a folder, or a line on why it cannot be compared."""
+    """Return the run in a folder, or a line that says why it cannot be compared.
+
+    It cannot where it failed, is not finished, or has no value of `metric` in metrics.jsonl.
+    """
     overrides = folder / ".hydra" / "overrides.yaml"
     given = yaml.safe_load(overrides.read_text()) if overrides.is_file() else []
     config = yaml.safe_load((folder / "config.yaml").read_text()) if (folder / "config.yaml").is_file() else {}
@@ -78,16 +82,16 @@ def read_run(folder: Path, metric: str) -> Run | str:
 
 
 def near(metric: str, known: Collection[str]) -> str:
-    """Return "; did you mean x?" with known names that are like `metric` or begin with it; "" where none is."""
+    """Return a hint such as "; did you mean x?" with up to three known names like `metric`; "" where there is none."""
     begun = sorted(name for name in known if name.startswith(metric))
     close = list(dict.fromkeys([*begun, *difflib.get_close_matches(metric, sorted(known))]))
     return f"; did you mean {' or '.join(close[:3])}?" if close else ""
 
 
 def read_all(folder: Path, metric: str) -> tuple[list[Run], dict[str, str]]:
-    """Return the runs below a folder, and {folder: why it cannot be compared} of the others.
+    """Return the runs in the folders directly below `folder`, and {folder: why it cannot be compared} of the others.
 
-    UserError where no run can be compared.
+    Of runs with the same settings and seed the newest is kept. UserError where no run can be compared.
     """
     begun = {path.parents[1] for path in folder.glob("*/.hydra/overrides.yaml")}
     folders = sorted(begun | {path.parent for path in folder.glob("*/metrics.jsonl")})
@@ -104,14 +108,14 @@ def read_all(folder: Path, metric: str) -> tuple[list[Run], dict[str, str]]:
 
 
 def named(runs: Sequence[Run]) -> list[Run]:
-    """Return the runs, each with the name of its row."""
+    """Return the runs, each with the name of its row filled in."""
     kinds = {run.own for run in runs}
     common = set.intersection(*map(set, kinds)) if len(kinds) > 1 else set()
     return [replace(run, name=" ".join(o for o in run.own if o not in common) or UNTITLED) for run in runs]
 
 
 def newest(runs: Sequence[Run]) -> tuple[list[Run], dict[str, str]]:
-    """Return the last written one of runs with the same settings and seed, and {folder: reason} of the others."""
+    """Return the runs without older ones of the same settings and seed, and {folder: reason} of those left out."""
     kept: dict[tuple[tuple[str, ...], int], Run] = {}
     lost: dict[str, str] = {}
     for run in sorted(runs, key=lambda run: (run.folder / "metrics.jsonl").stat().st_mtime):
@@ -122,15 +126,16 @@ def newest(runs: Sequence[Run]) -> tuple[list[Run], dict[str, str]]:
 
 
 def spellings(run: Run) -> set[str]:
-    """Return the names by which a row can be meant: its overrides, its name, and both as tables print them."""
+    """Return the texts by which --baseline may name a run's row: its overrides, its name, and their short forms."""
     whole = {*run.own, run.name}
     return whole | {short_name(name) for name in whole}
 
 
 def make_rows(runs: Sequence[Run], baseline: str | None) -> list[Row]:
-    """Return a row for each set of overrides, the baseline first. UserError for a baseline that is none, or several.
+    """Return a row for each set of overrides, the baseline first, with differences and corrected p-values.
 
-    baseline: one of a row's `spellings`; None: the first row.
+    baseline: one of a row's `spellings`; None: the first row. UserError where no row, or more than one, has this
+    baseline.
     """
     names = list(dict.fromkeys(run.name for run in runs))
     fitting = {run.name for run in runs if baseline is None or baseline in spellings(run)}

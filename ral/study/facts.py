@@ -13,11 +13,11 @@ from ral.files import jsonl
 from ral.study.results import Run, TableResult
 
 PACKAGES = ("python", "torch", "transformers", "lightning", "numpy")
-"""Versions that a page names, in this order."""
+"""Software versions that a page names, in this order."""
 
 
 def all_runs(results: Sequence[TableResult]) -> list[Run]:
-    """Return every run of the tables once."""
+    """Return every run of the tables, each once."""
     found = {str(run.folder): run for result in results for row in result.rows for run in row.runs.values()}
     return list(found.values())
 
@@ -28,7 +28,7 @@ def config_of(run: Run) -> dict[str, Any]:
 
 
 def data_of(run: Run) -> str:
-    """Return the dataset's name as text, with the seed and the distractors that the run set."""
+    """Return the name of a run's dataset as text, with the seed and number of distractors that the run set."""
     source = config_of(run).get("dataset", {}).get("source", {})
     name = str(source.get("_target_", "unknown.source")).split(".")[-2]
     return ", ".join([f"`{name}`", *(f"{key} {source[key]}" for key in ("seed", "distractors") if key in source)])
@@ -40,13 +40,16 @@ def thinks(run: Run) -> bool:
 
 
 def environment_of(run: Run) -> dict[str, str]:
-    """Return the content of the run's environment.json; {} where it has none."""
+    """Return the content of the run's environment.json; {} where there is no such file."""
     path = run.folder / "environment.json"
     return dict(json.loads(path.read_text())) if path.is_file() else {}
 
 
 def machine(env: Mapping[str, str]) -> str:
-    """Return processor and versions as text, without the number of threads; "" for an empty environment."""
+    """Return a machine's processor and software versions as text, without the number of threads; "" for {}.
+
+    env: content of a run's environment.json.
+    """
     if not env:
         return ""
     processor, comma, last = env.get("cpu", "unknown").rpartition(", ")
@@ -55,18 +58,24 @@ def machine(env: Mapping[str, str]) -> str:
 
 
 def machines(found: Sequence[Mapping[str, str]]) -> dict[str, int]:
-    """Return {machine: number of runs}, the commonest first; empty environments are left out."""
+    """Return {machine as text: number of runs}, the commonest first.
+
+    found: environments of the runs; {} is left out.
+    """
     return dict(Counter(name for env in found if (name := machine(env))).most_common())
 
 
 def days(found: Sequence[Mapping[str, str]]) -> str:
-    """Return the first and last day as text; one day where they are equal, "" where none is known."""
+    """Return the first and last day of the runs as text; one day where they are equal, "" where no date is known.
+
+    found: environments of the runs.
+    """
     dates = sorted({env["date"][:10] for env in found if env.get("date")})
     return " to ".join(dict.fromkeys([dates[0], dates[-1]])) if dates else ""
 
 
 def commits(results: Sequence[TableResult]) -> dict[str, list[str]]:
-    """Return {commit: commands of the runs made at it}, the commonest first."""
+    """Return {commit: commands of the runs made at it}, the commit with most runs first."""
     found: dict[str, list[str]] = {}
     for run in all_runs(results):
         found.setdefault(run.commit, []).append(run.command)
@@ -74,17 +83,17 @@ def commits(results: Sequence[TableResult]) -> dict[str, list[str]]:
 
 
 def records(run: Run) -> list[dict[str, Any]]:
-    """Return the records of the run's last evaluation, one a question; [] where the file is missing."""
+    """Return the records of the run's last evaluation, one for each question; [] where the file is missing."""
     return jsonl.read(run.folder / "eval" / "after.jsonl")
 
 
 def question_counts(run: Run) -> dict[str, int]:
-    """Return {problem type: number of questions} of the run's last evaluation, types spelled as in metrics."""
+    """Return {problem type: number of questions} of the run's last evaluation. Types are spelled as in metrics."""
     return dict(Counter(str(r["problem_type"]).replace(" ", "_").replace("-", "_").lower() for r in records(run)))
 
 
 def grounded_share(runs: Iterable[Run]) -> float | None:
-    """Return the share of questions with a grounding, over the runs whose records exist; None where no record tells.
+    """Return the share in [0, 1] of questions with a grounding, over the records of the runs; None without records.
 
     An entry without evidence has no grounding.
     """

@@ -1,4 +1,4 @@
-"""Figures of `scripts/reproduce.py`, each a function of results. Only matplotlib's objects, no pyplot."""
+"""Figures of `scripts/reproduce.py`, each made by a function from results. Only matplotlib's objects, no pyplot."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def colour(n: int) -> str:
 
 
 def mark(n: int, label: str) -> dict[str, Any]:
-    """Return matplotlib's settings for the dots of row n: hollow for a label that begins with ral, so that all show."""
+    """Return matplotlib's settings for the dots of row n: hollow where `label` begins with "ral", so that all show."""
     face = "none" if label.startswith("ral") else colour(n)
     return {
         "marker": MARKS[n % len(MARKS)],
@@ -71,16 +71,16 @@ def mark(n: int, label: str) -> dict[str, Any]:
 
 
 def new(width: float, height: float) -> Figure:
-    """Return an empty figure of this size in inches."""
+    """Return an empty figure of the given width and height, in inches."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
 def start_of(row: RowResult, result: TableResult, base: Run | None) -> Run | None:
-    """Return the run of the shipped model with the row's prompts, with or without thinking; None where it is not done.
+    """Return the shipped model's run with prompts like the row's, thinking or not; None where it is not done.
 
-    base: the run with thinking.
+    base: the shipped model's run with thinking.
     """
     if thinks(next(iter(row.runs.values()))):
         return base
@@ -89,9 +89,10 @@ def start_of(row: RowResult, result: TableResult, base: Run | None) -> Run | Non
 
 
 def curve(row: RowResult, base: Run | None) -> tuple[list[int], np.ndarray]:
-    """Return steps, and accuracy in percent as [3 steps]: mean, lower and upper end of the interval.
+    """Return the evaluated steps that all runs of a row share, and its accuracy in percent [3, steps].
 
-    base: the shipped model's run, which gives the values at step 0; None: no step 0.
+    The three are the mean and the lower and upper end of the interval. base: the shipped model's run, for the value at
+    step 0; None: no step 0.
     """
     steps = sorted(set.intersection(*(set(run.evaluations) for run in row.runs.values())))
     found = [interval([100 * run.evaluations[step][ACCURACY] for run in row.runs.values()]) for step in steps]
@@ -103,12 +104,11 @@ def curve(row: RowResult, base: Run | None) -> tuple[list[int], np.ndarray]:
 
 
 def curves(result: TableResult, base: Run | None) -> Figure:
-    """Return a figure of learning curves: a panel for each row of `result`, its mean with the 95% band.
+    """Return a figure of learning curves: a panel for each row of `result`, its mean accuracy with the 95% band.
 
-    A dashed line is the mean of the row's baseline, which is another row of `result`. base: the shipped model's run
-    with thinking, for the values at step 0 (those of rows without thinking are the row BASE_ZERO's); None: no step 0.
-    Rows with fewer than two evaluations get no panel. Axes end near the values of single runs, so that bands of few
-    runs may leave the panel.
+    A dashed line is the mean of the row's baseline. base: the shipped model's run with thinking, for the values at step
+    0 (rows without thinking take these from the row BASE_ZERO); None: no step 0. Rows with fewer than two evaluations
+    get no panel. Axes end near the values of single runs, so that bands of few runs may leave the panel.
     """
     rows = [row for row in result.full if len(next(iter(row.runs.values())).evaluations) > 1]
     across, place = min(5, len(rows)) or 1, {row.row.label: n for n, row in enumerate(result.full)}
@@ -141,7 +141,7 @@ def curves(result: TableResult, base: Run | None) -> Figure:
 
 
 def finals(result: TableResult) -> Figure:
-    """Return a figure with a line for each row: a dot for each run's last accuracy, mean and 95% interval in black."""
+    """Return a figure with a line for each row: its runs' last accuracies as dots, mean and 95% interval in black."""
     rows = result.full
     figure = new(6.4, 0.9 + 0.36 * len(rows))
     axes = figure.subplots()
@@ -163,7 +163,7 @@ def finals(result: TableResult) -> Figure:
 
 
 def types(result: TableResult) -> Figure:
-    """Return a heat map of mean accuracy by problem type, in percent, coloured by difference from the first row."""
+    """Return a heat map of mean accuracy in percent by row and type; colour is the difference from the first row."""
     metrics, rows = by_type(result), result.full
     means = np.array([[_mean(row, metric) for metric in metrics] for row in rows])
     change = np.nan_to_num(means - means[0])
@@ -188,7 +188,7 @@ def _mean(row: RowResult, metric: str) -> float:
 
 
 def layers(result: TableResult) -> Figure:
-    """Return a figure with a panel for each decoder layer: grounding against accuracy, a dot for each run."""
+    """Return a figure with a panel for each decoder layer: a dot for each run, its grounding against its accuracy."""
     metrics = metric_names(result, LAYER)
     figure = new(2.5 * max(len(metrics), 1) + 1.3, 3.2)
     grid = figure.subplots(1, max(len(metrics), 1), sharey=True, squeeze=False)[0]
@@ -208,7 +208,7 @@ def layers(result: TableResult) -> Figure:
 
 
 def against_kl(result: TableResult) -> Figure:
-    """Return a figure of last accuracy against the KL to the shipped model in the last steps, a dot for each run."""
+    """Return a figure with a dot for each run: last accuracy against KL to the shipped model in the last steps."""
     figure = new(6.4, 3.6)
     axes = figure.subplots()
     for n, row in enumerate(result.full):
@@ -222,9 +222,10 @@ def against_kl(result: TableResult) -> Figure:
 
 
 def resolution(found: Mapping[str, Resolution], how: str = "at most") -> Figure:
-    """Return a figure of RAL less GRPO over each axis: a thin line for each seed, mean and 95% interval on top.
+    """Return a figure of the accuracy of RAL less that of GRPO, a panel for each axis.
 
-    found: {axis: {row: {seed: {value: accuracy}}}}. how: words behind the name of an axis.
+    A thin line is one seed; on top are mean and 95% interval. found: {axis: {row: {seed: {value: accuracy}}}}. how:
+    words that follow the axis's name in its label.
     """
     figure = new(3.2 * len(found), 2.7)
     grid = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
@@ -248,7 +249,7 @@ def resolution(found: Mapping[str, Resolution], how: str = "at most") -> Figure:
 def draw(results: Sequence[TableResult], base: Run | None, found: Mapping[str, Resolution]) -> dict[str, Figure]:
     """Return {name: figure} of all figures for which there are runs.
 
-    base: the shipped model's run, None where it is not done. found: {axis: evaluations at other resolutions}.
+    base: the shipped model's run; None where it is not done. found: {axis: accuracies at other resolutions}.
     """
     figures: dict[str, Figure] = {}
     for result in (r for r in results if r.full):
@@ -268,7 +269,7 @@ def draw(results: Sequence[TableResult], base: Run | None, found: Mapping[str, R
 
 
 def save(figures: Mapping[str, Figure], folder: Path, prefix: str = "") -> dict[str, str]:
-    """Write the figures as PNGs into `folder`; return {name: file name}. prefix: beginning of file names."""
+    """Write the figures as PNGs into `folder`; return {name: file name}. prefix: beginning of the file names."""
     folder.mkdir(parents=True, exist_ok=True)
     names = {name: f"{prefix}{name}.png" for name in figures}
     for name, figure in figures.items():

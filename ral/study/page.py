@@ -39,7 +39,7 @@ OWN_CLAIMS = {
     path_again.AGAIN: (path_again.LETTERS, path_again.__doc__),
     path_paper.PAPER: (path_paper.LETTERS, path_paper.__doc__),
 }
-"""Tables with claims of their own -> the letters of these, and their rule."""
+"""{table with claims of its own: (letters of these claims, their rule)}"""
 RULE = (
     "**The rule.** Differences are between runs of the same seed; to the shipped model, which has no randomness, of "
     "each run. Supported: the 95% interval by Student's t lies above 0, and p by sign flips is below "
@@ -59,8 +59,8 @@ RULE = (
 class Page:
     """The content of the page. environment: that of the analysis. figures: {name: path from the page}.
 
-    base: the shipped model's run, None where it is not done. resolution: {axis: evaluations at other resolutions}.
-    problems: lines on missing runs. choice: how the difficulty was chosen, in words.
+    base: the shipped model's run; None where it is not done. resolution: {axis: evaluations at other resolutions}.
+    problems: lines on missing runs. choice: how the difficulty of the questions was chosen, in words.
     """
 
     results: Sequence[TableResult]
@@ -119,7 +119,7 @@ def claims_part(claims: Sequence[Claim], title: str, rule: str) -> str:
 
 
 def claim_row(letter: str, shown: Comparison) -> list[str]:
-    """Return the table's row of a comparison. It has a corrected p only if its p decides the claim."""
+    """Return a comparison's row of cells. Its corrected p is shown only where p decides the claim."""
     found = shown.found
     if found is None:
         return [f"({letter})", shown.name, "-", "too few runs", "-", "-"]
@@ -165,7 +165,7 @@ def accuracy_table(result: TableResult) -> str:
 
 
 def accuracy_row(row: RowResult, name_baseline: bool) -> list[str]:
-    """Return a row of the table of accuracies."""
+    """Return a row of the table of accuracies. name_baseline: whether to name the baseline behind the difference."""
     pair, runs = row.paired, list(row.runs.values())
     grounding, kl = list(values(row.runs, GROUNDING).values()), [r.kl for r in runs if not math.isnan(r.kl)]
     less = percent(pair.mean, "+") if pair else "-"
@@ -185,7 +185,7 @@ def accuracy_row(row: RowResult, name_baseline: bool) -> list[str]:
 
 
 def share_text(row: RowResult) -> str:
-    """Return the share of questions that the row's grounding is over, in percent."""
+    """Return the share of questions that have a grounding in the row's runs, in percent, or "not known"."""
     share = grounded_share(row.runs.values())
     return "not known" if share is None else number(100 * share)
 
@@ -212,7 +212,7 @@ def _mean(row: RowResult, metric: str) -> Interval | None:
 
 
 def other_part(result: TableResult, figures: Mapping[str, str], path: Sequence[Claim]) -> str:
-    """Return the part on a table other than `main`. path: the claims about tables with claims of their own."""
+    """Return the part on a table other than `main`. path: the claims of all tables in OWN_CLAIMS."""
     title, (letters, rule) = f"### {result.table.title}\n", OWN_CLAIMS.get(result.table.name, ((), ""))
     own = [claim for claim in path if claim.letter in letters]
     opening = claims_part(own, title, f"**The rule.** {rule}") if own else title + "\n" + standing(result)
@@ -222,7 +222,7 @@ def other_part(result: TableResult, figures: Mapping[str, str], path: Sequence[C
 
 
 def standing(result: TableResult) -> str:
-    """Return a sentence on whether a claim rests on a table other than `main`."""
+    """Return a sentence that says whether a claim rests on this table, which is not `main`."""
     if result.table.axis:
         return "A claim rests on its first and last rows; the rows between are indicative.\n"
     counts = sorted({len(row.runs) for row in result.full}) or [0]
@@ -231,7 +231,7 @@ def standing(result: TableResult) -> str:
 
 
 def attainable_of(result: TableResult) -> str:
-    """Return a sentence with the smallest p that a table's comparisons with baselines can reach."""
+    """Return a sentence with the smallest corrected p that a table's comparisons with baselines can reach."""
     return attainable([row.paired for row in result.rows if row.paired is not None])
 
 
@@ -253,7 +253,7 @@ def _at(found: Sequence[float]) -> Interval | None:
 
 
 def shown(figures: Mapping[str, str], *names: str) -> str:
-    """Return the named figures that exist, as Markdown images."""
+    """Return those of the named figures that exist, as Markdown images; "" where none does."""
     titles = {
         "curves": "Accuracy over steps: mean over seeds, band of the 95% interval, baseline dashed",
         "finals": "Accuracy of each run at the end, mean and 95% interval",
@@ -268,7 +268,7 @@ def shown(figures: Mapping[str, str], *names: str) -> str:
 
 
 def commands_part(results: Sequence[TableResult]) -> str:
-    """Return the command of the first run of each row."""
+    """Return the part with the command of the first run of each row; "" without runs."""
     lines = {row.row.overrides: next(iter(row.runs.values())).command for result in results for row in result.full}
     if not lines:
         return ""
@@ -277,7 +277,7 @@ def commands_part(results: Sequence[TableResult]) -> str:
 
 
 def problems_part(page: Page) -> str:
-    """Return the list of missing runs, and of runs made at other commits; "" where there are none."""
+    """Return the list of problems, runs at other commits and rows with missing runs; "" where there are none."""
     lines = [*page.problems, *commit_lines(page)]
     lines += [
         f"{result.table.name}: {row.row.label}: {len(row.runs)} of {row.asked} runs are done"
@@ -289,7 +289,7 @@ def problems_part(page: Page) -> str:
 
 
 def commit_lines(page: Page) -> list[str]:
-    """Return lines on runs whose commits differ from that of the analysis, or from that of most runs."""
+    """Return lines on the runs whose commit is not the one of the analysis, or not the one of most runs."""
     made, here = commits(page.results), page.environment.get("commit", "unknown")
     others = sum(len(commands) for commit, commands in made.items() if commit != here)
     lines = [f"{others} runs were made at another commit than this analysis, {short(here)}"] if others else []

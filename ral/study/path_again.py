@@ -23,7 +23,10 @@ EXPLORE, PLACEBO = "explore, previous", "explore placebo"
 
 
 def judge_again(result: TableResult, gate: Sequence[Rule] | None) -> list[Claim]:
-    """Return claim (i), Holm's correction done. gate: the rules with their values; None: not measured."""
+    """Return claim (i), its p-values corrected by Holm's rule.
+
+    gate: the gate's rules with their values; None: not measured.
+    """
     passed = gate is not None and all(rule.kept for rule in gate)
     text = "RAL with noise on attention beats GRPO and its placebo where every step must look"
     comparisons = (less(result, EXPLORE, GRPO), less(result, EXPLORE, PLACEBO))

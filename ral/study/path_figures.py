@@ -1,4 +1,4 @@
-"""Figures of the table `path`: accuracy of its teacher under cuts, last accuracies, and grounding against accuracy."""
+"""Figures of the table `path`: its teacher's accuracy under a knockout, last accuracies, grounding against accuracy."""
 
 from __future__ import annotations
 
@@ -22,11 +22,14 @@ CUTS = {
     "placebo_from_response": "as many other cells, from response",
     "placebo_from_question": "as many other cells, from question",
 }
-"""Bars of `cuts`: keys of a knockout's results.json, in words."""
+"""{key of a knockout's results.json: label of its bar}"""
 
 
 def path_figures(result: TableResult, knockout: Path) -> dict[str, Figure]:
-    """Return {name: figure} of the table's runs, and of the gate's knockout where its results.json exists."""
+    """Return {name: figure} of the table's runs, and of the gate's knockout where its results.json exists.
+
+    knockout: path of that file.
+    """
     figures = {"path_finals": finals(result), "path_looks": looks(result)}
     if knockout.is_file():
         figures["path_cuts"] = cuts(json.loads(knockout.read_text()))
@@ -34,7 +37,10 @@ def path_figures(result: TableResult, knockout: Path) -> dict[str, Figure]:
 
 
 def cuts(found: Mapping[str, Any]) -> Figure:
-    """Return a bar chart of accuracy under each cut, in percent, with intervals. found: results.json of a knockout."""
+    """Return a bar chart of accuracy under each condition of a knockout, in percent, with intervals.
+
+    found: content of the knockout's results.json.
+    """
     figure = new(6.4, 2.2)
     axes = figure.subplots()
     for n, name in enumerate(CUTS):
@@ -51,9 +57,9 @@ def cuts(found: Mapping[str, Any]) -> Figure:
 
 
 def looks(result: TableResult) -> Figure:
-    """Return a figure of steps' attention on their own evidence (last layer) against accuracy.
+    """Return a figure of accuracy against the attention of steps on their own evidence, in the last layer.
 
-    A dot for each run, a cross for the student.
+    A dot is one run; the student is a cross.
     """
     figure = new(7.4, 4.2)
     axes = figure.subplots()

@@ -25,7 +25,10 @@ LETTERS = ("j", "k", "m", "n", "o")
 
 
 def judge_paper(result: TableResult, gate: Sequence[Rule] | None) -> list[Claim]:
-    """Return the claims, Holm's correction done. gate: the rules with their values; None: not measured."""
+    """Return the claims (j), (k), (m), (n), (o), their p-values corrected by Holm's rule.
+
+    gate: the gate's rules with their values; None: not measured, so that no claim applies.
+    """
     row = result.row("base")
     base = None if row is None else next(iter(row.runs.values()), None)
     passed = gate is not None and all(rule.kept for rule in gate)

@@ -1,4 +1,4 @@
-"""Runs as processes: started with a log file, stopped with all processes that they started, judged by their exit."""
+"""Commands as processes with a log file each: stopped with all processes that they started, judged by their exit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ GRACE = 10.0  # seconds that a stopped run has to leave
 
 @dataclass
 class Process:
-    """A command that was started, with its output and errors in a file. started: time.monotonic() then."""
+    """A command that was started. path, log: the file that gets its output and errors.
+
+    started: time.monotonic() at the start.
+    """
 
     process: subprocess.Popen[bytes]
     path: Path
@@ -44,7 +47,7 @@ class Process:
 
 
 def launch(command: Sequence[str], log: Path, more: Mapping[str, str] = QUIET) -> Process:
-    """Start a command in a process group of its own. more: environment variables."""
+    """Start a command in a process group of its own. log: file for its output. more: further environment variables."""
     log.parent.mkdir(parents=True, exist_ok=True)
     file = log.open("w")
     environment = {k: v for k, v in os.environ.items() if k != "RAL_RUN_FOLDER"} | dict(more)
@@ -55,7 +58,10 @@ def launch(command: Sequence[str], log: Path, more: Mapping[str, str] = QUIET) -
 
 
 def stop(running: Sequence[Process], grace: float = GRACE) -> None:
-    """End the commands and all processes that they started. grace: seconds to end by themselves before SIGKILL."""
+    """End the commands and all processes that they started, and close their logs.
+
+    grace: seconds that they have after SIGTERM to end by themselves, before SIGKILL.
+    """
     left = [run for run in running if not run.ended]
     for run in left:
         os.killpg(run.process.pid, signal.SIGTERM)
@@ -70,39 +76,42 @@ def stop(running: Sequence[Process], grace: float = GRACE) -> None:
 
 
 def problem_of(run: Process) -> str | None:
-    """Return why a command that has ended failed: its last error line; None where it left with exit code 0."""
+    """Return why a command that has ended failed, as the last error line of its log; None for exit code 0."""
     run.log.close()
     return (last_error(run.path) or f"exit code {run.process.returncode}") if run.process.returncode else None
 
 
 def last_error(log: Path) -> str:
-    """Return the log's last line that begins with `error:`, else its last line that is not blank; "" for none."""
+    """Return the log's last line that begins with `error:`, else its last line with text; "" for an empty log."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("error:")]
     return (errors or lines or [""])[-1]
 
 
 def commit_of(folder: Path) -> str:
-    """Return the commit in the run's environment.json; "unknown" where it has none."""
+    """Return the commit in a run's environment.json; "unknown" where there is no such file or no commit in it."""
     path = folder / "environment.json"
     return str(json.loads(path.read_text()).get("commit", "unknown")) if path.is_file() else "unknown"
 
 
 def mark(path: Path, facts: Mapping[str, Any]) -> None:
-    """Write the file that marks a run as done, by a rename, so that it is never there in part."""
+    """Write the facts as JSON into the file that marks a run as done; a rename keeps it from being there in part."""
     draft = path.with_name(f".{path.name}")
     draft.write_text(json.dumps(facts, indent=1) + "\n")
     draft.replace(path)
 
 
 def interrupt(number: int, frame: object) -> None:
-    """Raise KeyboardInterrupt: as handler of SIGTERM it lets that signal end like Ctrl-C."""
+    """Raise KeyboardInterrupt. As handler of SIGTERM it makes that signal end the program like Ctrl-C."""
     raise KeyboardInterrupt
 
 
 @contextmanager
 def alone(output: Path) -> Iterator[None]:
-    """Hold the lock of a folder, so that one process at a time makes runs there. UserError where another one does."""
+    """Hold the lock of a folder, so that only one process at a time makes runs there.
+
+    UserError where another process holds the lock.
+    """
     output.mkdir(parents=True, exist_ok=True)
     with (output / ".lock").open("w") as handle:
         try:

@@ -1,4 +1,4 @@
-"""The study as a whole: makes the runs that are not done, analyses all, writes the page, its numbers and figures."""
+"""The study as a whole: makes the runs that are not done, analyses all runs, writes page, numbers and figures."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from ral.study.runs import run_cells
 GATE_FOLDER = "path_gate"
 """Folder below the study's output for the results of the gate of the table `path`."""
 PATH_PAGE, MAIN_PAGE = "results.md", "results_visual_search.md"
-"""Pages of docs/: of the table `path`, and of all other tables."""
+"""Pages of docs/: that of the tables in OWN_CLAIMS, such as `path`, and that of all other tables."""
 TITLE = "# The paper's claims put to the test\n\n"
 
 
@@ -46,8 +46,8 @@ TITLE = "# The paper's claims put to the test\n\n"
 class Study:
     """The command line's settings and the whole plan. chosen: the tables asked for, with the rows asked for.
 
-    keep: names of experiments whose weights are kept. choice: how the difficulty was chosen, in words. experiments: the
-    folder of experiments' yamls.
+    keep: names of experiments whose weights are kept. choice: how the difficulty of the questions was chosen, in words.
+    experiments: the folder of the experiments' yaml files.
     """
 
     settings: Settings
@@ -59,9 +59,9 @@ class Study:
 
 
 def plan_study(settings: Settings, raw: Mapping[str, Any], experiments: Path) -> Study:
-    """Return the study of the tables that the command line asks for. UserError for unknown names.
+    """Return the study of the tables that the command line asks for. UserError for an unknown table or row.
 
-    raw: content of conf/reproduce.yaml.
+    raw: content of conf/reproduce.yaml. experiments: the folder of the experiments' yaml files.
     """
     tables = read_tables(raw)
     wanted = tuple(tables) if settings.tables == ("all",) else settings.tables
@@ -70,7 +70,10 @@ def plan_study(settings: Settings, raw: Mapping[str, Any], experiments: Path) ->
 
 
 def make(study: Study) -> dict[str, str]:
-    """Make the runs that are not done; return {cell: why it failed}. Nothing is run with processes=0."""
+    """Make the runs that are not done, and measure the gate where a table needs it; return {cell: why it failed}.
+
+    Nothing is run with processes=0. UserError where another process makes runs in the output folder.
+    """
     settings = study.settings
     planned = cells(study.chosen, settings.seeds, settings.output, study.keep)
     todo = [cell for cell in planned if not is_done(cell.folder, cell.overrides, study.experiments)]
@@ -84,12 +87,15 @@ def make(study: Study) -> dict[str, str]:
 
 
 def path_data(experiments: Path) -> dict[str, Any]:
-    """Return {dotted key: value} of the dataset's settings in the experiment of the table `path`."""
+    """Return {dotted key: value} of the dataset settings in the experiment of the table `path`."""
     return {k: v for k, v in experiment_settings(experiments / f"{PATH}.yaml").items() if k.startswith("dataset.")}
 
 
 def published(study: Study) -> list[Table]:
-    """Return the whole tables for docs/: `main`, those chosen, and all with done runs that `main` does not share."""
+    """Return the tables for docs/, with all of their rows.
+
+    They are `main`, the chosen tables, and every table with a done run in a row that `main` does not have.
+    """
     output, experiments = study.settings.output, study.experiments
     shared = {row.overrides for row in study.tables[MAIN].rows}
     wanted = {MAIN, *(table.name for table in study.chosen)}
@@ -102,9 +108,9 @@ def published(study: Study) -> list[Table]:
 
 
 def results_of(study: Study, base: Run | None) -> list[TableResult]:
-    """Return the analysis of the chosen tables; with docs=true of all tables that `published` returns.
+    """Return the analysis of the chosen tables; with docs=true that of all tables which `published` returns.
 
-    base: the shipped model's run, None where it is not done.
+    base: the shipped model's run; None where it is not done.
     """
     output, seeds, experiments = study.settings.output, study.settings.seeds, study.experiments
     if not study.settings.docs:
@@ -116,9 +122,9 @@ def results_of(study: Study, base: Run | None) -> list[TableResult]:
 
 
 def resolutions(study: Study, main: TableResult | None) -> tuple[dict[str, Resolution], list[str]]:
-    """Return {axis: results} of kept weights at other resolutions, evaluated first if asked for, and lines on problems.
+    """Return {axis: accuracies} of trained models at other resolutions, and lines on problems and on what is missing.
 
-    main: the table `main`; None where it was not asked for.
+    With resolution=true the missing evaluations are run first. main: the table `main`; None where it was not asked for.
     """
     settings = study.settings
     kept = {row.row.label: row.runs for row in main.full} if main else {}
@@ -146,9 +152,9 @@ def verdicts(claims: Sequence[Claim]) -> list[dict[str, Any]]:
 
 
 def report(study: Study, failed: Mapping[str, str], docs: Path) -> None:
-    """Write results.md, results.json and the figures of all done runs; with docs=true the pages of `docs` too.
+    """Write results.md, results.json and the figures of all done runs; with docs=true also the pages in `docs`.
 
-    failed: {cell: why}, which the page lists.
+    failed: {cell: why it failed}, which the page lists.
     """
     output, base = study.settings.output, base_run(study.settings.output, study.experiments)
     results = results_of(study, base)
@@ -176,7 +182,10 @@ def report(study: Study, failed: Mapping[str, str], docs: Path) -> None:
 
 
 def publish(page: Page, figures: Mapping[str, Any], docs: Path) -> None:
-    """Replace the block of each page in docs/ whose tables have runs, and write their figures."""
+    """Replace the generated block of each page in docs/ whose tables have runs, and write the figures.
+
+    UserError where a page has no marks around such a block.
+    """
     names = {k: f"figures/{v}" for k, v in save(figures, docs / "figures", "reproduce_").items()}
     for name, part in pages(replace(page, figures=names)).items():
         text = write(part)
@@ -185,7 +194,7 @@ def publish(page: Page, figures: Mapping[str, Any], docs: Path) -> None:
 
 
 def pages(page: Page) -> dict[str, Page]:
-    """Return {file in docs/: content}: the table `path` with its claims, and the rest; only pages with runs."""
+    """Return {file in docs/: its content}: one for the tables in OWN_CLAIMS, one for the rest; only pages with runs."""
     letters = {letter for own, _ in OWN_CLAIMS.values() for letter in own}
     path, rest = ([r for r in page.results if (r.table.name in OWN_CLAIMS) == own] for own in (True, False))
     claims, others = ([c for c in page.claims if (c.letter in letters) == own] for own in (True, False))

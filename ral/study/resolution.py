@@ -1,7 +1,7 @@
-"""The resolution step of scripts/reproduce.py: kept weights evaluated at few and many visual tokens and frames.
+"""The resolution step of scripts/reproduce.py: trained models evaluated at few and many visual tokens and frames.
 
 Each point is an evaluation (evaluate.py, as scripts/ablation.py runs it) on the questions of the runs' own evaluations,
-in <output>/resolution/<row>_seed_<s>/<axis>_<value>. A finished one is read, not run again.
+in <output>/resolution/<row>_seed_<s>/<axis>_<value>. A finished evaluation is read, not run again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ral.study.results import Run
 
 ROWS = ("grpo", "ral")
 AXES: Mapping[str, tuple[int, ...]] = {"tokens": (4, 9, 16), "frames": (2, 4, 8)}
-"""Most visual tokens of an image, and most frames of a video; the runs were trained on 16 and 8."""
+"""{axis: limits to evaluate at}: visual tokens of an image, frames of a video; the runs were trained with 16 and 8."""
 SOURCE = "benchmark.tasks.visual_search.source"
 KNOBS = ("seed", "grid", "clip_grid", "frames", "distractors", "clip_share", "free_form_share")
 """Settings of the source that decide the questions, beside the sizes of the splits."""
@@ -31,7 +31,10 @@ KNOBS = ("seed", "grid", "clip_grid", "frames", "distractors", "clip_share", "fr
 
 @dataclass(frozen=True)
 class Point:
-    """One evaluation: the weights of `run`, one of row `row`, at `value` on `axis`, with its results in `folder`."""
+    """One evaluation: the weights of `run` with at most `value` tokens or frames, by `axis`.
+
+    row: label of the run's row. folder: where the evaluation's results are.
+    """
 
     row: str
     run: Run
@@ -41,7 +44,10 @@ class Point:
 
 
 def questions(run: Path) -> list[str]:
-    """Return the settings of evaluate.py for the questions of a run's own evaluation, with the prompts of training."""
+    """Return the settings with which evaluate.py asks the same questions as a run's own evaluation.
+
+    run: folder of the run.
+    """
     config = yaml.safe_load((run / "config.yaml").read_text())
     data, source = config["dataset"], config["dataset"]["source"]
     sizes = ", ".join(f"{split}: {source['sizes'][split]}" for split in ("validation", "test"))
@@ -62,13 +68,13 @@ def points(runs: Mapping[str, Mapping[int, Run]], output: Path) -> list[Point]:
 
 
 def fresh(point: Point) -> bool:
-    """Tell whether the evaluation is finished and newer than the run's weights."""
+    """Tell whether a point's evaluation is finished and not older than the run's weights."""
     summary, marker = point.folder / "summary.json", point.run.folder / DONE
     return summary.is_file() and summary.stat().st_mtime >= marker.stat().st_mtime
 
 
 def make(point: Point) -> str | None:
-    """Make one evaluation from its beginning; return its error, None where it succeeded."""
+    """Run one evaluation anew, without the files of an earlier one; return its error, or None where it succeeded."""
     shutil.rmtree(point.folder, ignore_errors=True)
     settings = [*settings_of(point.axis, point.value), *questions(point.run.folder)]
     try:
@@ -79,7 +85,10 @@ def make(point: Point) -> str | None:
 
 
 def missing(wanted: Sequence[Point]) -> list[str]:
-    """Return a line for each run with evaluations that are not there, and the reason."""
+    """Return a line for each run with evaluations that are missing or older than its weights.
+
+    The line names the values on the axes, and says so where the run's folder hf/ is missing.
+    """
     absent: dict[tuple[str, int, bool], list[str]] = {}
     for point in (p for p in wanted if not fresh(p)):
         key = (point.row, point.run.seed, has_weights(point))
@@ -91,12 +100,12 @@ def missing(wanted: Sequence[Point]) -> list[str]:
 
 
 def has_weights(point: Point) -> bool:
-    """Tell whether the run's hf/ is there."""
+    """Tell whether the folder hf/ of the point's run exists."""
     return (point.run.folder / "hf").is_dir()
 
 
 def make_all(wanted: Sequence[Point], processes: int) -> list[str]:
-    """Make the missing evaluations of kept weights, `processes` at once; return their errors."""
+    """Run the evaluations that are missing and whose weights exist, `processes` at once; return their errors."""
     todo = [p for p in wanted if not fresh(p) and has_weights(p)]
     print(f"{len(wanted)} evaluations at other resolutions, {len(wanted) - len(todo)} done", flush=True)
     pool = ThreadPoolExecutor(processes)
@@ -107,7 +116,7 @@ def make_all(wanted: Sequence[Point], processes: int) -> list[str]:
 
 
 def read(wanted: Sequence[Point], axis: str) -> Resolution:
-    """Return {row: {seed: {value: accuracy}}} of the finished evaluations of an axis."""
+    """Return {row: {seed: {value: accuracy in [0, 1]}}} of the finished evaluations along one axis."""
     found: dict[str, dict[int, dict[int, float]]] = {}
     for point in (p for p in wanted if p.axis == axis and fresh(p)):
         accuracy = json.loads((point.folder / "summary.json").read_text())["accuracy"]

@@ -1,6 +1,4 @@
-"""Cells of scripts/reproduce.py, run side by side: each is train.py in a process of its own, marked as
-done at its end.
-"""
+"""Cells of scripts/reproduce.py, several run at once: each is train.py in a process, marked as done at its end."""
 
 from __future__ import annotations
 
@@ -23,33 +21,36 @@ TRAIN = (sys.executable, str(repository.TRAIN))
 
 
 def command_of(cell: Cell, train: Sequence[str] = TRAIN) -> list[str]:
-    """Return the command that runs a cell. train: the program."""
+    """Return the command that runs a cell. train: the training program, as a command."""
     return [*train, *cell.overrides, f"seed={cell.seed}", run_directory(cell.folder)]
 
 
 @dataclass
 class Running:
-    """A cell whose run is at work."""
+    """A cell and the process that runs it."""
 
     cell: Cell
     process: Process
 
 
 def log_of(cell: Cell) -> Path:
-    """Return the file with a run's output; it is removed where the run succeeds."""
+    """Return the file that holds the output of a cell's run; it is removed when the run succeeds."""
     return cell.folder.with_suffix(".log")
 
 
 def start(cell: Cell, train: Sequence[str]) -> Running:
-    """Start a cell's run, and remove the files of an earlier, unfinished one."""
+    """Start a cell's run after removing the files of an earlier, unfinished one.
+
+    train: the training program, as a command.
+    """
     shutil.rmtree(cell.folder, ignore_errors=True)
     return Running(cell, launch(command_of(cell, train), log_of(cell)))
 
 
 def finish(run: Running) -> str | None:
-    """Mark a run that has ended as done and remove its checkpoints, and its weights unless kept; return None.
+    """Mark a run that has ended as done, remove its checkpoints and the weights not to be kept; return None.
 
-    Where it failed, return the reason.
+    Where the run failed, or has no evaluation at its last step, only return the reason.
     """
     cell = run.cell
     if problem := problem_of(run.process):
@@ -69,7 +70,10 @@ def finish(run: Running) -> str | None:
 
 
 class Bar:
-    """Progress bar with the time left, from the mean seconds of the cells so far; lines where there is no terminal."""
+    """Progress bar with the time left, from the mean seconds of the cells so far.
+
+    Without a terminal it prints lines.
+    """
 
     def __init__(self, total: int, processes: int, console: Console) -> None:
         self.total, self.processes, self.console = total, processes, console
@@ -85,14 +89,14 @@ class Bar:
         self.task = self.bar.add_task("", total=total)
 
     def left(self) -> str:
-        """Return the time left in words."""
+        """Return the time left in words. One cell at least must have ended."""
         seconds = sum(self.ended) / len(self.ended) * (self.total - len(self.ended)) / self.processes
         return f"about {seconds / 60:.0f} min left" if seconds > 90 else f"about {seconds:.0f} s left"
 
     def end(self, run: Running, problem: str | None) -> None:
-        """Count a run that has ended, and print its line where it failed or there is no terminal.
+        """Count a run that has ended; print a line for it where it failed, or where there is no terminal.
 
-        problem: why it failed, None where it did not.
+        problem: why the run failed; None where it succeeded.
         """
         seconds = run.process.seconds
         self.ended.append(seconds)
@@ -105,9 +109,9 @@ class Bar:
 def run_cells(
     todo: Sequence[Cell], processes: int, train: Sequence[str] = TRAIN, console: Console | None = None
 ) -> dict[str, str]:
-    """Run cells, `processes` at once; return {cell: why it failed}. An interruption ends the runs.
+    """Run cells, `processes` at once; return {cell: why it failed}. Ctrl-C or SIGTERM ends the runs at work.
 
-    train: the program, as a command. console: gets the progress; None: stderr.
+    train: the training program, as a command. console: where progress is shown; None: stderr.
     """
     waiting, running, failed = list(todo), list[Running](), dict[str, str]()
     before = signal.signal(signal.SIGTERM, interrupt)

@@ -18,17 +18,19 @@ from ral.types import UserError
 
 RESAMPLES = 10_000
 OWN = ("checkpoint", "weights", "versions")  # settings in which evaluations of one table may differ
+"""Settings in which evaluations of one table may differ."""
 PLAIN = ("template", "max_new_tokens", "greedy", "temperature", "seed", "limit", "batch", "dtype")
-"""Settings that evaluate.py calls by the same name."""
+"""Settings whose name in summary.json is also their key in evaluate.py."""
 SAMPLED = ("temperature", "seed")
-"""Those of PLAIN that are null where answers are greedy."""
+"""Settings of PLAIN that are null where answers are greedy."""
 Scores = Mapping[str, np.ndarray]
 
 
 def read(folder: Path) -> tuple[Scores, dict[str, object]]:
-    """Return {type: scores [n]} of an evaluation, "all" first, and the settings that must agree.
+    """Return an evaluation's {type: scores [n]}, "all" first, and the settings that must be equal in a table.
 
-    UserError where the folder has no finished evaluation.
+    n: number of questions of the type. These settings include the numbers of questions. UserError where the folder has
+    no finished evaluation.
     """
     try:
         summary = json.loads((folder / "summary.json").read_text())
@@ -43,9 +45,9 @@ def read(folder: Path) -> tuple[Scores, dict[str, object]]:
 
 
 def typed(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """Return what is typed after evaluate.py so that an evaluation with the settings `here` gets those of `there`.
+    """Return the arguments for evaluate.py that turn an evaluation with settings `here` into one with settings `there`.
 
-    Left out are settings that no key gives, such as the scorer's version, and sampling that greedy=true does without.
+    Settings that no key sets, such as the scorer's version, are left out; so are sampling settings that are null.
     """
     task = f"benchmark.tasks.{there.get('benchmark')}"
     path = CONF / "benchmark" / f"{there.get('benchmark')}.yaml"
@@ -61,15 +63,15 @@ def typed(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
 
 
 def _text(value: object) -> str:
-    """Return a value as it is typed."""
+    """Return a value as it is typed on a command line."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def cell(runs: Sequence[np.ndarray]) -> str:
-    """Return mean and interval in percent as text; ends are limited to 0 and 100.
+    """Return the mean accuracy with its 95% interval, in percent and within 0 and 100, as text.
 
-    runs: the scores of each evaluation; of one the interval is a bootstrap over items, of several Student's t over
-    runs.
+    runs: the scores [n] of each evaluation. For one evaluation the interval is a bootstrap over items, for several it
+    is Student's t over their means.
     """
     if len(runs) == 1:
         (found,) = bootstrap(runs[0][:, None], RESAMPLES)
@@ -81,7 +83,10 @@ def cell(runs: Sequence[np.ndarray]) -> str:
 
 
 def table(rows: Mapping[str, Sequence[Path]]) -> str:
-    """Return the Markdown table of {name: folders of evaluations}. UserError where their settings differ."""
+    """Return the Markdown table of accuracies by problem type. rows: {name: folders of evaluations}.
+
+    UserError where the settings of evaluations differ, or a folder has no finished evaluation.
+    """
     found = {name: [read(folder) for folder in folders] for name, folders in rows.items()}
     (first, settings), *_ = next(iter(found.values()))
     for name, runs in found.items():

@@ -1,4 +1,7 @@
-"""Means over seeds: t-intervals, paired differences, sign-flip tests, Holm's correction. Pure functions over scipy."""
+"""Means over seeds: t-intervals, sign-flip tests of paired differences, Holm's correction.
+
+Pure functions over scipy.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +28,9 @@ class Interval:
 
 
 def interval(values: Sequence[float]) -> Interval:
-    """Return the mean and the 95% interval by Student's t of independent values: mean -+ t(n - 1) * s / sqrt(n).
+    """Return the mean of independent values and its 95% interval by Student's t: mean -+ t(n - 1) * s / sqrt(n).
 
-    Student, "The probable error of a mean", Biometrika 6(1), 1908.
+    s: standard deviation with n - 1. Student, "The probable error of a mean", Biometrika 6(1), 1908.
     """
     n, mean = len(values), float(np.mean(values))
     if n < 2:
@@ -37,11 +40,12 @@ def interval(values: Sequence[float]) -> Interval:
 
 
 def sign_flip_p(differences: Sequence[float]) -> float:
-    """Return the two-sided p-value of paired differences: how often random signs give a mean as far from zero.
+    """Return the two-sided p-value of paired differences: how often random signs put the mean as far from zero.
 
     Fisher, "The design of experiments", 1935: the randomisation test of paired plants.
 
-    All 2^n signs are tried where that is no more than RESAMPLES, else so many at random. One pair gives 1.
+    All 2^n sign patterns are tried where these are no more than RESAMPLES, else RESAMPLES random ones. Fewer than two
+    pairs give 1.
     """
     values = np.asarray(differences, dtype=np.float64)
     if len(values) < 2:
@@ -58,18 +62,16 @@ def sign_flip_p(differences: Sequence[float]) -> float:
 
 
 def least_p(n: int) -> float:
-    """Return the smallest p that sign_flip_p gives for n pairs.
-
-    2 of all 2^n signs; where random signs are tried, 2 of these and the observed ones.
-    """
+    """Return the smallest p that sign_flip_p gives for n pairs: 2 / 2^n, or 2 / (RESAMPLES + 1) with random signs."""
     return 1.0 if n < 2 else 2 / min(2**n, RESAMPLES + 1)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct several p-values by Holm's step-down rule, in the order given; never above 1.
+    """Return the p-values after Holm's step-down correction, in the given order and never above 1.
 
-    The k-th smallest of m is multiplied by m - k + 1, and none falls below one before it. Holm, "A simple sequentially
-    rejective multiple test procedure", Scandinavian Journal of Statistics 6(2), 1979, pp. 65-70.
+    The k-th smallest of m is multiplied by m - k + 1, then raised to the corrected value before it where it is lower.
+    Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6(2), 1979, pp.
+    65-70.
     """
     order = sorted(range(len(p_values)), key=lambda n: p_values[n])
     corrected, highest = [0.0] * len(p_values), 0.0

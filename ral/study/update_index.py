@@ -17,9 +17,10 @@ PANELS = {
 
 
 def by_update(lines: list[dict[str, float]], name: str) -> np.ndarray:
-    """Return [steps, updates] of `train/<name>_update_<k>`; steps without a measurement are left out.
+    """Return the metric `train/<name>_update_<k>` of each step and update k, [steps, updates].
 
-    lines: content of metrics.jsonl.
+    lines: content of metrics.jsonl. Steps without the metric are left out. ValueError where steps have different
+    numbers of updates.
     """
     pattern = re.compile(rf"train/{name}_update_(\d+)")
     rows = [{int(m[1]): v for k, v in line.items() if (m := pattern.fullmatch(k))} for line in lines]
@@ -27,7 +28,10 @@ def by_update(lines: list[dict[str, float]], name: str) -> np.ndarray:
 
 
 def draw(tables: dict[str, np.ndarray], path: Path) -> None:
-    """Draw one panel for each table of `by_update`, {metric: values}, into a PNG."""
+    """Draw one panel for each metric into a PNG: a thin line for each step, the median over steps on top.
+
+    tables: {metric of PANELS: values [steps, updates]}, as `by_update` returns them.
+    """
     figure = Figure(figsize=(4.2 * len(tables), 3.0), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     for number, (name, values) in enumerate(tables.items(), start=1):

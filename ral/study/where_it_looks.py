@@ -30,14 +30,21 @@ BOARDS = 8  # entries
 
 @dataclass(frozen=True)
 class Looks:
-    """An image [H W 3] and, for each step of the right response, the attention [h w] of the row that decides it."""
+    """The attention of a model at each step of the right response to one board.
+
+    picture: the board, pixels [height, width, 3]. maps: for each step, the attention on the visual tokens [h, w] from
+    the position that produces the step's deciding word. h, w: rows and columns of the board's visual tokens.
+    """
 
     picture: np.ndarray
     maps: list[np.ndarray]
 
 
 def boards(folder: Path, seed: int) -> Sequence[Example]:
-    """Return boards of arrows that no model was trained on, drawn into `folder` where they are not there yet."""
+    """Return boards of arrows that no model was trained on, drawn into `folder` unless they are there already.
+
+    seed: seed of the boards.
+    """
     return source("validation", root=folder, sizes={"validation": BOARDS}, seed=seed, kinds=["arrows"])
 
 
@@ -45,8 +52,8 @@ def boards(folder: Path, seed: int) -> Sequence[Example]:
 def looks(policy: MLLM, example: Example) -> Looks:
     """Return the attention at each step of the right response, from one forward pass.
 
-    Of each step: the row of the position that produces the first token of its last word, in the last decoder layer,
-    mean over heads, on visual tokens alone.
+    A step's row is that of the position that produces the first token of the step's last word: last decoder layer, mean
+    over heads, normalised over the visual tokens alone.
     """
     factor = policy.processor.patches.factor
     reader = MediaReader(MediaSettings(image_min_pixels=factor**2, factor=factor))
@@ -70,7 +77,10 @@ def looks(policy: MLLM, example: Example) -> Looks:
 
 
 def draw(found: Looks, example: Example, path: Path) -> None:
-    """Draw the board, then a panel for each step into `path`: the named cell framed, the row's attention as colour."""
+    """Draw the board, and beside it a panel for each step, into `path`.
+
+    A panel shows the attention as colour over the board and frames the cell that the step names.
+    """
     figure = Figure(figsize=(PANEL * (len(found.maps) + 1), PANEL * 1.2), layout="constrained")
     board, *panels = figure.subplots(1, len(found.maps) + 1)
     board.imshow(found.picture)

@@ -12,16 +12,21 @@ from ral.study.statistics import Interval, least_p
 
 LEAST_P = 0.001  # below which a p-value is written as such
 ANSWER_GROUNDING = "eval/grounding_answer"
-"""Metric of runs whose `eval/grounding` is measured where tokens are produced; before, at the tokens of the answer."""
+"""Metric that newer runs have: their `eval/grounding` is measured where tokens are produced, in runs without this
+metric at the tokens of the answer.
+"""
 
 
 def number(value: float, sign: str = "", digits: int = 1) -> str:
-    """Return a number as text; "-" for NaN."""
+    """Return a number as text; "-" for NaN. sign: "+" writes the sign of positive numbers too."""
     return "-" if math.isnan(value) else f"{value:{sign}.{digits}f}"
 
 
 def percent(found: Interval | None, sign: str = "", digits: int = 1) -> str:
-    """Return mean and interval in percent, or points, as text; "-" for None."""
+    """Return a mean with its interval as text, times 100; "-" for None.
+
+    sign: "+" writes the sign of positive numbers too. The interval is left out where it is NaN.
+    """
     if found is None:
         return "-"
     if math.isnan(found.low):
@@ -31,14 +36,14 @@ def percent(found: Interval | None, sign: str = "", digits: int = 1) -> str:
 
 
 def p_value(p: float) -> str:
-    """Return a p-value with three decimals; "-" for NaN."""
+    """Return a p-value with three decimals, or "<0.001"; "-" for NaN."""
     return "-" if math.isnan(p) else f"{p:.3f}" if p >= LEAST_P else f"<{LEAST_P}"
 
 
 def grounding_words(answers: Sequence[str]) -> tuple[str, str]:
-    """Return (a sentence on the questions that grounding is measured over, whose attention it is).
+    """Return (a sentence on the questions that grounding covers, the name of the attention that it measures).
 
-    answers: the metrics of runs that begin with ANSWER_GROUNDING; () for runs before that metric.
+    answers: the names of the runs' metrics that begin with ANSWER_GROUNDING; empty for older runs, which lack them.
     """
     share = "questions, where the runs' records tell.\n"
     if answers:
@@ -49,7 +54,10 @@ def grounding_words(answers: Sequence[str]) -> tuple[str, str]:
 
 
 def machine_text(runs: Sequence[Run], here: Mapping[str, str]) -> str:
-    """Return a sentence on the runs' machines and days, and on the machine of the analysis where it is another."""
+    """Return a sentence on the runs' machines and days.
+
+    here: environment of the analysis; its machine is named where no run was made on it.
+    """
     told = [environment_of(run) for run in runs]
     found = machines(told)
     if not found:
@@ -60,17 +68,20 @@ def machine_text(runs: Sequence[Run], here: Mapping[str, str]) -> str:
 
 
 def small(p: float) -> str:
-    """Return a probability with four decimals, or as a power of ten where these would be 0."""
+    """Return a probability with four decimals, or as a power of ten below 0.0001."""
     return f"{p:.4f}" if p >= LEAST_P / 10 else f"{p:.0e}"
 
 
 def short(commit: str) -> str:
-    """Return a commit in seven digits, with its suffix such as "+changes"."""
+    """Return the first seven digits of a commit in backticks, with its suffix such as "+changes"."""
     return f"`{commit[:7]}{commit[40:]}`"
 
 
 def attainable(found: Sequence[Compared | None]) -> str:
-    """Return a sentence with the smallest p that Holm's correction over these comparisons can leave."""
+    """Return a sentence with the smallest p that Holm's correction over these comparisons can leave.
+
+    None stands for a comparison with too few runs; it counts in the correction.
+    """
     size, pairs = len(found), max((len(c.values) for c in found if c is not None), default=0)
     if not pairs:
         return "Too few runs for a test.\n"

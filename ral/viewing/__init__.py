@@ -1,1 +1,1 @@
-"""The viewer of attention: questions and checkpoints -> attention rows -> explore.html."""
+"""The viewer of attention, from questions and checkpoints over attention rows to explore.html."""

@@ -1,4 +1,4 @@
-"""The page of the viewer: models answer questions, and the attention rows of their responses are put on a page."""
+"""The viewer's page: models answer questions, and the attention rows of their responses are put on a page."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ ROOM = 0.75
 QUERIES: tuple[Query, ...] = ("previous", "self")
 MOST_MB = 5.0
 HALF = "\ufffd"
-"""Character in a text for bytes that are no whole character."""
+"""Character that stands in a text for bytes which are no whole character."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """A model whose responses are on the page. name: its name there.
+    """A model whose responses are on the page. name: its name on the page.
 
     open: a function that loads the model. questions: a function from the model to its questions.
     """
@@ -51,7 +51,8 @@ class Side:
 class Kept:
     """The attention rows that the page keeps.
 
-    queries: kinds of rows. layers: None for as many as fit. max_mb: greatest size of the page, in 10^6 bytes.
+    queries: kinds of rows: from the position that produces a token ("previous"), or from the token's own ("self").
+    layers: None for as many as fit. max_mb: greatest size of the page, in 10^6 bytes.
     """
 
     queries: tuple[Query, ...] = QUERIES
@@ -61,7 +62,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Asked:
-    """A question, its prompt as the network reads it, and the rollout of its one response."""
+    """A question, its prompt as the network reads it, and the rollout of its only response."""
 
     question: Question
     prepared: Prepared
@@ -69,7 +70,7 @@ class Asked:
 
     @property
     def tokens_and_cells(self) -> tuple[int, int]:
-        """Return the number of tokens of the response, and of visual tokens of the first medium."""
+        """Return (tokens of the response, visual tokens of the first medium), both as numbers."""
         t, h, w = self.rollout.prompts.grids[0][0]
         return int(self.rollout.trainable.sum()), t * h * w
 
@@ -77,10 +78,11 @@ class Asked:
 def make_page(
     path: Path, sides: Sequence[Side], kept: Kept, facts: Mapping[str, str], notes: Callable[[], Sequence[str]]
 ) -> str:
-    """Write the page of one model's responses, or of two models'; return a line with its content and size.
+    """Write the page of one or two models' responses; return a line with its content and size.
 
-    notes: returns lines on entries that were left out; called when all responses are there. UserError where there is
-    nothing to show, or the rows do not fit.
+    With two models it has the questions that both answered. notes: a function that returns lines on entries that were
+    left out, called when all responses are there. UserError where there is nothing to show, the rows do not fit, the
+    models read an image as other visual tokens, or the page cannot be written.
     """
     room = ROOM * kept.max_mb * 1e6 / len(sides)
     answers = [answers_of(side, kept, room) for side in sides]
@@ -92,7 +94,10 @@ def make_page(
 
 
 def joined(found: Sequence[ViewedSample]) -> ViewedSample:
-    """Return one sample with the responses of all models. UserError where their grids of visual tokens differ."""
+    """Return one sample with the responses of all models. found: the same question for each model.
+
+    UserError where the models' grids of visual tokens differ.
+    """
     grids = [sample.answers[0].rows.grid for sample in found]
     if len(set(grids)) > 1:
         raise UserError(
@@ -103,7 +108,10 @@ def joined(found: Sequence[ViewedSample]) -> ViewedSample:
 
 @torch.no_grad()
 def answers_of(side: Side, kept: Kept, room: float) -> dict[tuple[str, str], ViewedSample]:
-    """Return {(uid, prompt text): a model's response with its rows}. room: bytes that the rows may take."""
+    """Return {(uid, prompt text): a question with a model's response and its rows}.
+
+    room: bytes that all rows may take on the page. UserError where they do not fit.
+    """
     policy = side.open()
     asked = [ask(policy, question) for question in side.questions(policy)]
     choice = fitting(row_choices(policy, kept.queries, kept.layers), [one.tokens_and_cells for one in asked], room)
@@ -118,9 +126,9 @@ def answers_of(side: Side, kept: Kept, room: float) -> dict[tuple[str, str], Vie
 
 
 def fitting(choices: Sequence[RowChoice], sizes: Sequence[tuple[int, int]], room: float) -> RowChoice:
-    """Return the first choice whose rows fit into `room` bytes. UserError where none does.
+    """Return the first of the choices whose rows fit into `room` bytes on the page. UserError where none does.
 
-    sizes: (tokens, visual tokens) of each response.
+    sizes: for each response its tokens, and the visual tokens of its medium.
     """
     for choice in choices:
         if expected_bytes(choice, sizes) <= room:
@@ -133,9 +141,9 @@ def fitting(choices: Sequence[RowChoice], sizes: Sequence[tuple[int, int]], room
 
 
 def ask(policy: MLLM, question: Question) -> Asked:
-    """Return a model's greedy response to a question, or the recorded one.
+    """Return a model's greedy response to a question, or the recorded response.
 
-    A recorded text with a broken character is answered anew, since its tokens are not known.
+    A recorded text with a broken character is sampled anew, since its tokens are not known.
     """
     prompts = policy.processor.batch([question.example], [question.text], [question.media])
     prepared = policy.prepare(prompts)
@@ -148,14 +156,14 @@ def ask(policy: MLLM, question: Question) -> Asked:
 
 
 def without_end(rollout: Rollout) -> Rollout:
-    """Return a rollout of one response without its end token, as a length limit leaves it."""
+    """Return the rollout of one response without its last token, the end token, as a length limit would leave it."""
     mask: Tensor = rollout.valid.clone()
     mask[0, int(mask.sum()) - 1] = False
     return replace(rollout, valid=mask, trainable=mask)
 
 
 def judged(example: Example, text: str) -> tuple[str, str] | None:
-    """Return sign and words for a response; None where the example has no gold answer."""
+    """Return the verdict (sign, words) on a response; None where the example has no gold answer."""
     return verdict_of(accuracy(example, text)) if example.answer else None
 
 
@@ -166,7 +174,8 @@ def view_run(
 
     The page has up to SAMPLES chosen questions about an image or video, with the responses that the evaluations
     recorded: greedy unless the task says otherwise.
-    output: None: explore.html in the run's folder. opened: opens a checkpoint; None: in fp32 on the CPU. kept: the rows
+
+    output: None: explore.html in the run's folder. opened: loads a checkpoint; None: in fp32 on the CPU. kept: the rows
     to keep; None: the defaults. UserError where the folder is no run's, has no hf/, or evaluated no such question;
     where a model cannot be loaded, both read an image as other tokens, the rows do not fit, or nothing can be written.
     """
@@ -184,7 +193,7 @@ def view_run(
 
 
 def facts_of(run: RecordedRun, folder: Path, start: str) -> dict[str, str]:
-    """Return {label: text} at the top of a run's page."""
+    """Return {label: text} for the top of a run's page. folder: folder of the run. start: its pretrained model."""
     media, algo, templates = run.config.dataset.media, run.config.algo, run.config.dataset.templates
     asked = said(str(templates.think if algo.thinking else templates.zero), media)
     name = str(run.config.get("name") or folder.name)
@@ -192,11 +201,14 @@ def facts_of(run: RecordedRun, folder: Path, start: str) -> dict[str, str]:
 
 
 def told(skipped: Sequence[str], root_key: str = ROOT_KEY) -> list[str]:
-    """Return a line on skipped entries; [] where none was skipped. root_key: name of the setting ROOT_KEY here."""
+    """Return a line on skipped entries, in a list; [] where none was skipped.
+
+    skipped: a line for each skipped entry. root_key: name to write for the setting ROOT_KEY.
+    """
     once = [line.replace(ROOT_KEY, root_key) for line in dict.fromkeys(skipped)]
     return [f"{len(once)} entries cannot be used; the first: {once[0]}"] if once else []
 
 
 def opened_here(checkpoint: str) -> MLLM:
-    """Return the model of a checkpoint in fp32 on the CPU."""
+    """Load the model of a checkpoint, in fp32 on the CPU and without gradients."""
     return load(find(checkpoint), trained=False)

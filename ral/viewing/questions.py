@@ -1,4 +1,4 @@
-"""Questions of the viewer: one about an image or video of one's own, those of a dataset, or those of a run."""
+"""Questions of the viewer: a user's own question about an image or video, those of a dataset, or those of a run."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from ral.rewards.accuracy import check_gold
 from ral.types import Example, Pixels
 
 OWN = ("image", "video", "question", "evidence", "template", "max_frames", "min_pixels", "max_pixels")
-"""Settings of a question of one's own."""
+"""Settings of a user's own question."""
 TOKENS = 256
-"""Default length limit of the response to a question of one's own."""
+"""Default length limit of the response to a user's own question."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question as a model gets it. text: the prompt. media: its pixels.
+    """A question as a model gets it. text: the prompt. media: pixels of its images and videos.
 
-    said: the recorded response, and whether it ended by itself; None where the model is to answer.
+    said: the recorded response, and whether it ended by itself; None where the model has to answer.
     """
 
     example: Example
@@ -47,9 +47,9 @@ class Question:
 
 
 def own_settings(cfg: DictConfig) -> dict[str, str]:
-    """Return the settings of a question of one's own; those not set are as in the model's training.
+    """Return the settings of a user's own question; those that are not set are as in the model's training.
 
-    UserError unless the question and one of image and video are given.
+    UserError unless the question and either an image or a video are given.
     """
     given = {key: str(cfg[key]) for key in OWN if cfg[key] is not None}
     models = [str(name) for name in (cfg.before, cfg.checkpoint) if name is not None]
@@ -57,7 +57,7 @@ def own_settings(cfg: DictConfig) -> dict[str, str]:
 
 
 def own_question(cfg: DictConfig, policy: MLLM) -> list[Question]:
-    """Return [the question of the settings]. UserError where its text is missing, or the file cannot be read."""
+    """Return the user's own question, in a list. UserError where its text is missing, or the file cannot be read."""
     settings = own_settings(cfg)
     example = replace(example_of(settings), uid=Path(settings["image"] or settings["video"]).name)
     pixels = read(settings, example, policy.processor.patches.factor)
@@ -73,9 +73,9 @@ def of_dataset(
     skipped: list[str],
     wanted: Collection[str] | None = None,
 ) -> Iterator[Question]:
-    """Yield the questions about a medium in a split, with the prompts of training. wanted: uids; None for all.
+    """Yield the questions of a split that are about an image or video, with the prompts of training.
 
-    skipped: gets a line for each entry that cannot be used.
+    wanted: uids; None for all. skipped: a list that gets a line for each entry that cannot be used.
     """
     collate = Collate(
         policy.processor,
@@ -99,21 +99,30 @@ def of_dataset(
 
 
 def dataset_questions(cfg: DictConfig, policy: MLLM, skipped: list[str]) -> tuple[list[Question], int]:
-    """Return the first cfg.limit usable questions of a split, and the number of entries of the split."""
+    """Return the first cfg.limit usable questions of a split, and the split's number of entries.
+
+    skipped: a list that gets a line for each entry that cannot be used.
+    """
     found = list(islice(of_dataset(cfg.dataset, policy, cfg.split, cfg.thinking, skipped), cfg.limit))
     return found, len(instantiate(cfg.dataset.source)(split=cfg.split))
 
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """Content of a run's folder: its settings, the uids of the report's samples, and {side: {uid: response, ended}}."""
+    """Content of a run's folder. uids: those of the questions that the report shows.
+
+    said: {"before" or "after": {uid: (response, whether it ended by itself)}}.
+    """
 
     config: DictConfig
     uids: tuple[str, ...]
     said: Mapping[str, Mapping[str, tuple[str, bool]]]
 
     def questions(self, policy: MLLM, side: str, skipped: list[str]) -> list[Question]:
-        """Return the samples' questions, in the report's order, with the responses of `side` ("before" or "after")."""
+        """Return the report's questions, in its order, with the recorded responses of `side` ("before" or "after").
+
+        skipped: a list that gets a line for each entry that cannot be used.
+        """
         algo, dataset = self.config.algo, self.config.dataset
         found: dict[str, Question] = {}
         for question in of_dataset(dataset, policy, "validation", algo.thinking, skipped, self.uids):
@@ -126,7 +135,7 @@ class RecordedRun:
 def recorded_run(folder: Path) -> RecordedRun:
     """Return the content of a run's folder.
 
-    UserError where it is no run's, or no question about an image or video was evaluated.
+    UserError where it is no run's folder, or where no question about an image or video was evaluated.
     """
     run = read_run(folder)
     pairs, _ = match(run.before, run.after)
@@ -138,14 +147,14 @@ def recorded_run(folder: Path) -> RecordedRun:
 
 
 def viewable(folder: Path) -> bool:
-    """Tell whether a run has what its page needs: a policy, and responses to questions about images or videos."""
+    """Tell whether a run can have the page: it has a policy, and evaluated questions with media on both sides."""
     policy = (folder / "hf" / "config.json").is_file() and not (folder / "hf" / "reward_model.json").is_file()
     evaluated = [folder / "eval" / f"{side}.jsonl" for side in ("before", "after")]
     return policy and all(any(line.get("media") for line in jsonl.readable(path)) for path in evaluated)
 
 
 def answers(path: Path) -> dict[str, tuple[str, bool]]:
-    """Return {uid: (recorded response, whether it ended by itself)}; {} where there is no file."""
+    """Return {uid: (recorded response, whether it ended by itself)} of an evaluation; {} where there is no file."""
     lines: list[dict[str, Any]] = jsonl.readable(path) if path.is_file() else []
     return {
         str(line["uid"]): (str(line["response"]), bool(line.get("finished", True))) for line in lines if "uid" in line

@@ -1,4 +1,4 @@
-"""Makes a dataset in Video-R1's format of which a known share is broken, to test scans of datasets and runs on them."""
+"""A dataset in Video-R1's format of which a known share is broken, to test scans of datasets and runs on them."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ A_FOLDER = 1000  # files
 
 
 def picture(number: int, size: tuple[int, int] = (84, 56)) -> Image.Image:
-    """Return an RGB image of size (width, height) whose left and right halves have colours set by `number`."""
+    """Return an RGB image of size (width, height). Its left and right halves have colours that depend on `number`."""
     image = Image.new("RGB", size, (number * 37 % 256, 60, 200))
     image.paste((250, number * 53 % 256, 20), (size[0] // 2, 0, *size))
     return image
 
 
 def clip(path: Path, frames: int = 8, fps: int = 1, number: int = 0) -> None:
-    """Write a video of 56 x 56 pixels whose frame n has a brightness of about 10 + 10 n + number, at most 255."""
+    """Write a video of 56 x 56 pixels. Frame n has a brightness of about 10 + 10 * n + number, at most 255."""
     write_frames([Image.new("RGB", (56, 56), (min(10 + 10 * n + number, 255),) * 3) for n in range(frames)], path, fps)
 
 
 def faststart(source: Path, target: Path) -> None:
-    """Write the same video with its index before its frames, as web servers need it."""
+    """Write a copy of a video with its index before its frames, as web servers need it."""
     with av.open(str(source)) as clip_in, av.open(str(target), "w", options={"movflags": "faststart"}) as clip_out:
         stream = clip_in.streams.video[0]
         copy = clip_out.add_stream_from_template(stream)
@@ -53,13 +53,13 @@ def faststart(source: Path, target: Path) -> None:
 
 
 def cut(source: Path, target: Path, share: float) -> None:
-    """Write the first `share`, in [0, 1], of a file's bytes."""
+    """Write the first bytes of a file to `target`. share: how much of the file, in [0, 1]."""
     content = source.read_bytes()
     target.write_bytes(content[: int(len(content) * share)])
 
 
 def claim(source: Path, target: Path, seconds: int) -> None:
-    """Write a copy of an MP4 whose headers claim a length of `seconds`; its frames keep their times."""
+    """Write a copy of an MP4 whose headers claim a length of `seconds`. Its frames keep their times."""
     content = bytearray(source.read_bytes())
     for name, units, duration in (("mvhd", 16, 20), ("mdhd", 16, 20), ("tkhd", None, 24)):
         at = content.find(name.encode())
@@ -88,7 +88,7 @@ def empty_clip(path: Path) -> None:
 
 
 def audio_only(path: Path) -> None:
-    """Write an MP4 with half a second of silence."""
+    """Write an MP4 without video, with half a second of silence."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=16000)
         stream.layout = "mono"
@@ -170,7 +170,7 @@ ODD: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "rotated by its EXIF": ("rotated.jpg", _exif_rotated),
     "animated": ("animated.gif", _animated),
 }
-"""Kinds of odd but good media -> (file name, function that writes the file)."""
+"""{kind of odd but good media: (file name, function that writes the file)}"""
 
 
 def odd_media(folder: Path) -> dict[str, Path]:
@@ -228,15 +228,18 @@ def entry(number: int, path: str, kind: str) -> dict[str, Any]:
 
 
 def is_clip(path: Path) -> bool:
-    """Tell whether a file's entry calls it a video: by its suffix, but for two files with a wrong one on purpose."""
+    """Tell whether the entry of a file calls it a video.
+
+    The suffix decides, except for two files whose suffix is wrong on purpose.
+    """
     return path.name == "clip.jpg" or (path.suffix == ".mp4" and path.name != "picture.mp4")
 
 
 def plan(entries: int, share: float, seed: int) -> dict[int, str]:
-    """Return {position: kind} of the entries that are broken or odd, drawn by `seed`.
+    """Return {position: kind} of the entries that are broken or odd. seed: fixes their positions.
 
-    round(entries * share) are broken, all kinds equally often; each odd kind has ODD_ENTRIES, in all at most a quarter
-    of the rest.
+    round(entries * share) entries are broken, all kinds equally often. Each odd kind has ODD_ENTRIES entries; where
+    these are more than a quarter of the rest, the last kinds have fewer or none.
     """
     rng, broken = random.Random(seed), [*BROKEN]
     count, odd = round(entries * share), [kind for kind in ODD for _ in range(ODD_ENTRIES)]
@@ -261,7 +264,7 @@ def make(output: Path, entries: int, share: float, seed: int = 0) -> None:
     """Write data.json, key.jsonl, media/ and sources/ to the folder `output`, which is deleted first.
 
     key.jsonl holds {"index": position, "kind": damage} or {"index": position, "odd": kind} for each entry that is not
-    plain. entries: their number. share: the part of them that is broken, in [0, 1].
+    plain. entries: number of entries. share: the share of them that is broken, in [0, 1].
     """
     shutil.rmtree(output, ignore_errors=True)
     good, odd = good_media(output / "sources" / "good"), odd_media(output / "sources" / "odd")

@@ -1,4 +1,4 @@
-"""Renders scenes of `visual_search`: PNG images with pillow, H.264 videos with PyAV."""
+"""Drawing of `visual_search` scenes: PNG images with pillow, H.264 videos with PyAV."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ OUTLINES: dict[str, Callable[[], list[Point]]] = {  # corners in the unit square
 
 
 def silhouette(shape: str, size: int) -> Image.Image:
-    """Return a shape as a smooth mask of size x size pixels, in PIL mode L."""
+    """Return a shape as a mask of size x size pixels with smooth edges, in PIL mode L."""
     side = size * SMOOTH
     mask = Image.new("L", (side, side), 0)
     pen = ImageDraw.Draw(mask)
@@ -99,18 +99,18 @@ def render(items: Sequence[Item], grid: int, background: tuple[int, int, int]) -
 
 
 def frames_of(scene: Scene) -> list[Image.Image]:
-    """Return every frame of a video, in order: SLOT_FRAMES equal ones for each slot."""
+    """Return every frame of a scene's video in order: SLOT_FRAMES equal frames for each slot."""
     slots = [render(items, scene.grid, scene.background) for items in states(scene)]
     return [slot for slot in slots for _ in range(SLOT_FRAMES)]
 
 
 def write_picture(scene: Scene, path: Path) -> None:
-    """Write the scene as a PNG."""
+    """Write the scene as a PNG to `path`."""
     render(scene.items, scene.grid, scene.background).save(path, compress_level=1)
 
 
 def write_clip(scene: Scene, path: Path) -> None:
-    """Write the scene as an H.264 MP4 of one frame a second."""
+    """Write the scene as an H.264 MP4 of one frame a second to `path`."""
     write_frames(frames_of(scene), path)
 
 

@@ -1,6 +1,6 @@
-"""Converts the published question set easy-VQA 1.0 (5,000 images, 48,248 questions, MIT licence) to Video-R1 JSON.
+"""Conversion of the published questions easy-VQA 1.0 (5,000 images, 48,248 questions, MIT licence) to Video-R1 JSON.
 
-Reads the data folder of the package `easy-vqa`: train/questions.json and test/questions.json, each an array of
+It reads the data folder of the package `easy-vqa`: train/questions.json and test/questions.json, each an array of
 [question, answer, image number], beside images/<number>.png.
 """
 
@@ -49,7 +49,7 @@ class Conversion:
 class Question:
     """One question of the package.
 
-    number: unique over the train and the test part; picture: path of its image below the data folder.
+    number: unique over the parts "train" and "test". picture: path of its image below the data folder.
     """
 
     number: int
@@ -70,19 +70,19 @@ class Question:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """Return the possible answers to a question of this kind, sorted, such as ("no", "yes")."""
+        """Return all answers that questions of this kind have, sorted, such as ("no", "yes")."""
         return KINDS[KIND_OF[self.answer]]
 
     @property
     def letter(self) -> str:
-        """Return the letter of the right option: "A" for the first."""
+        """Return the letter of the right option, "A" for the first."""
         return chr(ord("A") + self.options.index(self.answer))
 
 
 def find_data(source: Path) -> Path:
-    """Return the folder with train/ and test/: `source` itself, or data/ or easy_vqa/data/ in it.
+    """Return the folder that holds train/ and test/: `source` itself, or data/ or easy_vqa/data/ in it.
 
-    UserError where none has both.
+    UserError where none of these holds both.
     """
     for folder in (source, source / "data", source / "easy_vqa" / "data"):
         if all((folder / half / "questions.json").is_file() for half in ("train", "test")):
@@ -94,9 +94,9 @@ def find_data(source: Path) -> Path:
 
 
 def read_questions(data: Path, half: str, first: int) -> list[Question]:
-    """Return all questions of a part ("train", "test"), numbered from `first` on.
+    """Return all questions of a part. half: "train" or "test". first: number of the first question.
 
-    UserError for a bad row or missing image.
+    UserError for an unreadable file, a malformed row or a missing image.
     """
     path = data / half / "questions.json"
     try:
@@ -129,8 +129,8 @@ def _question(path: Path, half: str, index: int, row: Any, first: int, pictures:
 def facts_of(questions: Iterable[Question]) -> dict[str, dict[str, str]]:
     """Return {image: {"color": ..., "shape": ...}}, as far as the questions about an image and their answers tell.
 
-    An answer that is a color or a shape tells it; so does the thing named in "what color is the circle?"; and so does
-    "is there a red shape?" with yes. Each image holds exactly one shape.
+    Facts come from answers that are a color or a shape, from the thing named in "what color is the circle?", and from
+    "is there a red shape?" answered by yes. Each image holds exactly one shape.
     """
     facts: dict[str, dict[str, str]] = {}
     for question in questions:
@@ -144,10 +144,10 @@ def facts_of(questions: Iterable[Question]) -> dict[str, dict[str, str]]:
 
 
 def thought_of(question: Question, known: dict[str, str]) -> str:
-    """Return a short reasoning, true by the package's answers: the image, the question, the option that is right.
+    """Return a short reasoning, true by the package's answers: on the image, the question and the right option.
 
-    known: the facts on the question's image, as in `facts_of`. "The picture shows a blue circle. The question asks
-    whether a red shape is missing. It is. That is yes, option B."
+    known: the facts on the question's image, as in `facts_of`. An example: "The picture shows a blue circle. The
+    question asks whether a red shape is missing. It is. That is yes, option B."
     """
     thing = " ".join(known[kind] for kind in ("color", "shape") if kind in known)
     thing += "" if "shape" in known else " shape"
@@ -165,7 +165,7 @@ def thought_of(question: Question, known: dict[str, str]) -> str:
 
 
 def entry_of(question: Question, thought: str | None) -> dict[str, Any]:
-    """Return a question as an entry of a Video-R1 file; with the field `process` unless `thought` is None."""
+    """Return a question as an entry of a Video-R1 file. thought: its field `process`; None for no such field."""
     entry = {
         "problem_id": question.number,
         "problem": question.text,
@@ -182,9 +182,9 @@ def entry_of(question: Question, thought: str | None) -> dict[str, Any]:
 def split_by_picture(
     questions: list[Question], share: float, rng: random.Random
 ) -> tuple[list[Question], list[Question]]:
-    """Return two shuffled lists without a common image; the first has `share` of the images, never none or all.
+    """Return two shuffled lists of questions without a common image.
 
-    share: in [0, 1]. UserError where there is only one image.
+    The first has a share of the images, not none or all. share: in [0, 1]. UserError where there is only one image.
     """
     pictures = sorted({question.picture for question in questions})
     if len(pictures) < 2:
@@ -196,7 +196,10 @@ def split_by_picture(
 
 
 def make_splits(data: Path, asked: Conversion) -> dict[str, list[dict[str, Any]]]:
-    """Return {split: its entries}, limited and in the order of the seed."""
+    """Return {split: its entries}, within the limits and in an order that the seed fixes.
+
+    UserError where the data are malformed.
+    """
     train = read_questions(data, "train", 0)
     test = read_questions(data, "test", len(train))
     rng = random.Random(asked.seed)
@@ -220,7 +223,7 @@ def copy_pictures(data: Path, output: Path, pictures: Iterable[str]) -> None:
 
 
 def convert(asked: Conversion) -> None:
-    """Write a file for each split and, where settings say so, copy the images; print the files and how to use them.
+    """Write a file for each split, copy the images where `asked.copy` says so, and print how to use the files.
 
     UserError where the data are missing or malformed.
     """

@@ -1,4 +1,4 @@
-"""Preference pairs for a reward model, of a dataset with gold answers: a right and a wrong response in one form."""
+"""Preference pairs for a reward model, from data with gold answers: a right and a wrong response of the same form."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ TRIES = 20  # entries drawn from a pool before the next pool is asked
 
 
 def other_response(example: Example, pools: Sequence[Sequence[Example]], rng: random.Random) -> str | None:
-    """Return the right response to another entry as a wrong one to `example`; None where none is found.
+    """Return the right response to another entry, as a wrong one to `example`; None where no entry is found.
 
-    pools: entries to draw from, TRIES draws each, the first pool first. The other entry has another answer, and a
-    thought just where `example` has one.
+    pools: entries to draw from, TRIES draws each, the first pool first. The other entry has another answer, and it has
+    a thought if and only if `example` has one.
     """
     for pool in pools:
         for other in rng.choices(pool, k=TRIES):
@@ -35,7 +35,10 @@ def other_response(example: Example, pools: Sequence[Sequence[Example]], rng: ra
 
 
 def other_option(example: Example, rng: random.Random) -> str | None:
-    """Return a response with a wrong option in place of the right one, in the thought too; None if impossible."""
+    """Return a response with a wrong option in place of the right one, in the thought too.
+
+    None where the right option, a wrong one, or the right one's text in the thought is not found.
+    """
     letters = [(match[1], option[match.end() :]) for option in example.options if (match := LETTER.match(option))]
     answer = LETTER.match(f"{example.answer}.")
     right = next((text for letter, text in letters if answer and letter == answer[1]), None)
@@ -50,7 +53,10 @@ def other_option(example: Example, rng: random.Random) -> str | None:
 
 
 def pairs(examples: Sequence[Example], seed: int) -> Iterator[tuple[Example, str, str]]:
-    """Yield (entry, chosen, rejected) for every entry that a wrong response is found for; fixed by the seed."""
+    """Yield (entry, chosen, rejected) for each entry for which a wrong response is found.
+
+    The seed fixes all choices.
+    """
     rng = random.Random(seed)
     same: dict[object, list[Example]] = defaultdict(list)
     for example in examples:
@@ -64,7 +70,7 @@ def pairs(examples: Sequence[Example], seed: int) -> Iterator[tuple[Example, str
 
 
 def entry(example: Example, chosen: str, rejected: str) -> dict[str, Any]:
-    """Return one entry of the output file; media by their absolute paths."""
+    """Return an entry of the output file: the example's fields, with media as absolute paths, and the two responses."""
     return {**fields_of(example), "chosen": chosen, "rejected": rejected}
 
 
@@ -86,7 +92,10 @@ def usable(entries: Sequence[Example]) -> tuple[list[Example], list[BadSample]]:
 
 
 def try_writing(path: Path) -> None:
-    """Raise UserError where a file cannot be written, before the work for it; no new file is left behind."""
+    """Raise UserError where the file `path` cannot be written. Nothing new is left behind.
+
+    It is called before the work for the file begins.
+    """
     there = path.exists()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +107,7 @@ def try_writing(path: Path) -> None:
 
 
 def write(lines: Iterable[dict[str, Any]], path: Path) -> int:
-    """Write objects as JSON lines; return their number."""
+    """Write objects as JSON lines to `path`; return their number."""
     path.parent.mkdir(parents=True, exist_ok=True)
     texts = [json.dumps(line, ensure_ascii=False) + "\n" for line in lines]
     path.write_text("".join(texts), encoding="utf-8")

@@ -1,7 +1,7 @@
 """Questions of `visual_search` about a scene, each with a right reply and the reply about the salient object.
 
 Item 0 of a scene is the object asked about, item 1 the salient one (`ral.worlds.scene`). A template makes a scene that
-suits its question, and asks it. `listing` asks for everything instead.
+suits its question and asks the question; `listing` asks for everything in a scene instead.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ Box = tuple[float, float, float, float]
 class Reply:
     """An answer, the reasoning that leads to it, and the place where it can be seen.
 
-    box: (left, top, right, bottom) in fractions of the image, None where there is no single place; span: (start, end)
-    in seconds, None for all of the time.
+    box: (left, top, right, bottom) in fractions of the image; None where there is no single place. span: (start, end)
+    in seconds; None for the whole time.
     """
 
     answer: str
@@ -48,7 +48,7 @@ class Question:
     """One question about one scene.
 
     right: the right reply. salient: the reply that would be right if the salient object had been asked about. options:
-    ("A. red", ...), () but for multiple choice.
+    ("A. red", ...) for multiple choice, else ().
     """
 
     text: str
@@ -62,8 +62,8 @@ class Question:
 class World:
     """Settings of every scene.
 
-    grid, clip_grid: cells a side of an image and of a video; frames: number in a video; distractors: greatest number of
-    objects of an image beside the one asked about and the salient one; there may be up to two fewer.
+    grid, clip_grid: cells a side of images and of videos. frames: number of frames of a video. distractors: greatest
+    number of objects in an image besides the asked and the salient one; there may be up to two fewer.
     """
 
     grid: int
@@ -95,7 +95,7 @@ def letter_of(choice: str, options: Iterable[str]) -> str:
 
 
 def ask_color(scene: Scene, rng: Random) -> Question:
-    """Ask for the color of an object, as multiple choice of four; the salient object's color is always an option."""
+    """Ask for the color of an object, with four options; the salient object's color is always one of them."""
     asked, salient = scene.items[:2]
     wanted = {asked.color, salient.color}
     others = rng.sample([color for color in COLORS if color not in wanted], 4 - len(wanted))
@@ -121,7 +121,7 @@ def ask_looks(scene: Scene, rng: Random) -> Question:
 
 
 def ask_count(scene: Scene, rng: Random) -> Question:
-    """Ask for the number of objects of the asked one's color, itself included."""
+    """Ask for the number of objects that have the color of the asked object, itself included."""
     asked, salient = scene.items[:2]
 
     def reply(item: Item) -> Reply:
@@ -134,7 +134,7 @@ def ask_count(scene: Scene, rng: Random) -> Question:
 
 
 def ask_column(scene: Scene, rng: Random) -> Question:
-    """Ask for the place of an object: the centre of its column, in percent of the width."""
+    """Ask for the place of an object: the centre of its column, in percent of the width from the left."""
     asked, salient = scene.items[:2]
 
     def reply(item: Item) -> Reply:
@@ -146,7 +146,7 @@ def ask_column(scene: Scene, rng: Random) -> Question:
 
 
 def ask_text(scene: Scene, rng: Random) -> Question:
-    """Ask for the letter and digit on a sign."""
+    """Ask for the letter and digit written on a sign."""
     asked, salient = scene.items[:2]
 
     def reply(item: Item) -> Reply:
@@ -156,7 +156,7 @@ def ask_text(scene: Scene, rng: Random) -> Question:
 
 
 def moves_of(scene: Scene, number: int) -> list[int]:
-    """Return the indices in scene.moves of the moves that item `number` makes."""
+    """Return the moves that item `number` makes, as indices in scene.moves."""
     return [n for n, move in enumerate(scene.moves) if move.item == number]
 
 
@@ -168,9 +168,10 @@ def _move_reply(scene: Scene, move: int, answer: str, thought: str) -> Reply:
 
 
 def ask_first_way(scene: Scene, rng: Random) -> Question | None:
-    """Ask for the direction of the asked object's first move; None where the order of its moves does not matter.
+    """Ask for the direction of the asked object's first move.
 
-    That is so where its first two moves are equal, or where the first one is the reverse of the last.
+    None where the question could be answered without the order of moves: where the first two moves of the object are
+    equal, or the first one is the reverse of the last.
     """
     ways = [scene.moves[n].direction for n in moves_of(scene, 0)]
     if ways[0] in (ways[1], OPPOSITE[ways[-1]]):
@@ -188,9 +189,9 @@ def ask_first_way(scene: Scene, rng: Random) -> Question | None:
 
 
 def ask_move_count(scene: Scene, rng: Random) -> Question | None:
-    """Ask for the number of moves of the asked object; its evidence is every cell that it visits, all of the time.
+    """Ask for the number of moves of the asked object. The evidence is every cell that it visits, all of the time.
 
-    None for most scenes in which it does not move, so that 0 is not too common.
+    None for most scenes in which it does not move, so that the answer 0 is not too common.
     """
     if not moves_of(scene, 0) and rng.random() > KEPT:
         return None
@@ -204,7 +205,10 @@ def ask_move_count(scene: Scene, rng: Random) -> Question | None:
 
 
 def ask_last_mover(scene: Scene, rng: Random) -> Question | None:
-    """Ask for color and shape of the object that moves last; None where it is the salient one, or also moves first."""
+    """Ask for color and shape of the object that moves last.
+
+    None where this is the salient object, or the one that moves first.
+    """
     last = len(scene.moves) - 1
     if scene.moves[last].item in (1, scene.moves[0].item):
         return None
@@ -218,9 +222,10 @@ def ask_last_mover(scene: Scene, rng: Random) -> Question | None:
 
 
 def ask_end(scene: Scene, rng: Random) -> Question | None:
-    """Ask for the column where the asked object ends, in percent of the width.
+    """Ask for the column in which the asked object ends, in percent of the width from the left.
 
-    None where it ends in the column where it began, and for most scenes in which it ends off the left and right edges.
+    None where it ends in the column where it began, and for most scenes in which it ends away from the left and right
+    edge.
     """
     ends = states(scene)[-1]
     at_edge = ends[0].col in (0, scene.grid - 1)
@@ -238,7 +243,7 @@ def ask_end(scene: Scene, rng: Random) -> Question | None:
 
 
 def listing(scene: Scene) -> Question:
-    """Return a question that asks for everything, with one reply: objects row by row, or moves in order."""
+    """Return a question that asks for everything, with one reply: all objects row by row, or all moves in order."""
     if scene.moves:
         parts = [f"{scene.items[move.item].shape} {move.direction}" for move in scene.moves]
         text, unit = "List all moves.", "moves"

@@ -1,4 +1,4 @@
-"""Checks, before anything is written, whether a dataset may be made in a folder."""
+"""A check, before anything is written, whether a dataset may be made in a folder."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from ral.types import UserError
 from ral.worlds.scene import SPLIT_BUCKETS
 
 FILES = frozenset({".json", ".jsonl", ".ndjson", ".gz", ".bz2", ".xz", ".zst", ".csv", ".tsv", ".parquet", ".arrow"})
-"""Suffixes of files of entries: no folder of data is made under such a name."""
+"""Suffixes of files of entries. No folder of data is made under a name that ends in one of them."""
 READ_IT = "to read data of your own, write dataset=jsonl dataset.path"
 MARKS = tuple(name for split in SPLIT_BUCKETS for name in (f"{split}.settings.json", f".{split}.lock"))
 """Files that making a dataset leaves in its folder, even where it was interrupted."""
 
 
 def check_root(root: Path, world: str) -> None:
-    """Raise UserError where making the dataset `world` in `root` would overwrite something, or is likely a mistake.
+    """Raise UserError where making a dataset in `root` would overwrite something, or is probably a mistake.
 
-    Allowed are a folder that holds a made dataset, an empty one, and a new one: below the working directory, or in an
-    existing folder other than the root of the disk.
+    Allowed are a folder that holds a made dataset, an empty folder, and a new one: below the working directory, or in
+    an existing folder other than the root of the disk. world: name of the dataset, for the message.
     """
     place = f"{root}: is where the data of {world} would be made"
     if root.is_dir():

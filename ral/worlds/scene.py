@@ -1,7 +1,7 @@
 """Scenes of `visual_search`: objects or signs on a grid of cells, and their moves in a video.
 
 Everything here is plain values drawn from a `random.Random`; `draw` renders scenes, `questions` asks about them. In
-every scene item 0 is the one asked about and item 1 is the SALIENT one: much larger than all others, the one an
+every scene item 0 is the one asked about and item 1 is the salient one: much larger than all others, the one that an
 inattentive reader would talk about.
 """
 
@@ -31,7 +31,7 @@ SPLIT_BUCKETS = {"sft": range(0, 40), "train": range(40, 80), "validation": rang
 class Item:
     """One object, or a sign with `text`.
 
-    row, col: the cell that it is in, from 0; size and the offsets dx, dy from the cell's centre: pixels.
+    row, col: its cell, from 0. size: pixels a side. dx, dy: offset from the cell's centre, in pixels.
     """
 
     shape: str
@@ -54,7 +54,7 @@ class Move:
 
 @dataclass(frozen=True)
 class Scene:
-    """Items on grid x grid cells, one to a cell. `moves` happen one after another between slots; () for an image.
+    """Items on grid x grid cells, at most one in a cell. moves: made one after another, between slots; () for an image.
 
     A slot is a time of SLOT_FRAMES frames in which nothing moves. background: RGB, 0 to 255.
     """
@@ -66,7 +66,7 @@ class Scene:
 
 
 def moved(item: Item, direction: str) -> Item:
-    """Return the same item one cell further in `direction`; it may leave the grid."""
+    """Return the item one cell further in `direction`; it may lie outside the grid."""
     rows, cols = DIRECTIONS[direction]
     return replace(item, row=item.row + rows, col=item.col + cols)
 
@@ -77,7 +77,7 @@ def apply_move(items: Sequence[Item], move: Move) -> tuple[Item, ...]:
 
 
 def states(scene: Scene) -> list[tuple[Item, ...]]:
-    """Return the items in each slot: one state more than there are moves."""
+    """Return the items of each slot in order, one slot more than there are moves."""
     result = [scene.items]
     for move in scene.moves:
         result.append(apply_move(result[-1], move))
@@ -85,19 +85,22 @@ def states(scene: Scene) -> list[tuple[Item, ...]]:
 
 
 def scene_key(scene: Scene) -> str:
-    """Return the text by which scenes are told apart: layout, looks, moves; not jitter, background or asked object."""
+    """Return a text that is equal for equal scenes: layout, looks and moves.
+
+    Offsets in cells, the background and which object is asked about do not count.
+    """
     items = sorted(f"{i.shape} {i.color} {i.row} {i.col} {n == 1} {i.text}" for n, i in enumerate(scene.items))
     moves = [f"{scene.items[m.item].shape} {m.direction}" for m in scene.moves]
     return f"{scene.grid}|{'|'.join(items)}|{'|'.join(moves)}"
 
 
 def split_of(scene: Scene) -> str:
-    """Return the one split that may hold this scene."""
+    """Return the only split that may hold this scene."""
     return split_of_key(scene_key(scene))
 
 
 def split_of_key(key: str) -> str:
-    """Return the one split that may hold the scene or board with this key, by a hash of the key."""
+    """Return the only split that may hold the scene or board with this key, by a hash of the key."""
     bucket = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % 100
     return next(split for split, buckets in SPLIT_BUCKETS.items() if bucket in buckets)
 
@@ -127,7 +130,7 @@ def _count(rng: Random, distractors: int) -> int:
 def objects(rng: Random, grid: int, count: int, palette: Sequence[str] = COLORS) -> Scene:
     """Return a scene of `count` objects of different shapes, at most len(SHAPES), on grid x grid cells.
 
-    palette: the colors that they may have; these may repeat.
+    palette: colors that they may have; several objects may have the same one.
     """
     shapes = rng.sample(SHAPES, count)
     sizes = [SALIENT_PIXELS if n == 1 else rng.randint(*SMALL_PIXELS) for n in range(count)]
@@ -139,12 +142,12 @@ def objects(rng: Random, grid: int, count: int, palette: Sequence[str] = COLORS)
 
 
 def picture(rng: Random, grid: int, distractors: int) -> Scene:
-    """Return a scene of objects in any colors, for an image. grid, distractors: as in `few_colors`."""
+    """Return a scene of objects in any colors, for an image. grid, distractors: as in `ral.worlds.questions.World`."""
     return objects(rng, grid, _count(rng, distractors))
 
 
 def few_colors(rng: Random, grid: int, distractors: int) -> Scene:
-    """Return a scene of objects in at most three colors, for an image, so that a color often has several objects.
+    """Return a scene of objects in at most three colors, for an image, so that objects often share a color.
 
     grid, distractors: as in `ral.worlds.questions.World`.
     """
@@ -152,9 +155,9 @@ def few_colors(rng: Random, grid: int, distractors: int) -> Scene:
 
 
 def signs(rng: Random, grid: int, distractors: int) -> Scene:
-    """Return a scene of signs, for an image: squares of different colors, each with a letter and a digit on it.
+    """Return a scene of signs for an image: squares of different colors, each with a letter and a digit on it.
 
-    grid, distractors: as in `few_colors`.
+    grid, distractors: as in `ral.worlds.questions.World`.
     """
     count = _count(rng, distractors)
     texts = [a + b for a, b in zip(rng.sample(LETTERS, count), rng.choices(DIGITS, k=count), strict=True)]
@@ -169,7 +172,10 @@ def signs(rng: Random, grid: int, distractors: int) -> Scene:
 
 
 def movers(rng: Random, count: int, asked_least: int) -> list[int]:
-    """Return the item that makes each of `count` moves: item 0 at least `asked_least` times, item 1 at least once."""
+    """Return, for each of `count` moves, the number of the item that makes it.
+
+    Item 0 moves at least `asked_least` times, item 1 at least once.
+    """
     asked = rng.randint(asked_least, count - 1)
     salient = rng.randint(1, count - asked)
     order = [0] * asked + [1] * salient + [2] * (count - asked - salient)
@@ -178,7 +184,7 @@ def movers(rng: Random, count: int, asked_least: int) -> list[int]:
 
 
 def free_directions(items: Sequence[Item], mover: int, grid: int) -> list[str]:
-    """Return the directions in which item `mover` finds an empty cell inside the grid."""
+    """Return the directions in which the cell beside item number `mover` is empty and inside the grid."""
     taken = {(item.row, item.col) for item in items}
     ahead = {name: moved(items[mover], name) for name in DIRECTIONS}
     return [
@@ -189,9 +195,10 @@ def free_directions(items: Sequence[Item], mover: int, grid: int) -> list[str]:
 
 
 def clip(rng: Random, grid: int, frames: int, asked_least: int) -> Scene | None:
-    """Return a scene of three objects for a video of `frames` frames: frames / 2 slots with one move between two slots.
+    """Return a scene of three objects for a video of `frames` frames, with one move between any two slots.
 
-    asked_least: least number of moves of item 0. None where an object has no way to go.
+    There are frames / 2 slots. asked_least: least number of moves of item 0. None where an object that has to move has
+    no empty cell beside it.
     """
     scene = objects(rng, grid, CLIP_ITEMS)
     items, moves = scene.items, []

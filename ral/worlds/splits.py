@@ -1,7 +1,7 @@
-"""Writes a split of a made dataset to a folder: media, then the JSON, then the settings that it was made with.
+"""Writing a split of a made dataset to a folder: media, then the JSON, then the settings that it was made with.
 
-A split whose settings are already there is left as it is; for others it is made anew. The settings file is written
-last, so that an interrupted making is noticed. One process makes a split while others wait.
+A split that exists with the same settings is left as it is; one with other settings is made anew. The settings file is
+written last, so that a split left unfinished is noticed. One process makes a split while others wait.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ Draw = Callable[[Path], None]
 class Split:
     """A split to be made.
 
-    world: the name of the dataset, for messages. settings: everything that fixes its bytes, as JSON. entry: number
-    (from 0) -> (function that draws its medium to a path, its JSON object, whose `path` is that path).
+    world: name of the dataset, for messages. settings: everything that fixes the split's bytes, as JSON values. entry:
+    a function from the number of an entry (from 0) to (function that draws its medium to a path, its JSON object, whose
+    field `path` is that path below the root).
     """
 
     world: str
@@ -42,9 +43,9 @@ class Split:
 
 
 def write_split(root: Path, split: Split) -> Path:
-    """Make a split below `root` unless it is there with the same settings; return its JSON file.
+    """Make a split below `root` unless it exists with the same settings; return its JSON file.
 
-    UserError where the folder is not fit (`check_root`) or cannot be written.
+    UserError where the folder may not be used (`check_root`) or cannot be written.
     """
     check_root(root, split.world)
     target, stamp = root / f"{split.name}.json", root / f"{split.name}.settings.json"
@@ -69,7 +70,7 @@ def _write_atomically(path: Path, text: str) -> None:
 
 
 def _is_whole(root: Path, split: Split, wanted: str) -> bool:
-    """Tell whether a split is there with the settings `wanted`, and with every one of its media."""
+    """Tell whether a split exists with the settings `wanted` and with all of its media."""
     target, stamp = root / f"{split.name}.json", root / f"{split.name}.settings.json"
     if not (target.exists() and stamp.exists() and stamp.read_text(encoding="utf-8") == wanted):
         return False

@@ -2,7 +2,7 @@
 
 Images show coloured shapes or signs on a grid; videos show which of three shapes moves where and when. One object, the
 salient one, is always far larger than the asked one. Each entry has the field `evidence` beside Video-R1's own: the box
-(fractions of width and height) and, for videos, the seconds that the answer depends on. Only the split "sft" has
+(fractions of width and height) and, for videos, the seconds on which the answer depends. Only the split "sft" has
 `process`, may be answered about the salient object instead of the asked one (`salient_share`), and may ask for
 everything (`list_share`). Entry i depends on seed, split, i and the other settings alone, not on the size: a smaller
 split is the beginning of a larger one.
@@ -42,7 +42,7 @@ MOST_ATTEMPTS = 10_000
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that fixes the bytes of one split. The fields are parameters of `make`."""
+    """All settings that fix the bytes of one split. The fields are parameters of `make`."""
 
     split: str
     size: int
@@ -80,15 +80,15 @@ def check(settings: Settings) -> None:
 def is_clip(index: int, clip_share: float) -> bool:
     """Tell whether entry `index` is a video.
 
-    clip_share: share of videos, in [0, 1], the same in every stretch of a split.
+    clip_share: share of videos, in [0, 1], equal in every stretch of a split.
     """
     return int((index + 1) * clip_share) > int(index * clip_share)
 
 
 def _draw(index: int, settings: Settings, rng: Random) -> tuple[Scene, Question] | None:
-    """Return one try at entry `index`, None where the scene does not suit: of another split, or not to be asked about.
+    """Return one try at entry `index`; None where its scene belongs to another split, or does not suit the question.
 
-    Types of questions take turns, but for the free-form share.
+    Types of questions take turns, except for the share that is free-form.
     """
     clips = int(index * settings.clip_share)
     free_form = Random(f"{settings.seed}/{settings.split}/{index}/type").random() < settings.free_form_share
@@ -105,7 +105,7 @@ def _draw(index: int, settings: Settings, rng: Random) -> tuple[Scene, Question]
 
 
 def compose(index: int, settings: Settings) -> tuple[Scene, Question, Reply]:
-    """Return the scene, the question and the reply to write down, for entry `index` (from 0).
+    """Return the scene, the question and the reply of entry `index` (from 0).
 
     UserError where MOST_ATTEMPTS tries give no scene that suits.
     """
@@ -127,7 +127,7 @@ def _evidence(reply: Reply) -> list[dict[str, Any]]:
 
 
 def entry_of(index: int, settings: Settings) -> tuple[Scene, dict[str, Any]]:
-    """Return the scene and the JSON entry number `index` (from 0) of a split."""
+    """Return entry `index` (from 0) of a split: its scene and its JSON object."""
     scene, question, reply = compose(index, settings)
     suffix = "mp4" if scene.moves else "png"
     entry: dict[str, Any] = {
@@ -167,14 +167,16 @@ def make(
     list_share: float = 0.0,
     free_form_share: float = 0.0,
 ) -> Path:
-    """Write `root/<split>.json` and `root/media/<split>/`; return the JSON's path.
+    """Write `root/<split>.json` and `root/media/<split>/`; return the JSON file.
 
     A split that was made with the same settings is left as it is; one with other settings is made anew.
-    grid, clip_grid: cells a side of images and videos. frames: number in a video, even. distractors: greatest number of
-    objects of an image beside the asked and the salient one; there may be up to two fewer. clip_share: share of videos.
-    free_form_share: share of entries that ask for a description whatever their turn. salient_share, list_share: share
-    of entries answered about the salient object, or asking for everything; for "sft" alone, the other splits are always
-    right. All shares are in [0, 1]. UserError for settings that do not work, or a root that cannot be written.
+
+    grid, clip_grid: cells a side of images and of videos. frames: number of frames of a video, even. distractors:
+    greatest number of objects in an image besides the asked and the salient one; there may be up to two fewer.
+    clip_share: share of videos. salient_share, list_share: share of entries answered about the salient object, and
+    share that asks for everything; for "sft" alone, all other splits are right. free_form_share: share of entries that
+    ask for a description, whatever their turn. Shares are in [0, 1]. UserError for settings that do not work, or a root
+    that cannot be written.
     """
     shares = (salient_share, list_share) if split == "sft" else (0.0, 0.0)
     world = World(grid, clip_grid, frames, distractors)
@@ -200,10 +202,10 @@ def source(
     free_form_share: float = 0.0,
     limit: int | None = None,
 ) -> Entries:
-    """Return the examples of a split, made first if need be. sizes: {split: entries}; other parameters as in `make`.
+    """Return the examples of a split, which is made first where it does not exist.
 
-    limit: first entries to keep, None for all. UserError for a split without a size, for settings that do not work, for
-    a root that cannot be written.
+    sizes: {split: number of entries}. limit: first entries to keep, None for all. Other parameters: as in `make`.
+    UserError for a split without a size, for settings that do not work, for a root that cannot be written.
     """
     if split not in sizes:
         raise UserError(f"visual_search: field 'sizes': no size for split '{split}'; write sizes.{split}: 100, say")

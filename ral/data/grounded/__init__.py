@@ -1,1 +1,1 @@
-"""Loaders of published datasets whose entries say where the answer is seen: their rows -> Examples with evidence."""
+"""Loaders of published datasets whose entries say where the answer is seen; their examples have evidence."""

@@ -1,7 +1,7 @@
-"""Boxes and times of published rows -> evidence: fractions of the image, seconds of the video.
+"""Boxes and time spans of published rows as evidence: in fractions of the image, and in seconds of the video.
 
-A box or time that reaches over an edge is clipped there and marked by Evidence.cut. One without extent, outside the
-image or video, or in other units than the dataset's own makes the entry a BadSample of one line.
+A box or span that reaches over an edge is clipped there and marked by Evidence.cut. One without extent, outside the
+image or video, or in other units than the dataset's own raises BadSample for its entry.
 """
 
 from __future__ import annotations
@@ -22,18 +22,21 @@ SIZES: Form = "x, y, width, height"
 CORNERS: Form = "left, top, right, bottom"
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 LEAST_PIXELS = 2.0
-"""A box whose numbers all lie below this is one of fractions, which may reach over the edge; others are in pixels."""
+"""A box whose numbers all lie below this holds fractions, which may reach over an edge; any other box is in pixels."""
 
 
 def as_own(entry: Entry, uid: str, fields: Mapping[str, Any]) -> Example:
-    """Return the example of a row. fields: the row in the fields of a user's own entry (`ral.data.sources.jsonl`)."""
+    """Return the example of a row. fields: the row, in the fields of a user's own entry (`ral.data.sources.jsonl`).
+
+    BadSample as in `ral.data.parse.parse_own`.
+    """
     return replace(parse_own(replace(entry, data=dict(fields))), uid=uid)
 
 
 def numbers_in(entry: Entry, field: str, form: Form) -> list[float] | None:
-    """Return the numbers of a field that holds a box as text, "[0.1, 0.2, 0.3, 0.4]"; None for null or "".
+    """Return the numbers in a field that holds a box as text, "[0.1, 0.2, 0.3, 0.4]"; None for null or "".
 
-    form: order of the numbers, for messages. BadSample for other values.
+    form: order of the numbers, for messages. BadSample for any other value.
     """
     value = entry.data.get(field)
     if value is None or value == "":
@@ -45,17 +48,17 @@ def numbers_in(entry: Entry, field: str, form: Form) -> list[float] | None:
 
 
 def numbers(text: str) -> list[float]:
-    """Return the numbers of a text with commas between them. ValueError where a part is no number."""
+    """Return the numbers in a text, which commas separate. ValueError where a part is no number."""
     if "_" in text:  # float takes 1_0 for 10
         raise ValueError(text)
     return [float(number) for number in text.split(",")]
 
 
 def boxes_of(entry: Entry, field: str, value: object, size: tuple[float, float], form: Form) -> tuple[Evidence, ...]:
-    """Return the evidence of a field that holds no box (null, []), one box, or a list of boxes, in pixels.
+    """Return the evidence in the value of a field: no box (null, []), one box, or a list of boxes.
 
-    size: (width, height) in pixels of the image that the boxes are drawn on; (1, 1) for boxes that are fractions. form:
-    order of a box's numbers. BadSample for a box that is malformed, without area or outside the image.
+    size: (width, height) in pixels of the image that the boxes lie in; (1, 1) for boxes in fractions. form: order of a
+    box's numbers. BadSample for a box that is malformed, without area or outside the image.
     """
     if value is None or value == []:
         return ()
@@ -92,7 +95,7 @@ def _evidence(entry: Entry, field: str, value: Any, size: tuple[float, float], f
 
 
 def spans_of(entry: Entry, field: str, value: object, duration: object) -> tuple[Evidence, ...]:
-    """Return the evidence of a field with no time (null, []) or a list of [start, end], in seconds of a video.
+    """Return the evidence in the value of a field: no time (null, []), or a list of [start, end] in seconds of a video.
 
     duration: the video's length in seconds. BadSample for a time that is malformed, without length or outside the
     video.
@@ -121,9 +124,9 @@ def _span(entry: Entry, field: str, value: object, duration: float, wanted: str)
 
 
 def size_of(entry: Entry, field: str, picture: Media) -> tuple[int, int]:
-    """Return (width, height) of an image by its header, in pixels.
+    """Return (width, height) of an image in pixels, from its header.
 
-    BadSample where it cannot be read, or its EXIF turns it.
+    BadSample where the image cannot be read, or its EXIF turns it.
     """
     try:
         with Image.open(BytesIO(picture.data) if picture.data is not None else picture.path) as image:
@@ -140,9 +143,10 @@ def size_of(entry: Entry, field: str, picture: Media) -> tuple[int, int]:
 def on_picture(
     entry: Entry, example: Example, field: str, value: object, form: Form, *, fractions: bool = False
 ) -> Example:
-    """Return the example with the boxes of a field as evidence, in pixels of its image, or in fractions of it.
+    """Return the example with the boxes of a field as evidence; unchanged where there are none.
 
-    form: order of a box's numbers; fractions: whether they are fractions. BadSample as in `boxes_of`.
+    value: content of the field. form: order of a box's numbers. fractions: whether they are fractions of the image, not
+    pixels. BadSample as in `boxes_of`.
     """
     if value is None or value == []:
         return example
@@ -151,5 +155,5 @@ def on_picture(
 
 
 def cuts(examples: Sequence[Example]) -> int:
-    """Return the number of examples of which some evidence was clipped at an edge."""
+    """Return the number of examples that have evidence clipped at an edge."""
     return sum(any(item.cut for item in example.evidence) for example in examples)

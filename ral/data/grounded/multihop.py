@@ -2,9 +2,9 @@
 
 An array of objects with `image_path` (below data/images), `question` ("... <choice>(a) a cup, (b) a bottle</choice>
 ...", which ends by asking for a box), `answer` ("(b) a bottle"), `bbox` ([x, y, width, height] in pixels, which may
-reach over an edge), `image_resolution` ("640x480"), `view` (ego or exo), `hop` (1hop to 3hop), `id`; `question_tag`,
-the same with marks on its words, is not read. As the authors' train/prepare_data.py and eval/benchmark_qwen.py read
-them, and as rows of the test file stand in their eval/results_ckpt800/results.json.
+reach over an edge), `image_resolution` ("640x480"), `view` (ego or exo), `hop` (1hop to 3hop) and `id`; `question_tag`,
+the question with marks on its words, is not read. This is how the authors' train/prepare_data.py and
+eval/benchmark_qwen.py read them, and how rows of the test file stand in their eval/results_ckpt800/results.json.
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ QUESTION = re.compile(r"\s*(.*?)\s*<choice>(.*?)</choice>.*", re.DOTALL)
 OPTION = re.compile(r"\(([a-z])\)\s*")
 ASKED = '"Which ...? <choice>(a) a cup, (b) a bottle</choice> ..."'
 IMAGES = "images"
-"""Folder beside the file that paths of pictures start from."""
+"""Folder beside the file, from which paths of images start."""
 
 
 def parse(entry: Entry) -> Example:
-    """Return the example of one row; its uid begins with how many steps the question has and whose view it takes."""
+    """Return the example of one row. Its uid begins with the question's number of hops and its view.
+
+    BadSample where a field is missing or malformed.
+    """
     data = entry.data
     question, options = _asked(entry)
     image = data.get("image_path")
@@ -48,7 +51,7 @@ def parse(entry: Entry) -> Example:
 
 
 def _asked(entry: Entry) -> tuple[str, dict[str, str]]:
-    """Return the question without its request for a box, and its options by letter."""
+    """Return the question without its request for a box, and {letter: option}."""
     value = entry.data.get("question")
     found = QUESTION.fullmatch(value) if isinstance(value, str) else None
     letters, texts = (OPTION.split(found[2])[at::2] for at in (1, 2)) if found else ([], [])
@@ -59,7 +62,10 @@ def _asked(entry: Entry) -> tuple[str, dict[str, str]]:
 
 
 def _right(entry: Entry, options: dict[str, str]) -> str:
-    """Return the text of the right option, which the letter of `answer` names; its text may not be another option's."""
+    """Return the text of the right option, whose letter `answer` names.
+
+    BadSample where `answer` names no option, or the letter of one option and the text of another.
+    """
     value = entry.data.get("answer")
     found = OPTION.match(value) if isinstance(value, str) else None
     if found is None or found[1] not in options:
@@ -75,7 +81,7 @@ def _root(path: str | Path, media_root: str | Path | None) -> Path:
 
 
 def read(path: str | Path, *, media_root: str | Path | None = None) -> Entries:
-    """Return all entries of a file. media_root: folder of the images; None for images/ beside the file."""
+    """Return all entries of a file. media_root: folder of the images; None: the folder images/ beside the file."""
     return read_file(Path(path), media_root=_root(path, media_root), parse=parse)
 
 
@@ -89,6 +95,9 @@ def source(
     limit: int | None = None,
     unpacked: str | Path = UNPACKED,
 ) -> Entries:
-    """Return a split of the file; parameters as in `ral.data.sources.video_r1`, media_root as of `read`."""
+    """Return the examples of a split of the file. media_root: as in `read`.
+
+    The other parameters and errors are those of `ral.data.sources.video_r1`.
+    """
     root = _root(path, media_root)
     return file_split(split, path, root, validation_path, validation_size, limit, parse, unpacked)

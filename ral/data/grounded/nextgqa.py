@@ -1,9 +1,9 @@
-"""NExT-GQA (Xiao et al. 2024, arXiv 2309.01327): questions on videos and the seconds in which their answer is seen.
+"""NExT-GQA (Xiao et al. 2024, arXiv 2309.01327): questions on videos, with the seconds in which their answer is seen.
 
 The files of github.com/doc-doc/NExT-GQA, datasets/nextgqa: SPLIT.csv (video_id, question, answer, qid, type, a0 .. a4;
 the answer is the text of an option), gsub_SPLIT.json ({video: {"duration": s, "location": {qid: [[start, end], ...]},
-"fps": ...}}) and map_vid_vidorID.json ({video: "0101/2909445186"}), SPLIT being val or test: the train split has no
-times. Videos: NExTVideo/0101/2909445186.mp4 beside them, or below media_root.
+"fps": ...}}) and map_vid_vidorID.json ({video: "0101/2909445186"}). SPLIT is val or test, since the train split has no
+times. Videos are NExTVideo/0101/2909445186.mp4 beside these files, or below media_root.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FOLDERS = ("NExTVideo", "videos", "")
 
 
 class Questions:
-    """The rows of SPLIT.csv with their times. UserError for a file that is missing or of another layout."""
+    """The rows of SPLIT.csv with their times. UserError for a file that is missing or has another layout."""
 
     def __init__(self, folder: Path, split: str) -> None:
         self.path, self.shape = folder / f"{split}.csv", "a CSV of questions beside a JSON of their times"
@@ -48,9 +48,9 @@ class Questions:
         return len(self.table)
 
     def row(self, index: int) -> dict[str, Any]:
-        """Return a question with the published path and the times of its video.
+        """Return the question at a position, with "file" and "times" of its video and "id".
 
-        BadSample for a row of another length.
+        BadSample for a row of another length than the header.
         """
         found = self.table[index]
         if None in found or None in found.values():
@@ -64,7 +64,7 @@ class Questions:
         return {**found, **clip, "id": f"{video}/{found['qid']}"}
 
     def ids(self) -> list[dict[str, str]]:
-        """Return the ids of all rows."""
+        """Return {"id": video/question} of all rows, for `ral.data.names.repeated`."""
         return [{"id": f"{found['video_id']}/{found['qid']}"} for found in self.table]
 
 
@@ -93,7 +93,7 @@ def parse(entry: Entry) -> Example:
 
 
 def _object_in(entry: Entry, data: Mapping[str, Any], field: str, wanted: str) -> Mapping[str, Any]:
-    """Return the object under a field, {} where it is missing or null. BadSample where it is something else."""
+    """Return the object in a field; {} where it is missing or null. BadSample for any other value."""
     value = data.get(field)
     if value is not None and not isinstance(value, Mapping):
         entry.fail(field, f"{shown(value)} is no object", wanted)
@@ -101,9 +101,9 @@ def _object_in(entry: Entry, data: Mapping[str, Any], field: str, wanted: str) -
 
 
 def read(path: str | Path, *, split: str = "test", media_root: str | Path | None = None) -> Entries:
-    """Return the questions of one published split, "val" or "test", below a folder.
+    """Return the questions of one published split, "val" or "test", in a folder.
 
-    media_root: folder of the videos; None for `path`. UserError for missing files.
+    media_root: folder of the videos; None: `path`. UserError for files that are missing or have another layout.
     """
     folder = located(path)
     rows = Questions(folder, split)
@@ -111,10 +111,10 @@ def read(path: str | Path, *, split: str = "test", media_root: str | Path | None
 
 
 def source(split: str, *, path: str | Path, media_root: str | Path | None = None, limit: int | None = None) -> Entries:
-    """Return a split: the published val, which has times, for training; the published test as held out.
+    """Return the examples of a split: the published val, which has times, for training; the published test is held out.
 
-    media_root: as in `read`. limit: first training entries to keep; None for all. UserError for an unknown split or
-    missing files.
+    media_root: as in `read`. limit: first training entries to keep; None for all. UserError for an unknown split, and
+    for files that are missing or have another layout.
     """
     if split not in SPLITS:
         raise UserError(f"{path}: unknown split {split!r}; write one of {', '.join(SPLITS)}")

@@ -1,8 +1,9 @@
 """RefCOCO, RefCOCO+ and RefCOCOg (Kazemzadeh et al. 2014; Yu et al. 2016) as lmms-lab publishes them, in parquet.
 
 Columns question_id, image, question, answer (the expressions that refer to one object), segmentation, bbox ([x, y,
-width, height] in pixels), iscrowd, file_name; as on the card of lmms-lab/RefCOCOg. The published question asks for a
-caption of a region that is drawn into the image. Here the first expression is asked for, with nothing drawn.
+width, height] in pixels), iscrowd, file_name, as on the card of lmms-lab/RefCOCOg. The published question asks for a
+caption of a region that is drawn into the image. Here nothing is drawn, and the question asks for the box of the object
+that the first expression refers to.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ ASKED = 'Where is "{}"? Answer with its box: [left, top, right, bottom] as fract
 
 
 def parse(entry: Entry) -> Example:
-    """Return the example of one object; its answer is the box as text. BadSample for an object without a box."""
+    """Return the example of one object; its gold answer is the box as text. BadSample for an object without one box."""
     data, said = entry.data, entry.data.get("answer")
     if not isinstance(said, list) or not said or not isinstance(said[0], str) or not said[0].strip():
         entry.fail("answer", f"{shown(said)} is no list of expressions", 'texts such as ["the man on the left"]')
@@ -37,6 +38,9 @@ def parse(entry: Entry) -> Example:
 
 
 def read(path: str | Path, *, split: str = "val", unpacked: str | Path = UNPACKED) -> Entries:
-    """Return the objects of a published split, or of one parquet file. unpacked: folder for images stored as bytes."""
+    """Return the objects of a published split, or of one parquet file.
+
+    unpacked: folder for images that are stored as bytes. UserError where the split or a column is missing.
+    """
     rows = rows_of(path, split, COLUMNS, unpacked)
     return Entries(rows, rows.path.parent, parse, range(len(rows)))

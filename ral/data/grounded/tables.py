@@ -1,4 +1,4 @@
-"""Published tables: one split of a parquet file or a folder of them, all columns under their own names."""
+"""Published tables: one split of a parquet file or of a folder of them, with all columns under their own names."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ UNPACKED = "outputs/data/unpacked"
 
 
 def rows_of(path: str | Path, split: str, columns: Sequence[str], unpacked: str | Path = UNPACKED) -> TableRows:
-    """Return the rows of a published split. UserError where the split or one of `columns` is missing.
+    """Return the rows of a published split. A single file is taken whole, whatever the split.
 
-    A single file is taken whole, whatever the split. Images that are stored as bytes are written to `unpacked`.
+    Images that are stored as bytes are written to `unpacked`. UserError where the table cannot be read, or the split or
+    one of `columns` is missing.
     """
     path = located(path)
     found, shape = open_table(path)
@@ -38,10 +39,10 @@ def rows_of(path: str | Path, split: str, columns: Sequence[str], unpacked: str 
 def source_of(
     rows: TableRows, split: str, parse: Parse, media_root: str | Path | None, validation_size: int, limit: int | None
 ) -> Entries:
-    """Return a split of rows that have no split of their own: the last rows are held out (`ral.data.sources.parts`).
+    """Return a split of rows that have no split of their own; the last rows are held out (`ral.data.sources.parts`).
 
-    media_root: where relative paths of media start; None for the folder that holds the table. limit: first training
-    rows to keep; None for all.
+    media_root: folder that relative paths of media start from; None: the folder of the table. limit: first training
+    rows to keep; None for all. UserError for an unknown split.
     """
     root = rows.path.parent if media_root is None else located(media_root)
     return Entries(rows, root, parse, parts(rows.path, split, len(rows), validation_size, limit))

@@ -1,6 +1,6 @@
 """TreeBench (Wang et al. 2025, arXiv 2507.07999): TreeBench.tsv of HaochenWang/TreeBench, 405 questions.
 
-Columns image (base64 JPEG), question, multi-choice options (text, a line each), answer (a letter), category,
+Columns image (base64 JPEG), question, multi-choice options (text, one a line), answer (a letter), category, and
 target_instances (a list of boxes as text, [left, top, right, bottom] in pixels), as the authors' inference_treebench.py
 reads them; the file itself was not seen. Questions of the category OCR hold their options themselves.
 """
@@ -23,7 +23,7 @@ OPTIONS = "multi-choice options"
 
 
 def parse(entry: Entry) -> Example:
-    """Return the example of one row."""
+    """Return the example of one row. BadSample where a column is missing or malformed."""
     data = entry.data
     fields = {name: data.get(name) for name in ("question", "answer")} | {"image": data.get("image")}
     if data.get("category") != OCR:
@@ -37,7 +37,7 @@ def parse(entry: Entry) -> Example:
 
 
 def _boxes(entry: Entry) -> Any:
-    """Return the list that stands in the text of target_instances; None for null."""
+    """Return the list that the text of target_instances holds; None for null. BadSample for any other text."""
     value = entry.data.get("target_instances")
     if not isinstance(value, str):
         return value

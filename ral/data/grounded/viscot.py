@@ -1,9 +1,9 @@
 """Visual-CoT (Shao et al. 2024, arXiv 2403.16999): viscot_363k.json of deepcs233/Visual-CoT.
 
 An array of objects with `image`, ["FILE", "FILE###[left, top, right, bottom]"], the box in pixels of FILE, and
-`conversations` of four turns: a question, which ends by asking for a box; that box; that crop; the answer. The
-box of the second turn counts in the image padded to a square, so it is not read. Read as the authors' training and
-evaluation code does (llava/train/train.py, llava/eval/model_cot_loader.py); the file itself was not seen.
+`conversations` of four turns: a question, which ends by asking for a box; the box; the crop; the answer. The box in the
+second turn refers to the image padded to a square, so it is not read. This is how the authors' training and evaluation
+code reads them (llava/train/train.py, llava/eval/model_cot_loader.py); the file itself was not seen.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TURNS = "four turns with a `value`: question, box, picture, answer"
 
 
 def parse(entry: Entry) -> Example:
-    """Return the example of one conversation.
+    """Return the example of one conversation. BadSample where a field is missing or malformed.
 
     Its uid begins with the dataset that the image is from: the first folder of the image's path other than "cot".
     """
@@ -46,9 +46,9 @@ def parse(entry: Entry) -> Example:
 
 
 def _box(entry: Entry, pictures: list[str]) -> list[float] | None:
-    """Return the box, in pixels, in the second image's name; None without one.
+    """Return the box, in pixels, in the second image's name; None where there is no second image.
 
-    BadSample for the box of another image.
+    BadSample where the name has no box, or the box of another image.
     """
     if len(pictures) < 2:
         return None
@@ -66,7 +66,7 @@ def _box(entry: Entry, pictures: list[str]) -> list[float] | None:
 
 
 def read(path: str | Path, *, media_root: str | Path | None = None) -> Entries:
-    """Return all entries of viscot_363k.json. media_root: folder of the images; None for the file's."""
+    """Return all entries of viscot_363k.json. media_root: folder of the images; None: the folder of the file."""
     return read_file(Path(path), media_root=None if media_root is None else Path(media_root), parse=parse)
 
 
@@ -80,5 +80,5 @@ def source(
     limit: int | None = None,
     unpacked: str | Path = UNPACKED,
 ) -> Entries:
-    """Return a split of the file; parameters as in `ral.data.sources.video_r1`."""
+    """Return the examples of a split of the file. Parameters and errors are those of `ral.data.sources.video_r1`."""
     return file_split(split, path, media_root, validation_path, validation_size, limit, parse, unpacked)

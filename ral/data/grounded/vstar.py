@@ -1,7 +1,8 @@
 """V* in its original layout (Wu and Xie 2023, arXiv 2312.14135): craigwu/vstar_bench, a JSON file beside each image.
 
-direct_attributes/sa_4690.jpg and sa_4690.json, whose keys are question, options (the right one first), target_object
-(names) and bbox, one box an object: [x, y, width, height] in pixels. As in the authors' vstar_bench_eval.py.
+Such as direct_attributes/sa_4690.jpg with sa_4690.json, whose keys are question, options (the right one first),
+target_object (names) and bbox, a box for each object: [x, y, width, height] in pixels. As in the authors'
+vstar_bench_eval.py.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ ROW = '{"question": ..., "options": [...], "bbox": [[x, y, width, height]]}'
 
 
 class JsonBeside:
-    """The rows of a folder of folders: one for each name that has an image or a JSON file.
+    """The rows of a folder of folders, one for each name that has an image or a JSON file.
 
-    UserError without a JSON file.
+    UserError where there is no JSON file.
     """
 
     shape = "a JSON file beside each picture"
@@ -45,9 +46,9 @@ class JsonBeside:
         return len(self.names)
 
     def row(self, index: int) -> dict[str, Any]:
-        """Return the JSON object at a position, with `id`, `file` (the JSON) and `picture` added.
+        """Return the JSON object at a position, with `id`, `file` (the JSON file) and `picture` (the image) added.
 
-        BadSample where it is none.
+        BadSample where the file cannot be read, or is no JSON object.
         """
         name = self.names[index]
         file = Path(f"{name}.json")
@@ -63,14 +64,14 @@ class JsonBeside:
         return {**found, "id": own, "file": str(file), "picture": self.pictures.get(name, f"{own}.jpg")}
 
     def ids(self) -> list[dict[str, str]]:
-        """Return the ids of all rows."""
+        """Return {"id": folder/name} of all rows, for `ral.data.names.repeated`."""
         return [{"id": f"{name.parent.name}/{name.name}"} for name in self.names]
 
 
 def parse(entry: Entry) -> Example:
-    """Return the example of one JSON file.
+    """Return the example of one JSON file. BadSample where a key is missing or malformed.
 
-    The right option stands first in all files. Here options stand in an order drawn by the file's name.
+    The right option is the first one in all files, so the options are put in an order drawn by the file's name.
     """
     data, entry = entry.data, replace(entry, file=Path(entry.data["file"]))
     options = data.get("options")
@@ -95,10 +96,10 @@ def source(
     validation_size: int = 32,
     limit: int | None = None,
 ) -> Entries:
-    """Return a split: the last `validation_size` entries (at most a fifth) are held out (`ral.data.sources.parts`).
+    """Return the examples of a split. The last `validation_size` entries (at most a fifth) are held out.
 
-    media_root: the folder of folders of the images; None where they lie beside their JSON files. limit: first training
-    entries to keep; None for all.
+    media_root: the folder that holds the folders of images; None where these lie beside their JSON files. limit: first
+    training entries to keep; None for all. UserError for an unknown split or another layout.
     """
     rows = JsonBeside(located(path))
     root = rows.path if media_root is None else located(media_root)

@@ -1,1 +1,1 @@
-"""Published benchmarks: their files -> questions, responses -> the score of their authors."""
+"""Published benchmarks: their files are read into questions, and responses are scored as the authors score them."""

@@ -1,4 +1,4 @@
-"""Means by group, for benchmarks whose authors report the mean of group means."""
+"""Means by group, for benchmarks whose authors report a mean of group means."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from ral.evaluation.benchmarks.items import ScoredItem, mean
 
 
 def means(records: Sequence[ScoredItem], key: Callable[[ScoredItem], str]) -> dict[str, float]:
-    """Return {key: mean score of the records that have it}, in the order of their first record."""
+    """Return {group: mean score of its records}, in the order of the groups' first records.
+
+    key: the group of a record.
+    """
     found: dict[str, list[float]] = defaultdict(list)
     for record in records:
         found[key(record)].append(record.score)

@@ -1,6 +1,6 @@
-"""BLINK (Fu et al. 2024, arXiv 2404.12390): 14 subtasks of seeing that people do at a glance.
+"""BLINK (Fu et al. 2024, arXiv 2404.12390): 14 subtasks of visual perception that people solve at a glance.
 
-Dataset BLINK-Benchmark/BLINK, split val (that of test holds no answers), 1,901 questions on one to four images. The
+Dataset BLINK-Benchmark/BLINK, split val (the split test has no answers), 1,901 questions on one to four images. The
 images come before the text, which speaks of "the first image". Prompt and instruction are lmms-eval's.
 """
 
@@ -39,12 +39,15 @@ SUBTASKS = (
 
 
 def instruction(count: int) -> str:
-    """Return the line that lmms-eval puts before a question of BLINK or CV-Bench with that many choices."""
+    """Return the line that lmms-eval puts before a question of BLINK or CV-Bench. count: number of choices."""
     return INSTRUCTION.format(", ".join("ABCDEFGH"[:count]))
 
 
 def load(path: str | Path, subtasks: Sequence[str] = SUBTASKS, cache: str | Path = CACHE) -> Sequence[Item]:
-    """Return the items, subtask by subtask; group: the subtask."""
+    """Return the items, subtask by subtask; group: the subtask. path: the downloaded folder. cache: folder for images.
+
+    UserError where the folder has another layout.
+    """
 
     def item(row: Mapping[str, Any], n: int) -> Item:
         options = lettered(row["choices"])
@@ -62,6 +65,6 @@ def load(path: str | Path, subtasks: Sequence[str] = SUBTASKS, cache: str | Path
 
 
 def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
-    """Return the accuracy, the mean over subtasks (as the authors and lmms-eval), and `overall`, over all questions."""
+    """Return "accuracy", the mean over subtasks as the authors report it, and "overall", that over all questions."""
     parts = means(records, lambda r: r.group)
     return {"accuracy": mean(list(parts.values())), "overall": mean([r.score for r in records])}

@@ -9,7 +9,7 @@ from ral.evaluation.benchmarks.items import Item, Judged
 from ral.types import Box
 
 RIGHT = 0.5
-"""The measure of referring expression comprehension, Acc@0.5."""
+"""Least intersection over union of a right box, as in referring expression comprehension (Acc@0.5)."""
 _NUMBER = r"(-?\d*\.?\d+)"
 _BOX = re.compile(
     rf"{_NUMBER}[\s,;]+{_NUMBER}(?:[\s,;]+|\s*[)\]]\s*,?\s*(?:and|to)?\s*[(\[]\s*){_NUMBER}[\s,;]+{_NUMBER}"
@@ -19,7 +19,7 @@ _NAMED = tuple(re.compile(rf"\b(?:{side})[\"']?\s*[=:]\s*{_NUMBER}", re.IGNORECA
 
 
 def overlap(one: Box, other: Box) -> float:
-    """Return the intersection over union of two boxes; 0 where one has no area."""
+    """Return the intersection over union of two boxes; 0 where a box has no area."""
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     common = max(width, 0.0) * max(height, 0.0)
@@ -28,9 +28,10 @@ def overlap(one: Box, other: Box) -> float:
 
 
 def boxes(text: str) -> list[tuple[str, ...]]:
-    """Return the boxes in a text, each four numbers as written: left, top, right, bottom.
+    """Return the boxes in a text, each as four numbers as written: left, top, right, bottom.
 
-    Four in a row, or two pairs in brackets; else one whose four sides are named ("x1=0.1, y1=0.1, x2=0.6, y2=0.6").
+    A box is four numbers in a row, or two pairs in brackets. Where the text has none of these, it is the one whose four
+    sides are named ("x1=0.1, y1=0.1, x2=0.6, y2=0.6").
     """
     named = [side.findall(text) for side in _NAMED]
     alone = [tuple(found[0] for found in named)] if all(len(found) == 1 for found in named) else []
@@ -38,10 +39,10 @@ def boxes(text: str) -> list[tuple[str, ...]]:
 
 
 def judge(item: Item, response: str) -> Judged:
-    """Return 1 where the box that a response gives overlaps the box of the first evidence by RIGHT or more, else 0.
+    """Return score 1 where the response's box overlaps the box of the first evidence by RIGHT or more, else 0.
 
-    The box is the last of the answer (`boxes`), in fractions of the image. 0 where the answer has none, or the example
-    no evidence.
+    The response's box is the last one in its answer (`boxes`), in fractions of the image. The score is 0 where the
+    answer has no box, or the example no evidence.
     """
     said = boxes(final(response))
     if not said or not item.example.evidence:

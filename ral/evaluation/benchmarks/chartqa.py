@@ -1,7 +1,7 @@
 """ChartQA (Masry et al. 2022, arXiv 2203.10244): 2,500 questions about charts, half by people, half by a machine.
 
-Dataset lmms-lab-encoder/ChartQA. Relaxed accuracy: a number may be off by 5% of the gold number; else the text has to
-be the same but for case. "12%" is 0.12. A gold 0 takes text alone.
+Dataset lmms-lab-encoder/ChartQA. Scored by relaxed accuracy: a number may be off by 5% of the gold number; any other
+text has to equal the gold text but for case. "12%" is 0.12. A gold 0 is met by the same text alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ TOLERANCE = 0.05  # of the gold number
 
 
 def load(path: str | Path, cache: str | Path = CACHE) -> Sequence[Item]:
-    """Return the items; group: human or augmented."""
+    """Return the items; group: human or augmented. path: the downloaded folder. cache: folder for images.
+
+    UserError where the folder has another layout.
+    """
 
     def item(row: Mapping[str, Any], n: int) -> Item:
         group = row["type"].removesuffix("_test")
@@ -34,7 +37,7 @@ def load(path: str | Path, cache: str | Path = CACHE) -> Sequence[Item]:
 
 
 def _number(text: str) -> float | None:
-    """Return a number, percent as a fraction; None for other text."""
+    """Return the number in a text, a percentage as a fraction; None for other text."""
     try:
         return float(text.rstrip("%")) / 100 if text.endswith("%") else float(text)
     except ValueError:
@@ -42,9 +45,9 @@ def _number(text: str) -> float | None:
 
 
 def relaxed(answer: str, gold: str) -> bool:
-    """Tell whether a number is within TOLERANCE of the gold number, or else the text equals gold but for case.
+    """Tell whether an answer is within TOLERANCE of the gold number, or equals the gold text but for case.
 
-    A gold 0 is met by the same text alone.
+    Texts are compared where one of the two is no number, or the gold number is 0.
     """
     said, true = _number(answer), _number(gold)
     if said is None or not true:
@@ -53,6 +56,6 @@ def relaxed(answer: str, gold: str) -> bool:
 
 
 def judge(item: Item, response: str) -> Judged:
-    """Return 1 where `relaxed`, else 0."""
+    """Return score 1 where the answer is right by `relaxed`, else 0."""
     answer = final(response)
     return Judged(answer, float(relaxed(answer, item.example.answer)))

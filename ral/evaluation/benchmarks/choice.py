@@ -1,9 +1,9 @@
 """Multiple choice: the letter that a response names, and whether it is the gold one.
 
-All authors' extractors read "B", "B." and "B. text" alike, and so does this one. They part on prose: some take the
+All authors' extractors read "B", "B." and "B. text" alike, and so does this one. They differ on prose: some take the
 first letter of any word ("The ..." is T, "Based on ..." is B), some guess at random (MMMU), some read nothing else at
-all (MuirBench). Here prose is read by the ladder of `letter`; what names no option, or several, is wrong. The "A" of
-"A close look" and the "I" of "I cannot tell" are words, and a refusal names nothing.
+all (MuirBench). Here prose is read by the rules of `letter` in turn; prose that names no option, or several, is wrong.
+The "A" of "A close look" and the "I" of "I cannot tell" are words, and a refusal names nothing.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _A_WORDS = {
     "A": re.compile(rf" +(?!(?:would|must|should|will|{_AFTER_LETTER})\b)[a-z]"),
     "I": re.compile(rf" +(?!(?:{_AFTER_LETTER})\b)[a-z]|,? +(?:for one|myself)\b"),
 }
-"""Match the text behind an "A" or "I" that is a word of a sentence."""
+"""Patterns of the text behind an "A" or "I" that is a word of a sentence."""
 _PIECES = re.compile(
     r"((?<=[.!?。！？])\s+|\n+|,? +\b(?:but|however|yet|still|so|therefore|thus|hence|nevertheless)\b,?)"
 )
@@ -71,9 +71,10 @@ _SENTENCES = re.compile(
 
 
 def final(response: str) -> str:
-    """Return the answer in a response: its answer block, else all outside its thought; without white space at the ends.
+    """Return the answer in a response, without white space at its ends.
 
-    A thought that was cut by the length limit holds no answer.
+    It is the answer block, else all text outside the thought. A thought that was cut by the length limit holds no
+    answer.
     """
     block = extract_answer(response)
     if block is not None:
@@ -88,13 +89,15 @@ def lettered(options: Sequence[str]) -> tuple[str, ...]:
 
 
 def letter(text: str, options: Sequence[str], question: str = "") -> str:
-    """Return the letter of the option that a text names; "" for none. options: ("A. red", ...), or () where unknown.
+    """Return the letter of the option that a text names; "" where it names none or several.
 
-    question: where it asks for what is wrong, "B is incorrect" names B (`ral.rewards.asked`).
-    First as rewards read it (a letter alone, an option word for word, a letter with its text). Then, for prose without
-    its refusals, doubts, alternatives ("A or B") and letters ruled out ("not B"), the first of these that names one:
-    the last "answer is B"; a letter that opens the text; the only "(B)"; the only "B."; the one option whose text
-    occurs; the one capital letter that stands alone.
+    options: ("A. red", ...), or () where unknown. question: where it asks for what is wrong, "B is incorrect" names B
+    (`ral.rewards.asked`).
+
+    The text is first read as rewards read it (a letter alone, an option word for word, a letter with its text). Then
+    refusals, doubts, alternatives ("A or B") and letters ruled out ("not B") are taken out of it, and the first of
+    these rules that finds something decides: the last "answer is B"; a letter that opens the text; the only "(B)"; the
+    only "B."; the one option whose text occurs; the one capital letter that stands alone.
     """
     texts = split_options(tuple(options))
     text = in_option_points(text, options)
@@ -137,13 +140,16 @@ def _blanked(found: re.Match[str]) -> str:
 
 
 def _compares(line: str) -> bool:
-    """Tell whether a sentence is about several options, "(A) is soft and (B) is hard", and chooses none."""
+    """Tell whether a sentence compares several options, as in "(A) is soft and (B) is hard", and chooses none."""
     described = DESCRIBED.search(line, 0, len("(A) describes"))
     return described is not None and len(set(_BRACKETED.findall(line))) > 1
 
 
 def _letters(pattern: re.Pattern[str], text: str, texts: dict[str, str]) -> list[str]:
-    """Return the letters of options that a pattern finds, in order; not the words "A" and "I", nor denied letters."""
+    """Return the letters of options that a pattern finds, in order.
+
+    The words "A" and "I" and denied letters are left out.
+    """
 
     def found() -> Iterator[str]:
         for match in pattern.finditer(text):
@@ -156,10 +162,10 @@ def _letters(pattern: re.Pattern[str], text: str, texts: dict[str, str]) -> list
 
 
 def _occurring(texts: dict[str, str], text: str, question: str) -> list[str]:
-    """Return the options that the sentences of a text name, each as rewards read it (`mentions.one_text`).
+    """Return the options that the sentences of a text name, each read as rewards read it (`mentions.one_text`).
 
-    A sentence that denies, doubts or compares names none; [] too where one names several, or none plainly, and where
-    a yes or no contradicts itself.
+    A sentence that denies, doubts or compares names none. The result is empty where a sentence names several options,
+    or none plainly, and where a yes or no contradicts itself.
     """
     named: set[str] = set()
     if option_of_verdict(without_claims(undress(text)), texts):
@@ -175,7 +181,10 @@ def _occurring(texts: dict[str, str], text: str, question: str) -> list[str]:
 
 
 def judge(item: Item, response: str) -> Judged:
-    """Return 1 for the gold option's letter, else 0. Gold as published: "B", "(B)" or "B. text"."""
+    """Return score 1 where the response names the letter of the gold option, else 0.
+
+    The gold answer is read as published: "B", "(B)" or "B. text".
+    """
     options = item.example.options
     named = letter(final(response), options, item.example.question)
     return Judged(named, float(named != "" and named == letter(item.example.answer, options)))

@@ -21,7 +21,10 @@ COLUMNS = ("idx", "type", "task", "image", "choices", "answer", "prompt", "sourc
 
 
 def load(path: str | Path, cache: str | Path = CACHE) -> Sequence[Item]:
-    """Return the items, 2D before 3D; group: the task; facts: 2D or 3D, and the source of the image."""
+    """Return the items, 2D before 3D; group: the task; facts: 2D or 3D, and the source of the image.
+
+    path: the downloaded folder. cache: folder for images. UserError where the folder has another layout.
+    """
 
     def item(row: Mapping[str, Any], n: int) -> Item:
         options = lettered(row["choices"])
@@ -39,9 +42,9 @@ def load(path: str | Path, cache: str | Path = CACHE) -> Sequence[Item]:
 
 
 def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
-    """Return the accuracy, which is the mean of 2D and 3D, both of these, and `overall`, the mean over all questions.
+    """Return "accuracy", the mean of 2D and 3D; these two; and "overall", the mean over all questions.
 
-    2D is the mean of its two sources, ADE20K and COCO.
+    The accuracy of 2D is the mean over its two sources of images, ADE20K and COCO.
     """
     dimensions = dict.fromkeys(str(r.facts["type"]) for r in records)
     parts = {d: _by_source([r for r in records if r.facts["type"] == d]) for d in dimensions}

@@ -1,8 +1,8 @@
-"""A benchmark's downloaded folder: its rows by configuration and split, and the images that lie in them.
+"""A benchmark's downloaded folder: its rows by configuration and split, and the images that these hold.
 
-Read in this order: a folder of `save_to_disk`; the hub's parquet files, under any of the names it gives them
-(CONFIG/SPLIT-00000-of-00002.parquet, data/SPLIT-..., SPLIT_CONFIG.parquet, CONFIG/SPLIT/0000.parquet); a .jsonl or
-.json file of rows. Nothing is downloaded.
+The first of these that is there is read: a folder of `save_to_disk`; the hub's parquet files, under any of the names it
+gives them (CONFIG/SPLIT-00000-of-00002.parquet, data/SPLIT-..., SPLIT_CONFIG.parquet, CONFIG/SPLIT/0000.parquet); a
+.jsonl or .json file of rows. Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAGIC = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": 
 
 
 class DatasetRows(Sequence[Mapping[str, Any]]):
-    """Rows of a `datasets.Dataset`, read when asked for; images as {"bytes": ..., "path": ...}."""
+    """Rows of a `datasets.Dataset`, read when asked for. An image is {"bytes": ..., "path": ...}."""
 
     def __init__(self, table: Any) -> None:
         self.table = table.with_format("arrow")
@@ -58,7 +58,7 @@ class Joined(Sequence[Mapping[str, Any]]):
 class Items(Sequence[Item]):
     """The items of rows, made when asked for, so that an image is written only once its question is asked.
 
-    make: a function (row, its position) -> item.
+    make: a function from a row and its position to the item.
     """
 
     def __init__(self, rows: Sequence[Mapping[str, Any]], make: Callable[[Mapping[str, Any], int], Item]) -> None:
@@ -81,11 +81,11 @@ class Items(Sequence[Item]):
 def rows(
     path: str | Path, split: str, config: str | None = None, expected: str = "", columns: Sequence[str] = ()
 ) -> Sequence[Mapping[str, Any]]:
-    """Return the rows of a split below `path`, or all rows of `path` where it is a file.
+    """Return the rows of a split below the folder `path`, or all rows of the file `path`.
 
-    config: the configuration, None where the dataset has none. expected: the layout in words, for the error
-    ("lmms-lab-encoder/MME: data/test-*.parquet"). columns: names that have to be there. UserError, one line, where the
-    folder, the split or a column is missing or a file cannot be read.
+    config: the configuration; None where the dataset has none. expected: the layout in words, for the error
+    ("lmms-lab-encoder/MME: data/test-*.parquet"). columns: names that the rows must have. UserError, one line, where
+    the folder, the split or a column is missing or a file cannot be read.
     """
     path = Path(path).expanduser().absolute()
     name = f"'{split}'" if config is None else f"'{split}' of '{config}'"
@@ -105,10 +105,10 @@ def rows(
 
 
 def picture(value: Any, cache: str | Path, root: str | Path | None = None) -> Media:
-    """Return the image in `value`, a cell of a row: bytes, {"bytes": ..., "path": ...} or a path.
+    """Return the image in a cell of a row. value: bytes, {"bytes": ..., "path": ...} or a path.
 
-    root: folder that relative paths start from. Bytes are written below `cache` once, under the hash of their content.
-    UserError where the file is missing.
+    Bytes are written below `cache` once, under the hash of their content. root: folder that relative paths start from;
+    None: the working directory. UserError where the file is missing.
     """
     content = value.get("bytes") if isinstance(value, Mapping) else value
     if isinstance(content, bytes):
@@ -121,15 +121,15 @@ def picture(value: Any, cache: str | Path, root: str | Path | None = None) -> Me
 
 
 def _written(content: bytes, cache: Path) -> Path:
-    """Return the absolute path of a file with this content, written unless it is there."""
+    """Return the absolute path of a file with this content, written unless it exists."""
     suffix = next((s for magic, s in MAGIC.items() if content.startswith(magic)), "")
     return store(cache, content, suffix, spread=True)
 
 
 def _saved(path: Path, split: str, config: str | None) -> DatasetRows | None:
-    """Return the split of a folder written by `save_to_disk`, None for any other folder.
+    """Return the split of a folder written by `save_to_disk`; None for any other folder.
 
-    The configuration is a folder in it, or the folder itself.
+    The configuration is a folder below `path`, or `path` itself.
     """
     folder = path / config if config and (path / config).is_dir() else path
     below = folder / split if not (folder / "state.json").exists() else folder
@@ -141,7 +141,7 @@ def _saved(path: Path, split: str, config: str | None) -> DatasetRows | None:
 
 
 def _files(path: Path, split: str, config: str | None) -> Sequence[Mapping[str, Any]] | None:
-    """Return the rows of all files of the first kind that holds the split."""
+    """Return the rows of all files of the first kind in SUFFIXES that holds the split; None where none does."""
     if path.is_file():
         return _table([path])
     for suffix in SUFFIXES:
@@ -152,7 +152,7 @@ def _files(path: Path, split: str, config: str | None) -> Sequence[Mapping[str, 
 
 
 def _holds(file: Path, split: str, config: str | None) -> bool:
-    """Return True where folder or name say that a file belongs to the split and the configuration."""
+    """Tell whether a file belongs to the split and the configuration, by the names of its folders and its own."""
     folders = [part.casefold() for part in file.parts[:-1]]
     words = re.split(r"[^a-z0-9]+", file.stem.casefold())
     here = config is None or config.casefold() in folders or config.casefold() in words

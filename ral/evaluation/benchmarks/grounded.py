@@ -1,4 +1,4 @@
-"""Published questions whose evidence is known (`ral.data.grounded`), as benchmarks that also say where answers look."""
+"""Published questions with known evidence (`ral.data.grounded`), as benchmarks that also measure where answers look."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from ral.types import Example
 
 
 class GroundedItems(OwnItems):
-    """The examples of a dataset; an item's group is the part of its uid before "/".
+    """The examples of a dataset with evidence as items. The group of an item is the part of its uid before "/".
 
-    facts: {"cut": number of its boxes or times that were clipped at an edge}.
+    facts: {"cut": number of its boxes or time spans that were clipped at an edge}.
     """
 
     def item(self, at: int) -> Item:
-        """Return an item, as `OwnItems` does."""
+        """Return the item at a position, from 0. Errors are those of `OwnItems.item`."""
         found = super().item(at)
         cut = sum(evidence.cut for evidence in found.example.evidence)
         return replace(found, group=found.example.uid.split("/")[0], facts={"cut": cut})
 
 
 def load(path: str | Path, *, read: Callable[[str | Path], Sequence[Example]]) -> GroundedItems:
-    """Return the items of a dataset that `read` opens."""
+    """Return the items of a dataset. read: the loader that opens it at `path`."""
     return GroundedItems({Path(path).name: read(path)})
 
 
 def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
-    """Return the accuracy, and the number of items whose evidence was clipped at an edge."""
+    """Return the accuracy, and "cut": the number of items whose evidence was clipped at an edge."""
     return {**accuracy(records), "cut": float(sum(bool(record.facts.get("cut")) for record in records))}

@@ -1,6 +1,6 @@
 """The parts of every benchmark: questions as its authors ask them, a judgement of each response, and a summary of all.
 
-A benchmark is three functions, named by its yaml:
+A benchmark is three functions, which its yaml names:
     source(path) -> Sequence[Item]        reads the published layout; UserError says which layout was expected
     judge(item, response) -> Judged       extracts the answer and scores it as the authors do
     summary(records) -> {name: number}    the figures that the authors report; first that of the paper's table:
@@ -35,7 +35,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Judged:
-    """Judgement of a response. answer: the extracted text, "" for none. score: in [0, 1]."""
+    """Judgement of a response. answer: the text extracted from it, "" for none. score: in [0, 1]."""
 
     answer: str
     score: float
@@ -43,7 +43,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class ScoredItem:
-    """One answered item, as a summary reads it."""
+    """The part of an answered item that a summary reads. group, facts: those of the item. score: in [0, 1]."""
 
     uid: str
     group: str
@@ -56,7 +56,7 @@ Summary = Callable[[Sequence[ScoredItem]], dict[str, float]]
 
 
 def mean(values: Sequence[float]) -> float:
-    """Return the mean of at least one value."""
+    """Return the mean of the values. ZeroDivisionError without values."""
     return sum(values) / len(values)
 
 

@@ -1,4 +1,4 @@
-"""The file items.jsonl: one line an item, written as answers come, so that an interrupted evaluation can resume."""
+"""The file items.jsonl: a line for each item, written as answers come, so that an evaluation can be resumed."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ SCORER_VERSION = 5  # raise when the same responses get other scores
 class Answered:
     """A line of items.jsonl.
 
-    index: position in the benchmark, from 0. prompt: as the model reads it. answer: the part extracted from the
-    response. gold: the gold answer, or all of them. score: in [0, 1]. seconds: this item's share of its batch.
-    finished: False where the length limit cut the response. error: why there is no response, None where there is one;
-    the item then scores 0. facts: further values that the summary reads.
-    looks: grounding, pointing and chance of the response (`ral.evaluation.looked`), None where that is not measured.
+    index: position in the benchmark, from 0. prompt: the whole prompt, as the model reads it. answer: the text
+    extracted from the response. gold: the gold answer, or all of them. score: in [0, 1]. seconds: this item's share of
+    its batch's time. finished: False where the length limit cut the response. error: why the item was not asked, so
+    that it scores 0; None where it was. facts: further values that the summary reads. looks: grounding, pointing and
+    chance of the response (`ral.evaluation.looked`); None where these are not measured.
     """
 
     index: int
@@ -42,7 +42,7 @@ class Answered:
     looks: Mapping[str, float] | None = None
 
     def record(self) -> ScoredItem:
-        """Return the item as a summary reads it."""
+        """Return the part of the item that a summary reads."""
         return ScoredItem(self.uid, self.group, self.score, self.facts)
 
 
@@ -50,10 +50,10 @@ NAMES = [f.name for f in fields(Answered)]
 
 
 def read(path: Path) -> list[Answered]:
-    """Return the items answered so far, by index; [] for no file.
+    """Return the items answered so far, by index; [] where there is no file.
 
-    Left out, and so asked again: a last line that was cut while written, and items with an error. UserError for a file
-    with other lines.
+    A last line that was cut while written, and items with an error, are left out, and so asked again. UserError for a
+    file with lines of another kind.
     """
     lines = jsonl.parse(path.read_bytes()) if path.exists() else ()
     found: dict[int, Answered] = {}
@@ -69,20 +69,20 @@ def read(path: Path) -> list[Answered]:
 
 
 def rewrite(path: Path, items: Iterable[Answered]) -> None:
-    """Replace the file by one with these items alone."""
+    """Replace the file by one with `items` alone."""
     draft = path.with_suffix(".tmp")
     draft.write_text("".join(map(_line, items)), encoding="utf-8")
     draft.replace(path)
 
 
 def append(path: Path, items: Iterable[Answered]) -> None:
-    """Add items to the file, which is closed when this returns."""
+    """Add items to the end of the file, which is closed when this returns."""
     with path.open("a", encoding="utf-8") as file:
         file.writelines(map(_line, items))
 
 
 def by_group(items: Sequence[Answered]) -> dict[str, dict[str, float]]:
-    """Return {group: {accuracy, n}}, groups in alphabetical order."""
+    """Return {group: {"accuracy": mean score, "n": number of items}}, groups in alphabetical order."""
     groups: dict[str, list[float]] = defaultdict(list)
     for item in items:
         groups[item.group].append(item.score)
@@ -90,9 +90,9 @@ def by_group(items: Sequence[Answered]) -> dict[str, dict[str, float]]:
 
 
 def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
-    """Write the settings of an evaluation to a file where there is none yet.
+    """Write the settings of an evaluation to `path`, or compare them with those that the file holds already.
 
-    UserError where the file holds other settings (`versions` may differ).
+    UserError where the file holds other settings; `versions` may differ.
     """
     settings = json.loads(json.dumps(settings))
     if path.exists():

@@ -1,8 +1,8 @@
 """LongVideoBench (Wu et al. 2024, arXiv 2407.15754): questions that refer to a moment of videos of up to an hour.
 
-Dataset longvideobench/LongVideoBench, split validation, 1,337 questions with up to five options. The video alone is
-shown: the variant with subtitles between the frames is another one. Prompt and instruction are lmms-eval's. A response
-that names no option is wrong; the authors' code guesses at random there.
+Dataset longvideobench/LongVideoBench, split validation, 1,337 questions with up to five options. Only the video is
+shown, not the subtitles that a variant puts between the frames. Prompt and instruction are lmms-eval's. A response that
+names no option is wrong; the authors' code guesses at random there.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ FILE = "lvb_val.json"
 
 
 def load(path: str | Path) -> Sequence[Item]:
-    """Return the items; group: durations up to 15, 60, 600 or 3600 seconds; facts: the question's category."""
+    """Return the items; group: longest duration of its videos in seconds (15 to 3600); facts: the category.
+
+    path: the downloaded folder. UserError where it has another layout.
+    """
     folder = Path(path).expanduser()
     table = rows(folder / FILE if (folder / FILE).is_file() else path, "validation", None, EXPECTED, ("id", "question"))
     clips = Clips(path, EXPECTED)
@@ -48,7 +51,7 @@ def load(path: str | Path) -> Sequence[Item]:
 
 
 def options_of(row: Mapping[str, Any]) -> list[str]:
-    """Return the options of a row: columns option0 to option4, or a list `candidates` in the authors' JSON."""
+    """Return the options of a row: its columns option0 to option4, or `candidates` in the authors' JSON file."""
     if "candidates" in row:
         return [str(option) for option in row["candidates"]]
     found = [row.get(f"option{n}") for n in range(MOST_OPTIONS)]
@@ -56,5 +59,5 @@ def options_of(row: Mapping[str, Any]) -> list[str]:
 
 
 def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
-    """Return the accuracy over all questions, and by group of durations."""
+    """Return the accuracy over all questions, and that of each group of durations."""
     return {"accuracy": mean([r.score for r in records]), **means(records, lambda r: f"{r.group} s")}

@@ -1,7 +1,7 @@
 """LVBench (Wang et al. 2024, arXiv 2406.08035): 1,549 questions on 103 videos of more than half an hour.
 
-Dataset lmms-eval/LVBench, split train, four options. Where the options are a column they follow the question as
-"(A) ..."; where they stand in the question already, they are read from there.
+Dataset lmms-eval/LVBench, split train, four options. Options in a column of their own are added to the question as "(A)
+..."; options that the question already holds are read from it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ _SHOWN = re.compile(r"^\s*\(([A-H])\)\s*(.+?)\s*$", re.MULTILINE)
 
 
 def load(path: str | Path) -> Sequence[Item]:
-    """Return the items; group: the first of the question's types; facts: all of them."""
+    """Return the items; group: the first of the question's types; facts: all of its types. path: the downloaded folder.
+
+    UserError where the folder has another layout.
+    """
     table, clips = rows(path, "train", None, EXPECTED, COLUMNS), Clips(path, EXPECTED)
 
     def item(row: Mapping[str, Any], n: int) -> Item:
@@ -44,7 +47,7 @@ def load(path: str | Path) -> Sequence[Item]:
 
 
 def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
-    """Return the accuracy over all questions, and by type: a question counts for each of its types."""
+    """Return the accuracy over all questions, and that of each type. A question counts for each of its types."""
     kinds = sorted({kind for r in records for kind in r.facts["types"]})
     by_type = {kind: mean([r.score for r in records if kind in r.facts["types"]]) for kind in kinds}
     return {"accuracy": mean([r.score for r in records]), **by_type}

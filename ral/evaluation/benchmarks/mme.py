@@ -1,7 +1,8 @@
 """MME (Fu et al. 2023, arXiv 2306.13394): 14 subtasks of yes-or-no questions, two on each image, scored in points.
 
-Dataset lmms-lab-encoder/MME, 2,374 questions. Points of a subtask, at most 200: accuracy over questions plus accuracy+
-over images (both questions right), in percent. Ten subtasks make perception (at most 2000), four cognition (800).
+Dataset lmms-lab-encoder/MME, 2,374 questions. A subtask has at most 200 points: accuracy over questions plus accuracy+
+over images (share with both questions right), each in percent. Ten subtasks make perception (at most 2000 points), four
+make cognition (800).
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ COGNITION = ("commonsense_reasoning", "numerical_calculation", "text_translation
 
 
 def load(path: str | Path, cache: str | Path = CACHE) -> Sequence[Item]:
-    """Return the items; group: the subtask; facts: the image that pairs two questions."""
+    """Return the items; group: the subtask; facts: the image that two questions share. path: the downloaded folder.
+
+    cache: folder for images. UserError where the folder has another layout.
+    """
 
     def item(row: Mapping[str, Any], n: int) -> Item:
         example = Example(
@@ -40,9 +44,9 @@ def load(path: str | Path, cache: str | Path = CACHE) -> Sequence[Item]:
 
 
 def said(text: str) -> str:
-    """Return "yes", "no" or "", as the authors' evaluation reads a text.
+    """Return "yes", "no" or "" for neither, as the authors' evaluation reads a text.
 
-    It reads "y", "n", and the word within the first four characters; case and points do not count.
+    "y" and "n" count, and a "yes" or "no" within the first four characters; case and points are ignored.
     """
     text = text.lower().strip().replace(".", "")
     head = {"y": "yes", "n": "no"}.get(text, text[:4])
@@ -50,7 +54,7 @@ def said(text: str) -> str:
 
 
 def judge(item: Item, response: str) -> Judged:
-    """Return 1 for the gold word, else 0."""
+    """Return score 1 for the gold word, yes or no, else 0."""
     word = said(final(response))
     return Judged(word, float(word == item.example.answer.lower().strip().replace(".", "")))
 
@@ -68,7 +72,7 @@ def points(records: Sequence[ScoredItem]) -> float:
 
 
 def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
-    """Return score (perception + cognition, in points, as in the paper), then both, accuracy, and each subtask."""
+    """Return "score" (perception plus cognition, as in the paper), both parts, accuracy, and each subtask's points."""
     tasks = {
         group: points([r for r in records if r.group == group]) for group in dict.fromkeys(r.group for r in records)
     }

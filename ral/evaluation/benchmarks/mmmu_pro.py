@@ -1,9 +1,9 @@
-"""MMMU-Pro (Yue et al. 2024, arXiv 2409.02813): college questions with up to ten options, and as screenshots.
+"""MMMU-Pro (Yue et al. 2024, arXiv 2409.02813): college questions with up to ten options, also as screenshots.
 
 Dataset MMMU/MMMU_Pro, configurations "standard (10 options)" and "vision", 1,730 questions each. `options` is the text
-of a Python list, lettered in its order. Text keeps its "<image 1>"; the images it names come before it, in order of
-number. Vision shows question and options in the image and says the instruction alone. What names no letter is wrong;
-the authors' code guesses at random there.
+of a Python list, lettered in its order. In "standard" the text keeps its "<image 1>"; the images that it names come
+before it, in order of number. In "vision" question and options are in the image, and the text is the instruction alone.
+A response that names no letter is wrong; the authors' code guesses at random there.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ INSTRUCTION = "Answer with the option letter from the given choices directly."
 
 
 def load(path: str | Path, subsets: Sequence[str] = (STANDARD, VISION), cache: str | Path = CACHE) -> Sequence[Item]:
-    """Return the items of all subsets, one subset after another; group: the subject; facts: the subset."""
+    """Return the items of all subsets, one subset after another; group: the subject; facts: the subset.
+
+    path: the downloaded folder. cache: folder for images. UserError where it has another layout.
+    """
 
     def item(row: Mapping[str, Any], n: int) -> Item:
         options = lettered(_options(path, row))
@@ -59,6 +62,6 @@ def _options(path: str | Path, row: Mapping[str, Any]) -> list[str]:
 
 
 def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
-    """Return the accuracy: the mean of standard and vision (of those there are), as the authors' overall score."""
+    """Return the accuracy (the mean over subsets, as the authors' overall score) and the accuracy of each subset."""
     parts = means(records, lambda r: str(r.facts["subset"]))
     return {"accuracy": mean(list(parts.values())), **parts}

@@ -1,7 +1,8 @@
 """MuirBench (Wang et al. 2024, arXiv 2406.09411): 2,600 questions on several images each, 12 tasks.
 
-Dataset MUIRBENCH/MUIRBENCH. Text and options say <image> where an image stands. All images come first, in their
-order, and the placeholders go, as lmms-eval does for Qwen-VL: an option that is an image is an empty line "B. ".
+Dataset MUIRBENCH/MUIRBENCH. Text and options say <image> where an image stands. Here all images come first, in their
+order, and these placeholders are removed, as lmms-eval does for Qwen-VL: an option that is an image is an empty line
+"B. ".
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ INSTRUCTION = "Answer with the option's letter from the given choices directly."
 
 
 def load(path: str | Path, cache: str | Path = CACHE) -> Sequence[Item]:
-    """Return the items; group: the task."""
+    """Return the items; group: the task. path: the downloaded folder. cache: folder for images.
+
+    UserError where the folder has another layout.
+    """
 
     def item(row: Mapping[str, Any], n: int) -> Item:
         options = choice.lettered(row["options"])
@@ -40,7 +44,10 @@ def load(path: str | Path, cache: str | Path = CACHE) -> Sequence[Item]:
 
 
 def judge(item: Item, response: str, strict: bool = True) -> Judged:
-    """Return 1 for the gold letter, else 0. strict: only "B", "b" or "B. ..." counts (lmms-eval); else also prose."""
+    """Return score 1 for the gold letter, else 0.
+
+    strict: whether only "B", "b" or "B. ..." names a letter (as in lmms-eval); else prose is read too.
+    """
     if not strict:
         return choice.judge(item, response)
     text = choice.final(response)

@@ -1,7 +1,8 @@
 """MVBench (Li et al. 2023, arXiv 2311.17005): 20 tasks of 200 questions on short videos.
 
-Dataset OpenGVLab/MVBench, revision `video`, whose videos are already cut. The first revision is not read: its videos
-have to be cut by start and end, and those of one task are folders of frames. Prompt and instruction are lmms-eval's.
+Dataset OpenGVLab/MVBench, revision `video`, whose videos are already cut to length. The first revision is not read: its
+videos would have to be cut by start and end, and those of one task are folders of frames. Prompt and instruction are
+lmms-eval's.
 """
 
 from __future__ import annotations
@@ -46,7 +47,10 @@ ABOVE = ("", "video", "data0613")  # folders that the archives' folders may lie 
 
 
 def load(path: str | Path, tasks: Sequence[str] = tuple(FOLDERS)) -> Sequence[Item]:
-    """Return the items, task by task; group: the task. UserError for an unknown task."""
+    """Return the items, task by task; group: the task. path: the downloaded folder.
+
+    UserError for an unknown task, and for a folder of another layout.
+    """
     if unknown := [task for task in tasks if task not in FOLDERS]:
         raise UserError(f"tasks: there is no '{unknown[0]}'; write some of {', '.join(FOLDERS)}")
     parts = [[{**row, "task": task, "number": n} for n, row in enumerate(table(path, task))] for task in tasks]
@@ -70,14 +74,14 @@ def load(path: str | Path, tasks: Sequence[str] = tuple(FOLDERS)) -> Sequence[It
 
 
 def table(path: str | Path, task: str) -> Sequence[Mapping[str, Any]]:
-    """Return the rows of a task, from its JSON file or from a configuration of parquet files."""
+    """Return the rows of a task, from its JSON file or from its parquet files."""
     files = [Path(path).expanduser() / folder / f"{task}.json" for folder in ("json", "")]
     file = next((f for f in files if f.is_file()), None)
     return rows(file or path, "train", None if file else task, EXPECTED, COLUMNS)
 
 
 def letter_of(row: Mapping[str, Any]) -> str:
-    """Return the letter of the candidate of a row that equals its answer. UserError where no candidate does."""
+    """Return the letter of the candidate that equals the row's answer. UserError where no candidate does."""
     if row["answer"] not in row["candidates"]:
         write = "fetch the dataset again"
         raise UserError(f"{row['task']}: the answer {row['answer']!r} is none of {row['candidates']}; {write}")
@@ -85,6 +89,6 @@ def letter_of(row: Mapping[str, Any]) -> str:
 
 
 def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
-    """Return the accuracy: the mean over tasks, as the authors average; and that of each task."""
+    """Return the accuracy (the mean over tasks, as the authors average) and the accuracy of each task."""
     parts = means(records, lambda r: r.group)
     return {"accuracy": mean(list(parts.values())), **parts}

@@ -1,6 +1,7 @@
-"""NExT-QA (Xiao et al. 2021, arXiv 2105.08276), multiple choice: why and how and in what order things happen.
+"""NExT-QA (Xiao et al.
 
-Dataset lmms-eval/NExTQA, configuration MC, split test, 8,564 questions with five options. Prompt is lmms-eval's: the
+2021, arXiv 2105.08276), multiple choice: why and how things happen in a video, and in what order. Dataset
+lmms-eval/NExTQA, configuration MC, split test, 8,564 questions with five options. The prompt is lmms-eval's: the
 question and its options, without an instruction.
 """
 
@@ -23,7 +24,10 @@ KINDS = {"C": "causal", "T": "temporal", "D": "descriptive"}  # by the first let
 
 
 def load(path: str | Path) -> Sequence[Item]:
-    """Return the items; group: causal, temporal or descriptive; facts: the published type."""
+    """Return the items; group: causal, temporal or descriptive; facts: the published type. path: the downloaded folder.
+
+    UserError where the folder has another layout.
+    """
     table, clips = rows(path, "test", "MC", EXPECTED, COLUMNS), Clips(path, EXPECTED)
 
     def item(row: Mapping[str, Any], n: int) -> Item:
@@ -42,5 +46,5 @@ def load(path: str | Path) -> Sequence[Item]:
 
 
 def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
-    """Return the accuracy over all questions, and by kind."""
+    """Return the accuracy over all questions, and that of each group."""
     return {"accuracy": mean([r.score for r in records]), **means(records, lambda r: r.group)}

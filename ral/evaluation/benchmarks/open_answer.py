@@ -1,4 +1,7 @@
-"""Open questions as MMMU scores them (Yue et al. 2023, arXiv 2311.16502): a gold number or words in a key phrase."""
+"""Open questions scored as in MMMU (Yue et al.
+
+2023, arXiv 2311.16502): gold numbers or words in a key phrase are right.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ KEYS = (
     *("identify ", "recognize ", "calculated as ", "counted as ", "measured as ", "observed as ", "concluded as "),
     *("found to be ", "equals ", "determined to be ", "number of ", "value is ", "adds up to ", "have ", "has "),
 )
-"""Words before an answer: the shortest rest of a sentence behind one of them is its key phrase."""
+"""Words that introduce an answer. The shortest rest of a sentence behind one of them is the sentence's key phrase."""
 _SENTENCES = re.compile(r"\.\s(?=[A-Z])|\n")
 _NUMBERS = (
     re.compile(r"-?\b\d{1,3}(?:,\d{3})+\b"),
@@ -22,7 +25,7 @@ DECIMALS = 2  # that numbers are compared to
 
 
 def key_phrases(response: str) -> list[str]:
-    """Return the key phrase of each sentence that has one, in small letters; [response] where none has."""
+    """Return the key phrase of each sentence that has one, in lower case; [response] where none has."""
     sentences = _SENTENCES.split(response.strip().strip(".").lower())
     found = []
     for place, words in enumerate(sentences):
@@ -35,9 +38,9 @@ def key_phrases(response: str) -> list[str]:
 
 
 def normal(text: str) -> list[str | float]:
-    """Return the forms in which a text is compared: its number, rounded to DECIMALS, or the text in small letters.
+    """Return the forms in which a text is compared: its number rounded to DECIMALS, or the text in lower case.
 
-    A single character gives two forms: with a space in front of it and with one behind it.
+    A single character gives two forms: with a space in front, and with a space behind.
     """
     text = text.strip()
     try:
@@ -48,14 +51,14 @@ def normal(text: str) -> list[str | float]:
 
 
 def predictions(response: str) -> list[str | float]:
-    """Return the forms of all candidates for a response's answer: its key phrases and the numbers in them."""
+    """Return the forms (`normal`) of all candidates for a response's answer: key phrases and the numbers in them."""
     phrases = key_phrases(response)
     numbers = [number for phrase in phrases for pattern in _NUMBERS for number in pattern.findall(phrase)]
     return [value for text in (*phrases, *numbers) for value in normal(text)]
 
 
 def right(response: str, golds: Sequence[str]) -> bool:
-    """Tell whether a number of the response equals a gold one, or a phrase holds the words of a gold one."""
+    """Tell whether a number of the response equals a gold number, or a key phrase contains a gold answer's words."""
     wanted = [value for gold in golds for value in normal(gold)]
     for found in predictions(response):
         if isinstance(found, str) and any(isinstance(w, str) and w in found for w in wanted):

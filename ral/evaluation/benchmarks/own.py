@@ -1,4 +1,4 @@
-"""Data in this project's own format as benchmarks: `visual_search`, and Video-R1's evaluation files."""
+"""Benchmarks in this project's own data formats: `visual_search`, Video-R1's evaluation files, a user's own file."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ usable = Checked(check_gold)
 
 
 class OwnItems(Sequence[Item]):
-    """The examples of one or more files, one after another. parts: {name: examples}.
+    """The examples of one or more files as items, one file after another. parts: {name: examples}.
 
-    by_file: whether these names are the groups; else problem types are. An item whose entry cannot be used, or whose
-    gold answer the rules cannot read, raises BadSample when asked for.
+    by_file: whether the names are the groups of items; else problem types are. Reading an item raises BadSample where
+    its entry cannot be used, or the rules cannot read its gold answer.
     """
 
     def __init__(self, parts: Mapping[str, Sequence[Example]], by_file: bool = False) -> None:
@@ -47,8 +47,9 @@ class OwnItems(Sequence[Item]):
         return self.item(range(len(self))[at])
 
     def item(self, at: int) -> Item:
-        """Return the item at a position, from 0. BadSample where its entry cannot be used, or its gold answer not be
-        read.
+        """Return the item at a position, from 0.
+
+        BadSample where its entry cannot be used, or the rules cannot read its gold answer.
         """
         number = bisect_right(self.ends, at)
         name, part = list(self.parts.items())[number]
@@ -70,7 +71,7 @@ def visual_search(
     clip_share: float,
     free_form_share: float,
 ) -> OwnItems:
-    """Return a split of the default data below `path`, made first if need be.
+    """Return a split of the default data below `path`, which is made first where it does not exist.
 
     The parameters are those of `ral.worlds.visual_search.source`.
     """
@@ -92,8 +93,8 @@ def visual_search(
 def video_r1(path: str | Path, *, media_root: str | Path | None = None) -> OwnItems:
     """Return the items of one of Video-R1's evaluation files, or of all `eval_*.json` in a folder.
 
-    Groups are the files' names less "eval_". media_root: folder that paths of media start from; None for the file's.
-    UserError where there is no such file.
+    A group is a file's name without "eval_". media_root: folder that paths of media start from; None: the file's own
+    folder. UserError where there is no such file.
     """
     path = Path(path).expanduser()
     files = [path] if path.is_file() else sorted(path.glob(VIDEO_R1))
@@ -112,10 +113,11 @@ def jsonl(
     media_root: str | Path | None = None,
     unpacked: str | Path = UNPACKED,
 ) -> OwnItems:
-    """Return the items of a user's own file, in every format of dataset=jsonl (`ral.data.sources.jsonl`), one an entry.
+    """Return the items of a user's own file, one for each entry, in any format that dataset=jsonl reads.
 
     split: "validation" for the entries that training on the file holds out, as many as validation_size says; None for
-    all. media_root, unpacked: as there. Groups are problem types. UserError where the file cannot be read.
+    all entries. media_root, unpacked: as in `ral.data.sources.jsonl`. Groups are problem types. UserError where the
+    file cannot be read.
     """
     root, copies = None if media_root is None else located(media_root), Path(unpacked)
     if split is None:
@@ -126,10 +128,10 @@ def jsonl(
 
 
 def judge(item: Item, response: str) -> Judged:
-    """Return the reward's accuracy of the answer block, rules "fixed"."""
+    """Return the accuracy of the response's answer block, as the reward with rules "fixed" scores it."""
     return Judged(extract_answer(response) or "", accuracy(item.example, response))
 
 
 def bare_words(example: Example) -> Example:
-    """Return the example with its options moved into the question, a line each."""
+    """Return the example with its options moved into the question, one a line."""
     return replace(example, question="\n".join((example.question, *example.options)), options=())

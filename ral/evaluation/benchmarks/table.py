@@ -1,4 +1,4 @@
-"""Results as a markdown table beside the paper's rows."""
+"""Results of benchmarks as a Markdown table, beside the rows of the paper's table."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ral.files import markdown
 class Result:
     """Result of one benchmark.
 
-    reported: the figure its authors report, in the unit of the paper's table (percent; MME points). accuracy, low and
+    reported: the figure that its authors report, in the unit of the paper's table (percent; MME points). accuracy, low,
     high: mean score of the n items and its 95% interval, in [0, 1]. whole: number of items in the benchmark. paper:
-    {row of the paper's table: figure}. looks: {measure of where answers look: {"mean", "ci_low", "ci_high", "n"}}, in
-    [0, 1].
+    {row of the paper's table: figure}. looks: {measure of attention on the evidence: {"mean", "ci_low", "ci_high",
+    "n"}}, in [0, 1].
     """
 
     name: str
@@ -30,17 +30,17 @@ class Result:
 
 
 def reported(metrics: Mapping[str, float]) -> float:
-    """Return the authors' figure, the first of a summary: an accuracy in percent, anything else as it is."""
+    """Return the figure that the authors report, the first of a summary. An accuracy is turned into percent."""
     name, value = next(iter(metrics.items()))
     return 100 * value if name == "accuracy" else value
 
 
 def table(results: Sequence[Result], label: str) -> str:
-    """Return a markdown table with one column for each benchmark.
+    """Return a Markdown table with one column for each benchmark.
 
     Its rows are: this model's figures as the authors report them; each row of the paper's table; the numbers of items;
-    mean scores and their 95% intervals; one row for each measure of where answers look. A cell without a value is
-    empty. label: name of this model.
+    mean scores and their 95% intervals; one row for each measure of attention on the evidence. A cell without a value
+    is empty. label: name of this model.
     """
     names = list(dict.fromkeys(row for r in results for row in r.paper))
     rows = [[label, *(f"{r.reported:.1f}" for r in results)]]
@@ -55,7 +55,7 @@ def table(results: Sequence[Result], label: str) -> str:
 
 
 def measured(look: Mapping[str, float]) -> str:
-    """Return a measure of where answers look, in percent, with its 95% interval."""
+    """Return a measure of attention with its 95% interval as text, in percent. look: a value of `Result.looks`."""
     return f"{100 * look['mean']:.1f} ({100 * look['ci_low']:.1f} to {100 * look['ci_high']:.1f})"
 
 

@@ -1,8 +1,8 @@
-"""TempCompass (Liu et al. 2024, arXiv 2403.00476): speed, direction, order, change, in four forms of task.
+"""TempCompass (Liu et al. 2024, arXiv 2403.00476): speed, direction, order and change in videos, in four forms of task.
 
 Dataset lmms-eval/TempCompass, split test of the configurations multi-choice, yes_no and caption_matching. The fourth
-form, captioning, is judged by a language model and left out. Prompts are lmms-eval's. What matches none of the authors'
-rules is wrong here; the authors ask a language model there.
+form, captioning, is judged by a language model and left out. Prompts are lmms-eval's. A response that matches none of
+the authors' rules is wrong here; the authors ask a language model there.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ _NAMED = re.compile(r"^(?:Sentence|Option|Caption) (\w+): ?(.*)$", re.MULTILINE)
 
 
 def load(path: str | Path, tasks: Sequence[str] = tuple(INSTRUCTIONS)) -> Sequence[Item]:
-    """Return the items, task by task; group: the aspect (action, speed, ...); facts: the task."""
+    """Return the items, task by task; group: the aspect (action, speed, ...); facts: the task.
+
+    path: the downloaded folder. UserError where the folder has another layout.
+    """
     parts = [
         [{**row, "task": task, "number": n} for n, row in enumerate(rows(path, "test", task, EXPECTED, COLUMNS))]
         for task in tasks
@@ -55,7 +58,10 @@ def load(path: str | Path, tasks: Sequence[str] = tuple(INSTRUCTIONS)) -> Sequen
 
 
 def judge(item: Item, response: str) -> Judged:
-    """Return 1 for the right answer by the item's task, else 0: a letter; yes or no at the start; a sentence."""
+    """Return score 1 for the right answer by the rule of the item's task, else 0.
+
+    multi-choice: the letter. yes_no: yes or no at the beginning. caption_matching: the sentence (see `sentence`).
+    """
     task, text = item.facts["task"], final(response)
     if task == "multi-choice":
         return choice.judge(item, response)
@@ -67,9 +73,9 @@ def judge(item: Item, response: str) -> Judged:
 
 
 def sentence(question: str, text: str) -> str:
-    """Return the name ("A", "1") of the question's sentence that a text is; "" for none.
+    """Return the name ("A", "1") of the question's sentence that `text` names; "" for none.
 
-    The text may be the sentence's line, its own words, or its name ("A", "Sentence A").
+    `text` may be the sentence's line, its own words, or its name ("A", "Sentence A").
     """
     line = " ".join(text.split()).strip().rstrip(".")
     for name, own in _NAMED.findall(question):

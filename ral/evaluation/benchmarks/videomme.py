@@ -1,7 +1,7 @@
 """Video-MME (Fu et al. 2024, arXiv 2405.21075): 900 videos of 11 seconds to an hour, three questions each.
 
-Dataset lmms-eval/Video-MME, split test, 2,700 questions with four options. The video alone is shown: the paper's number
-is the one without subtitles (the prompt speaks of subtitles all the same, as lmms-eval's does).
+Dataset lmms-eval/Video-MME, split test, 2,700 questions with four options. Only the video is shown, since the paper's
+figure is the one without subtitles (the prompt speaks of subtitles all the same, as lmms-eval's does).
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ INSTRUCTION = "\nAnswer with the option's letter from the given choices directly
 
 
 def load(path: str | Path) -> Sequence[Item]:
-    """Return the items; group: short, medium or long; facts: domain and task."""
+    """Return the items; group: short, medium or long; facts: domain and task. path: the downloaded folder.
+
+    UserError where the folder has another layout.
+    """
     table, clips = rows(path, "test", None, EXPECTED, COLUMNS), Clips(path, EXPECTED)
 
     def item(row: Mapping[str, Any], n: int) -> Item:
@@ -45,5 +48,5 @@ def load(path: str | Path) -> Sequence[Item]:
 
 
 def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
-    """Return the accuracy over all questions, and by duration."""
+    """Return the accuracy over all questions, and that of each duration."""
     return {"accuracy": mean([r.score for r in records]), **means(records, lambda r: r.group)}

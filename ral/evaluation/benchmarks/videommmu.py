@@ -1,8 +1,8 @@
-"""Video-MMMU (Hu et al. 2025, arXiv 2501.13826): 300 lecture videos, asked for what is seen, understood and applied.
+"""Video-MMMU (Hu et al. 2025, arXiv 2501.13826): questions on 300 lecture videos: what is seen, understood, applied.
 
 Dataset lmms-eval/VideoMMMU, configurations Perception, Comprehension and Adaptation, split test, 300 questions each.
-Prompts are lmms-eval's; of Adaptation the image asked about is the end of the video. Open questions (a few of
-Adaptation) are scored by MMMU's rules (`open_answer`).
+Prompts are lmms-eval's; in Adaptation the image that a question is about is the end of the video. Open questions (a few
+of Adaptation) are scored by MMMU's rules (`open_answer`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ OPEN = "open"
 
 
 def load(path: str | Path, tracks: Sequence[str] = TRACKS) -> Sequence[Item]:
-    """Return the items, track by track; group: the track; facts: track and subject."""
+    """Return the items, track by track; group: the track; facts: track and subject. path: the downloaded folder.
+
+    UserError where the folder has another layout.
+    """
     parts = [[{**row, "track": t} for row in rows(path, "test", t, EXPECTED, COLUMNS)] for t in tracks]
     clips = Clips(path, EXPECTED)
 
@@ -56,19 +59,19 @@ def load(path: str | Path, tracks: Sequence[str] = TRACKS) -> Sequence[Item]:
 
 
 def is_open(row: Mapping[str, Any]) -> bool:
-    """Tell whether the question of a row has no options to choose from."""
+    """Tell whether a row's question has no options to choose from."""
     return str(row["question_type"]).lower().startswith(OPEN) or not row["options"]
 
 
 def options_of(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the options of a row with letters, as published or added here."""
+    """Return a row's options with letters, those published or else added here."""
     given = [str(option) for option in row["options"] or ()]
     have = all(option.startswith(f"{letter}.") for letter, option in zip("ABCDEFGHIJ", given, strict=False))
     return tuple(given) if have else lettered(given)
 
 
 def asked(row: Mapping[str, Any], options: Sequence[str]) -> str:
-    """Return the text of the user's turn for a row. options: its options, with letters."""
+    """Return the text of the user's turn for a row. options: the row's options, with letters."""
     question = "\n".join((row["question"], *options))
     if row["track"] != "Adaptation":
         return question + IGNORE
@@ -76,7 +79,7 @@ def asked(row: Mapping[str, Any], options: Sequence[str]) -> str:
 
 
 def judge(item: Item, response: str) -> Judged:
-    """Return 1 for the gold letter, or for a gold answer of an open question; else 0."""
+    """Return score 1 for the gold letter, or for a gold answer to an open question; else 0."""
     if item.example.options:
         return choice.judge(item, response)
     text = final(response)
@@ -84,6 +87,6 @@ def judge(item: Item, response: str) -> Judged:
 
 
 def summary(records: Sequence[ScoredItem]) -> dict[str, float]:
-    """Return the accuracy: the mean over tracks, which are equally large; and that of each track."""
+    """Return the accuracy (the mean over the tracks, which are equally large) and the accuracy of each track."""
     parts = means(records, lambda r: r.group)
     return {"accuracy": mean(list(parts.values())), **parts}

@@ -11,10 +11,10 @@ from ral.types import Media, UserError
 
 
 class Clips:
-    """Index of the videos below `root`, by file name. expected: the layout in words, for the error.
+    """Index, by file name, of the videos below the folder `root`.
 
-    UserError, one line, where there is no video at all. A video that is missing keeps the path where it was looked for
-    first, so that its reader reports that item, and the others are asked.
+    expected: the layout in words, for the UserError that is raised where there is no video at all. A video that is
+    missing gets the path where it should be, so that only its own item cannot be asked.
     """
 
     def __init__(self, root: str | Path, expected: str) -> None:
@@ -29,12 +29,15 @@ class Clips:
             raise UserError(f"{self.root}: no clip in it or below; expected {expected}; unpack the archives there")
 
     def named(self, name: str) -> Media:
-        """Return the video of a file name, with or without suffix, in whatever folder it lies."""
+        """Return the video with a file name, in whatever folder it lies. name: with or without its suffix."""
         bare = Path(name)
         stem = bare.stem if bare.suffix.lower() in VIDEO_SUFFIXES else bare.name
         return Media("video", self.by_stem.get(stem, self.root / f"{stem}.mp4"))
 
     def at(self, name: str, folders: Sequence[str]) -> Media:
-        """Return the video at the path `name` below the first of `folders` that has it: folders may share names."""
+        """Return the video at the path `name` below the first of `folders` that has it.
+
+        It serves benchmarks whose folders have videos of the same name.
+        """
         places = [self.root / folder / name for folder in folders]
         return Media("video", next((place for place in places if place.is_file()), places[0]))

@@ -1,7 +1,8 @@
 """VizWiz-VQA (Gurari et al. 2018, arXiv 1802.08218): questions that blind people asked about their photographs.
 
-Dataset lmms-lab-encoder/VizWiz-VQA, split val: 4,319 questions, ten annotators' answers each. VQA accuracy: over every
-nine of the ten, min(1, how many of the nine said it / 3), averaged; answers compared in the evaluation's normal form.
+Dataset lmms-lab-encoder/VizWiz-VQA, split val: 4,319 questions, ten annotators' answers each. Scored by VQA accuracy:
+for each choice of nine of the ten annotators min(1, number that gave the answer / 3), averaged over these choices.
+Answers are compared in the normal form of the VQA evaluation.
 """
 
 from __future__ import annotations
@@ -42,9 +43,10 @@ RESTORED["somebody'd"] = "somebodyd"
 
 
 def load(path: str | Path, split: str = "val", cache: str | Path = CACHE) -> Sequence[Item]:
-    """Return the items, with ten answers each; group: the category of the answer, "" where the file has none.
+    """Return the items with their ten answers; group: the category of the answer, "" where the file has none.
 
-    UserError, when an item is asked for, where it has no answers (the split test).
+    path: the downloaded folder. cache: folder for images. UserError where the folder has another layout, and, when an
+    item is asked for, where it has no answers (the split test).
     """
 
     def item(row: Mapping[str, Any], n: int) -> Item:
@@ -65,9 +67,9 @@ def load(path: str | Path, split: str = "val", cache: str | Path = CACHE) -> Seq
 def normal(text: str) -> str:
     """Return the normal form of the VQA evaluation: lower case, no articles, number words up to ten as digits.
 
-    Commas and question marks are removed, and points with no digit behind. Each other mark of MARKS, and "!", is
-    removed if a blank stands beside it anywhere in the text; else each becomes a blank, so that "t-shirt" is two words.
-    "'s" becomes a word of its own, "none" becomes "0", "dont" becomes "don't".
+    Commas and question marks are removed, and points that no digit follows. Each other mark of MARKS, and "!", is
+    removed everywhere if it stands beside a blank anywhere in the text; else each becomes a blank, so that "t-shirt" is
+    two words. "'s" becomes a word of its own, "none" becomes "0", "dont" becomes "don't".
     """
     text = text.lower().replace(",", "").replace("?", "").replace("'s", " 's").strip()
     text = re.sub(r"[\n\t]", " ", text)
@@ -81,12 +83,12 @@ def normal(text: str) -> str:
 
 
 def agreement(answer: str, answers: Sequence[str]) -> float:
-    """Return the VQA accuracy, in [0, 1], of an answer against the annotators'; all in normal form."""
+    """Return the VQA accuracy in [0, 1] of an answer. answers: the annotators'; all in normal form."""
     same = [other == answer for other in answers]
     return mean([min(1.0, (sum(same) - own) / ENOUGH) for own in same])
 
 
 def judge(item: Item, response: str) -> Judged:
-    """Return the agreement with the annotators, from 0 to 1."""
+    """Return the agreement of the response's answer with the annotators, from 0 to 1, as score."""
     answer = normal(final(response))
     return Judged(answer, agreement(answer, [normal(other) for other in item.answers]))

@@ -1,7 +1,7 @@
 """V* (Wu and Xie 2023, arXiv 2312.14135): 191 questions about small details of large images.
 
-Dataset lmms-lab-encoder/vstar-bench. Its column `text` holds question and options in one, "... (A) red (B) blue";
-they are set line by line, "A. red", as lmms-eval 0.7 does. An instruction that `text` ends with is not said twice.
+Dataset lmms-lab-encoder/vstar-bench. Its column `text` holds question and options, as in "... (A) red (B) blue"; here
+each option has a line, "A. red", as in lmms-eval 0.7. An instruction at the end of `text` is not repeated.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ INSTRUCTION = "Answer with the option's letter from the given choices directly."
 
 
 def load(path: str | Path, cache: str | Path = CACHE) -> Sequence[Item]:
-    """Return the 191 items; group: direct_attributes or relative_position."""
+    """Return the items; group: direct_attributes or relative_position. path: the downloaded folder.
+
+    cache: folder for images. UserError where the folder has another layout.
+    """
 
     def item(row: Mapping[str, Any], n: int) -> Item:
         text = row["text"].strip().removesuffix(INSTRUCTION)

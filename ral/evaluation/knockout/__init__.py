@@ -1,1 +1,1 @@
-"""Knock-out: which attention a model's answers depend on, by taking it away."""
+"""Knockout: attention to chosen positions is cut, to measure which attention a model's answers depend on."""

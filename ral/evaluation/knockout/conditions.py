@@ -1,4 +1,4 @@
-"""Conditions of a knock-out: which keys are hidden, from which tokens, in which decoder layers."""
+"""Conditions of a knockout: which keys are hidden, from which tokens, in which decoder layers."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from ral.errors import UserError
 
 PARTS = ("response", "question", "both")
-"""Tokens that do not see the keys: those of the response, the prompt's that are not visual, or both."""
+"""Tokens from which keys are hidden: those of the response, those of the prompt that are not visual, or both."""
 KEYS = ("evidence", "placebo", "medium")
 """Keys that are hidden: the evidence, as many other visual tokens of its medium, or all visual tokens of the medium."""
 ALL = "all"
-"""The label of a cut in all decoder layers."""
+"""Label of a cut in all decoder layers."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """One cut: keys (one of KEYS) hidden from a part (one of PARTS); None and None where nothing is cut.
+    """One condition: keys (one of KEYS) that are hidden from a part (one of PARTS); both None where nothing is cut.
 
     layers: decoder layers of the cut, None for all of them. draw: number of the placebo, from 0.
     """
@@ -34,22 +34,25 @@ class Condition:
 
     @property
     def where(self) -> str:
-        """Return the label of the cut layers: ALL, or `label`."""
+        """Return the label of the layers that are cut: ALL, or the result of `label`."""
         return ALL if self.layers is None else label(self.layers)
 
 
 def label(layers: Sequence[int]) -> str:
-    """Return decoder layers, at least one, as text: "3" for one, "1-4" for consecutive ones, "0+3" for others."""
+    """Return decoder layers as text: "3" for one, "1-4" for consecutive layers, "0+3" for others.
+
+    At least one is needed.
+    """
     run = list(layers) == list(range(layers[0], layers[-1] + 1))
     return f"{layers[0]}-{layers[-1]}" if run and len(layers) > 1 else "+".join(map(str, layers))
 
 
 def layer_sets(layers: str | int | Sequence[int], window: int, depth: int) -> list[tuple[int, ...]]:
-    """Return the sets of decoder layers to cut in addition to the cut in all layers.
+    """Return the sets of decoder layers that are cut besides the cut in all layers.
 
     layers: "all" (no further set), "each" layer alone, "windows" of `window` layers in a row, or one set: a list of
-    layers or one layer, negative from the last. depth: layers of the model. UserError for a layer or a window that the
-    model does not have, and for any other value.
+    layers or one layer, negative from the last. depth: number of layers of the model. UserError for a layer or a window
+    that the model does not have, and for any other value.
     """
     if layers == ALL:
         return []
@@ -72,9 +75,9 @@ def layer_sets(layers: str | int | Sequence[int], window: int, depth: int) -> li
 def conditions(
     keys: Sequence[str], parts: Sequence[str], draws: int, sets: Sequence[tuple[int, ...]]
 ) -> list[Condition]:
-    """Return the condition without a cut, then cuts of `keys` from `parts`, in all layers and in each of `sets`.
+    """Return the condition without a cut, then each cut of `keys` from `parts`, in all layers and in each of `sets`.
 
-    draws: number of placebos for each cut.
+    draws: number of placebos for each cut of the keys "placebo".
     """
     found = [Condition()]
     for layers in (None, *sets):

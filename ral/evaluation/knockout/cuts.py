@@ -1,4 +1,4 @@
-"""Cut of a knock-out condition over a batch of prompts: which keys are hidden from which queries."""
+"""The cut of a knockout's condition over a batch of prompts: which keys are hidden from which queries."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ral.types import Cut, Grid, PromptBatch
 
 
 def cut_of(prompts: PromptBatch, condition: Condition, seed: int) -> Cut | None:
-    """Return the cut of a condition; None for the condition that cuts nothing. seed: decides the placebos.
+    """Return the cut of a condition; None for the condition without a cut. seed: decides the placebos.
 
-    The tokens of the question are the prompt's valid tokens that are not visual. With causal attention only those after
-    the medium read it; the last of them decides the first token of the response.
+    The question's tokens are the valid tokens of the prompt that are not visual. With causal attention only those
+    behind the medium read it; the last one of them decides the first token of the response.
     """
     if condition.keys is None:
         return None
@@ -31,9 +31,10 @@ def cut_of(prompts: PromptBatch, condition: Condition, seed: int) -> Cut | None:
 
 
 def keys_of(prompts: PromptBatch, condition: Condition, seed: int) -> Tensor:
-    """Return the keys [B P] bool that a condition hides: evidence, the first medium, or a placebo.
+    """Return the keys that a condition hides, [B P] bool: the evidence, the first medium, or a placebo.
 
-    The placebo is as many other tokens of the first medium as the evidence has, drawn by seed, uid and draw.
+    B prompts of P tokens. The placebo is as many other tokens of the first medium as the evidence has, drawn by seed,
+    uid and condition.draw.
     """
     if condition.keys == "evidence":
         return prompts.evidence
@@ -50,6 +51,6 @@ def keys_of(prompts: PromptBatch, condition: Condition, seed: int) -> Tensor:
 
 
 def first_medium(visual: Tensor, grids: Sequence[Sequence[Grid]]) -> Tensor:
-    """Return the mask [B P] bool of the visual tokens of each prompt's first medium, to which the evidence refers."""
+    """Return the mask [B P] bool of the visual tokens of each prompt's first medium, which the evidence is in."""
     counts = torch.tensor([t * h * w for t, h, w in (media[0] if media else (0, 0, 0) for media in grids)])
     return visual & (visual.cumsum(1) <= counts[:, None])

@@ -1,4 +1,4 @@
-"""The figure of a knock-out: accuracies under each cut, and by layer where single sets of layers were cut."""
+"""The figure of a knockout: accuracies under each cut, and by layer where single sets of layers were cut."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BARS = 0.26  # width of a bar, in groups
 
 
 def draw(path: Path, results: Results) -> None:
-    """Write the figure of a knock-out's accuracies to `path`, as PNG."""
+    """Draw a knockout's accuracies into a PNG."""
     sets = [where for where in results if where != ALL]
     wide = 2.2 + WIDTH_OF_A_SET * len(sets) if sets else 0.0
     figure = Figure(figsize=(WIDTH + wide, HEIGHT), dpi=DPI, layout="constrained")

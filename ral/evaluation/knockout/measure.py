@@ -1,4 +1,4 @@
-"""Greedy answers under every condition, written as they come, so that an interrupted knock-out can go on."""
+"""Greedy answers under every condition, written as they come, so that an interrupted knockout can be resumed."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ from ral.rollout.native import NativeEngine
 from ral.types import Prepared, PromptBatch, UserError
 
 EXACT = 1.0
-"""The accuracy from which on an answer counts as right."""
+"""Least accuracy of an answer that counts as right."""
 
 
 Key = tuple[str, str, int, str]
-"""Condition, layers, draw, uid."""
+"""(name of the condition, label of its layers, draw, uid)"""
 
 
 @dataclass(frozen=True)
 class Answer:
     """A line of answers.jsonl: a question's greedy answer under a condition, and whether it is right.
 
-    condition: name of the cut (`Condition.name`); layers: label of the layers cut; draw: number of the placebo.
+    condition: name of the condition (`Condition.name`). layers: label of the layers that are cut. draw: number of the
+    placebo.
     """
 
     condition: str
@@ -52,7 +53,10 @@ def key_of(condition: Condition, uid: str) -> Key:
 
 
 def read(path: Path) -> dict[Key, Answer]:
-    """Return {key: answer} of the file. UserError for a file that holds anything but answers of a knock-out."""
+    """Return {key: answer} of the file; {} where there is none.
+
+    UserError for a file with anything but answers of a knockout.
+    """
     try:
         found = [Answer(**line) for line in jsonl.read(path)]
     except TypeError as error:
@@ -67,7 +71,7 @@ def line_of(answer: Answer) -> str:
 
 @dataclass(frozen=True)
 class Knockout:
-    """Settings of a knock-out. policy: the model. sampling: has to be greedy. seed: decides the placebos."""
+    """Settings of a knockout. policy: the model. sampling: has to be greedy. seed: decides the placebos."""
 
     policy: MLLM
     conditions: Sequence[Condition]
@@ -76,9 +80,9 @@ class Knockout:
 
     @torch.no_grad()
     def answers(self, prompts: PromptBatch, done: dict[Key, Answer]) -> Iterator[list[Answer]]:
-        """Yield the answers to a batch, a list for each condition. The vision tower runs at most once.
+        """Yield the answers to a batch, one list for each condition. The vision tower runs at most once.
 
-        done: known answers; a condition is answered anew unless all of its answers are known.
+        done: known answers. A condition is answered anew for the whole batch unless all of its answers are known.
         """
         prepared = None
         uids = [example.uid for example in prompts.examples]
@@ -92,7 +96,7 @@ class Knockout:
             yield self.answer(replace(prepared, cut=None if cut is None else cut.to(self.policy.device)), condition)
 
     def answer(self, prepared: Prepared, condition: Condition) -> list[Answer]:
-        """Return the greedy answers to a batch under one condition. prepared: with the cut of the condition."""
+        """Return the greedy answers to a batch under one condition. prepared: the batch, with that condition's cut."""
         rollout = NativeEngine(self.policy).generate(prepared, 1, self.sampling, self.seed)
         where = condition.name, condition.where, condition.draw
         pairs = zip(prepared.prompts.examples, rollout.texts, strict=True)
@@ -102,9 +106,10 @@ class Knockout:
 def measure(
     knockout: Knockout, batches: Iterable[PromptBatch], path: Path, advance: Callable[[int], None]
 ) -> list[Answer]:
-    """Return the answers to `batches`; new ones are appended to `path` as they come.
+    """Return the answers to all batches.
 
-    advance(count): called after each condition of each batch with its number of answers.
+    New ones are appended to `path` as they come; those in the file are not asked again. advance: called with the number
+    of answers, after each condition of each batch.
     """
     done, found = read(path), []
     draft = path.with_suffix(".tmp")

@@ -1,4 +1,4 @@
-"""Accuracies of a knock-out with their intervals, as JSON, as rows of a table, and in a sentence."""
+"""Accuracies of a knockout with their intervals, as JSON, as rows of a table, and in a sentence."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ral.evaluation.knockout.conditions import ALL, PARTS
 from ral.evaluation.knockout.measure import Answer
 
 Z = 1.959964
-"""Quantile of the normal distribution for 95%."""
+"""Two-sided 95% quantile of the standard normal distribution."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """Accuracy in percent over n questions, with its 95% interval by Wilson."""
+    """An accuracy in percent with its 95% interval by Wilson."""
 
     mean: float
     low: float
@@ -29,17 +29,17 @@ class Share:
 
 
 TELLING = 50.0
-"""Percent of right answers with nothing cut below which a cut that changes nothing says nothing."""
+"""Percent of right answers without a cut, below which a cut that changes nothing proves nothing."""
 
 Results = Mapping[str, Mapping[str, Share]]
-"""{layers: {condition: accuracy}}; the uncut accuracy stands under all layers."""
+"""{layers: {condition: accuracy}}; the accuracy without a cut is among those of all layers, as "none"."""
 
 
 def wilson(right: float, n: int) -> Share:
-    """Return the share of `right` of n questions, in percent, with its 95% interval.
+    """Return the share of right answers among n questions, in percent, with its 95% interval.
 
-    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927. right: may be a
-    mean over draws of placebos; the interval is then that of a single draw.
+    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927. right: number
+    of right answers, or its mean over draws of placebos; the interval is then that of a single draw.
     """
     share = right / n
     centre, spread = share + Z**2 / (2 * n), Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
@@ -48,7 +48,7 @@ def wilson(right: float, n: int) -> Share:
 
 
 def results_of(answers: Sequence[Answer]) -> dict[str, dict[str, Share]]:
-    """Return the accuracies by layers and condition; a placebo is the mean of its draws, question by question."""
+    """Return {layers: {condition: accuracy}}. A placebo's accuracy is the mean over its draws."""
     groups: dict[tuple[str, str], list[Answer]] = defaultdict(list)
     for answer in answers:
         groups[answer.layers, answer.condition].append(answer)
@@ -61,7 +61,11 @@ def results_of(answers: Sequence[Answer]) -> dict[str, dict[str, Share]]:
 
 
 def content(results: Results, n: int) -> dict[str, Any]:
-    """Return the content of results.json: accuracies (percent) of the cuts in all layers, intervals, other layers."""
+    """Return the content of results.json. n: number of questions.
+
+    At its top are the accuracies (percent) with cuts in all layers; "intervals" are theirs, "layers" has the accuracies
+    with cuts in other sets of layers.
+    """
     whole = {name: round(share.mean, 2) for name, share in results[ALL].items()}
     if "placebo_from_both" in whole:
         whole["placebo"] = whole["placebo_from_both"]
@@ -81,7 +85,7 @@ def content(results: Results, n: int) -> dict[str, Any]:
 
 
 def rows_of(results: Results) -> list[list[str]]:
-    """Return the rows of the table: layers, the keys that are cut, from which part, accuracy with its interval."""
+    """Return the rows of the table: layers, keys that are cut, part they are cut from, accuracy with its interval."""
     found = []
     for where, own in results.items():
         for name, share in own.items():
@@ -93,7 +97,9 @@ def rows_of(results: Results) -> list[list[str]]:
 def reading(results: Results) -> str:
     """Return a sentence that says which tokens read the evidence.
 
-    A cut counts where its interval ends below the interval of its placebo.
+    They are the response's, the question's, either or none; it is unknown where cuts are missing, or where fewer than
+    TELLING percent are right without a cut. Cutting the evidence counts where the interval of its accuracy ends below
+    that of its placebo.
     """
     whole = results[ALL]
     cuts = {part: (whole.get(f"evidence_from_{part}"), whole.get(f"placebo_from_{part}")) for part in PARTS}

@@ -14,11 +14,11 @@ from ral.study.paper.make import Ways
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of the command line.
+    """Settings of the command line of `scripts/paper.py`.
 
-    stages: their names; () for all. output: None for the default folder of the scale. places: those of PLACES that were
-    given. plan: whether the plan is only shown. ways: how stages are run. more: {program or stage: its further
-    settings}.
+    stages: names of the stages to run; () for all. output: None for the default folder of the scale. places: {key of
+    PLACES: value}, those that were given. plan: whether the plan is only shown. ways: how stages are run. more:
+    {program or stage: further settings of it}.
     """
 
     scale: str = "tiny"
@@ -49,7 +49,10 @@ READ: Mapping[str, Callable[[str], Any]] = {
 
 
 def parse(arguments: Sequence[str]) -> Settings:
-    """Read the command line; STAGE.KEY=VALUE is KEY=VALUE of that stage or program. UserError for an unknown key."""
+    """Read the command line; STAGE.KEY=VALUE becomes the setting KEY=VALUE of that stage or program.
+
+    UserError for an unknown key, for a word that is no key=value, and for a value of the wrong type.
+    """
     given: dict[str, Any] = {}
     places: dict[str, str] = {}
     more: dict[str, tuple[str, ...]] = {}

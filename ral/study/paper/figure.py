@@ -14,12 +14,15 @@ from ral.study.paper.results import Line
 
 ROWS = ("grpo", "ral")
 POINTS = {"mme": 28.0}
-"""Points of a benchmark that are 1% of its maximum, where its scores are not in percent."""
+"""{benchmark whose scores are not in percent: points that are 1% of its maximum}"""
 SHIFT = 0.16  # of a row's two dots, in rows
 
 
 def draw(path: Path, lines: Sequence[Line]) -> bool:
-    """Draw scores of GRPO and RAL with intervals, the paper's as hollow marks; return False where none was measured."""
+    """Draw the scores of GRPO and RAL on each benchmark, with intervals, and the paper's scores as hollow marks.
+
+    Return False, and write no file, where none of the two rows was measured.
+    """
     chosen = [line for line in lines if line.name in ROWS]
     if not any(line.measured for line in chosen):
         return False

@@ -1,6 +1,4 @@
-"""The graph of `scripts/paper.py` (conf/paper.yaml): stages in an order in which each follows the one it
-starts from.
-"""
+"""The graph of `scripts/paper.py` (conf/paper.yaml): stages, each of which comes after the stage it starts from."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from ral.files.repository import find
 from ral.study.plan import run_directory
 
 TRAIN, EVALUATE = "train", "evaluate"
-"""Programs of stages. In stages= they stand for all stages of the program."""
+"""The programs that run stages. In `stages=` the name of a program stands for all of its stages."""
 BASE = "base"
 """The pretrained model: supervised stages start from it, and it is a row of the table."""
 BENCHMARKS = (
@@ -24,15 +22,16 @@ BENCHMARKS = (
 """The paper's seven video benchmarks and eight image benchmarks, in the order of its table."""
 VIDEO = BENCHMARKS[:7]
 HERE = Path(__file__).parent
-"""Folder of prompt templates that are .j2 files."""
+"""Folder of this module's prompt templates (.j2 files)."""
 SUITES = "benchmark=[paper_video,paper_image]"
 
 
 @dataclass(frozen=True)
 class Places:
-    """Folders and models of one table. base, teacher: folder or hub id; data: folder of Video-R1's files and media.
+    """Folders and models that the stages of one table use.
 
-    benchmarks: a folder that holds a folder for each benchmark; output: folder of the stages.
+    base, teacher: folder or hub id of a model. data: folder of Video-R1's files and media. benchmarks: a folder that
+    holds one folder for each benchmark. output: folder of the stages.
     """
 
     base: str
@@ -44,11 +43,12 @@ class Places:
 
 @dataclass(frozen=True)
 class Stage:
-    """One run folder to make.
+    """One run of train.py or evaluate.py, in a folder of its own.
 
-    program: "train" or "evaluate". settings: those of the program, but for folders and models, which are in `names`.
-    begins: the stage whose model it starts from, "base" for the pretrained one. folder: that of the run. file: the file
-    of entries to train on, below Places.data. teacher: whether it needs one.
+    program: "train" or "evaluate". begins: the stage whose model this one starts from or evaluates, "base" for the
+    pretrained model. names: the settings that name folders and models; settings: all other settings. folder: folder of
+    the run. file: the file of entries to train on, below Places.data; "" for evaluations. teacher: whether the stage
+    needs the teacher.
     """
 
     name: str
@@ -62,13 +62,16 @@ class Stage:
 
     @property
     def command(self) -> list[str]:
-        """Return the arguments of train.py or evaluate.py."""
+        """Return the arguments of train.py or evaluate.py, in order."""
         return [*self.settings, *self.names]
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table. title: its name there; published: name of the paper's row, None where the paper has none."""
+    """A row of the table. title: what the table calls it.
+
+    published: name of the paper's row, None where the paper has none.
+    """
 
     name: str
     title: str
@@ -77,9 +80,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Graph:
-    """All stages in order, and the rows of the table. disk_gb: free disk that the scale needs; None: that of the plans.
+    """All stages in order, and the rows of the table.
 
-    made: whether the scale's data and benchmarks are synthetic and made first.
+    disk_gb: free disk in GB that the stages need; None: what their plans add up to. made: whether data and benchmarks
+    are synthetic and have to be made first.
     """
 
     scale: str
@@ -90,15 +94,15 @@ class Graph:
     made: bool
 
     def stage(self, name: str) -> Stage:
-        """Return the stage with a name."""
+        """Return the stage with a name. StopIteration where there is none."""
         return next(stage for stage in self.stages if stage.name == name)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The settings of the command line that decide the graph. more: {program or stage: further settings}.
+    """The settings of the command line that decide the graph.
 
-    base, teacher, data, benchmarks: None for those of the scale.
+    base, teacher, data, benchmarks: None for those of the scale. more: {program or stage: further settings of it}.
     """
 
     scale: str
@@ -112,7 +116,10 @@ class Asked:
 
 
 def read_graph(raw: Mapping[str, Any], asked: Asked) -> Graph:
-    """Return the graph of a scale. raw: content of conf/paper.yaml. UserError for an unknown scale or stage."""
+    """Return the graph of a scale. raw: content of conf/paper.yaml.
+
+    UserError for an unknown scale, or where `asked.more` names an unknown stage.
+    """
     if asked.scale not in raw["scales"]:
         raise UserError(f"scale={asked.scale}: no such scale; write one of {', '.join(raw['scales'])}")
     scale = raw["scales"][asked.scale]
@@ -162,12 +169,18 @@ def _evaluation(raw: Mapping[str, Any], scale: Mapping[str, Any], places: Places
 
 
 def model_of(stage: str, places: Places) -> str:
-    """Return the model that a stage leaves: hf/ of its run; for "base" the pretrained one."""
+    """Return the model that a stage leaves: folder hf/ of its run.
+
+    For "base" it is the pretrained model's folder or hub id.
+    """
     return find(places.base) if stage == BASE else str(places.output / stage / "hf")
 
 
 def choose(graph: Graph, names: Sequence[str]) -> list[Stage]:
-    """Return the named stages in the graph's order; all for (). UserError for an unknown name, with the known ones."""
+    """Return the chosen stages in the graph's order. UserError for an unknown name, with the known ones.
+
+    names: stages, or programs for all of their stages; () for all.
+    """
     known = [stage.name for stage in graph.stages]
     for name in names:
         if name not in (TRAIN, EVALUATE, *known):

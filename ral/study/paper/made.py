@@ -11,18 +11,22 @@ from ral.study.paper.graph import Places
 from ral.worlds import visual_search
 
 SIZES = {"sft": 384, "train": 384}  # entries
+"""Number of entries of each split."""
 FILES = {"sft": "Video-R1-COT-165k.json", "train": "Video-R1-260k.json"}
-"""Split of visual_search -> the file of Video-R1 in whose place it is."""
+"""{split of visual_search: the file of Video-R1 that it replaces}"""
 SEED = 4
-"""Seed of entries that neither the default data nor the study has."""
+"""Seed of the entries, other than the seeds of the default data and of the study."""
 OWN = "evidence"
 """Field of visual_search that Video-R1's entries do not have."""
 WHOLE = ".whole"
-"""File that is written last into the folder of a finished benchmark."""
+"""Empty file that marks a benchmark's folder as finished."""
 
 
 def make_inputs(places: Places) -> None:
-    """Write the data and benchmarks that are not there yet."""
+    """Write the synthetic data and benchmarks into their folders, `places.data` and `places.benchmarks`.
+
+    What is finished there already stays.
+    """
     places.data.mkdir(parents=True, exist_ok=True)
     for split, file in FILES.items():
         made = visual_search.make(places.data / "made", split, size=SIZES[split], seed=SEED, free_form_share=0.4)
@@ -36,10 +40,10 @@ def make_inputs(places: Places) -> None:
 
 
 def write_entries(made: Path, data: Path, file: str) -> None:
-    """Write the entries of a split with the fields that Video-R1's have, unless the file is newer than `made`.
+    """Write the entries of a split of visual_search with Video-R1's fields alone.
 
-    made: the split's file of visual_search. data: the folder to write to, from which paths start. file: name of the
-    file.
+    made: the split's file. data: the folder to write to, from which paths of media start. file: name of the file to
+    write. Nothing is written where that file is not older than `made`.
     """
     if (data / file).exists() and (data / file).stat().st_mtime >= made.stat().st_mtime:
         return

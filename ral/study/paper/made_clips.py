@@ -16,20 +16,20 @@ ITEMS = 6
 
 
 def write(asked: Asked, path: Path) -> None:
-    """Write the video of a question's scene."""
+    """Write the video of a question's scene to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_clip(asked.scene, path)
 
 
 def ways(count: int, first: int) -> list[Asked]:
-    """Return `count` questions, from number `first` on, with four directions as options."""
+    """Return `count` questions about videos, from number `first` on, whose options are four directions."""
     return ask(FIRST_WAY, count, first, clips=True)
 
 
 def longvideobench(folder: Path) -> None:
     """Write a small copy of LongVideoBench's layout to `folder`: made videos, and one parquet file of questions.
 
-    Each question has five options, in a column each; LongVideoBench's own have up to five.
+    A question has five columns of options. The last one is "N/A", as LongVideoBench fills columns that have no option.
     """
     rows = []
     for n, q in enumerate(ways(ITEMS, 0)):
@@ -42,7 +42,7 @@ def longvideobench(folder: Path) -> None:
 
 
 def nextqa(folder: Path) -> None:
-    """Write NExT-QA: five options, videos in numbered folders."""
+    """Write a small copy of NExT-QA's layout to `folder`: five options a question, videos in numbered folders."""
     rows = []
     for n, q in enumerate(ways(ITEMS, 10)):
         write(q, folder / "NExTVideo" / "1164" / f"{100 + n}.mp4")
@@ -53,7 +53,7 @@ def nextqa(folder: Path) -> None:
 
 
 def videomme(folder: Path) -> None:
-    """Write Video-MME: options that begin with their letters."""
+    """Write a small copy of Video-MME's layout to `folder`: options begin with their letters."""
     rows = []
     for n, q in enumerate(ways(ITEMS, 20)):
         write(q, folder / "data" / f"clip{n}.mp4")
@@ -66,7 +66,7 @@ def videomme(folder: Path) -> None:
 
 
 def videommmu(folder: Path) -> None:
-    """Write Video-MMMU: three tracks, the last of which has open questions too."""
+    """Write a small copy of Video-MMMU's layout to `folder`: three tracks, one of which has open questions too."""
     choices, opened = ways(4, 30), ask(MOVES, 2, 40, clips=True)
     for n, q in enumerate((*choices, *opened)):
         write(q, folder / "Science" / f"dev_Biology_{n}.mp4")
@@ -86,7 +86,7 @@ def videommmu(folder: Path) -> None:
 
 
 def lvbench(folder: Path) -> None:
-    """Write LVBench: options inside the question's text."""
+    """Write a small copy of LVBench's layout to `folder`: options stand inside the question's text."""
     kinds = (["entity recognition"], ["event understanding", "reasoning"])
     rows = []
     for n, q in enumerate(ways(ITEMS, 50)):
@@ -97,7 +97,7 @@ def lvbench(folder: Path) -> None:
 
 
 def mvbench(folder: Path) -> None:
-    """Write MVBench: a JSON file for each of twenty tasks, videos in the folders of their sources."""
+    """Write a small copy of MVBench's layout to `folder`: a JSON file a task, videos in folders of their sources."""
     (folder / "json").mkdir(parents=True, exist_ok=True)
     for number, (task, place) in enumerate(mvbench_layout.FOLDERS.items()):
         rows = []
@@ -109,7 +109,10 @@ def mvbench(folder: Path) -> None:
 
 
 def tempcompass(folder: Path) -> None:
-    """Write TempCompass: about each video a choice, a yes-or-no question, and a choice of sentences."""
+    """Write a small copy of TempCompass's layout to `folder`.
+
+    Each video has three questions: a choice of options, one for yes or no, and a choice of sentences.
+    """
     rows: dict[str, list[dict[str, str]]] = {"multi-choice": [], "yes_no": [], "caption_matching": []}
     for n, q in enumerate(ways(4, 110)):
         write(q, folder / "videos" / f"{500 + n}.mp4")

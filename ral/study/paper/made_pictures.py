@@ -24,7 +24,7 @@ STRIP = 44
 
 
 def vstar(folder: Path) -> None:
-    """Write V*: question and options in one text."""
+    """Write a small copy of V*'s layout to `folder`: question and options in one text."""
     kinds = ("direct_attributes", "relative_position")
     rows = [
         {
@@ -37,7 +37,10 @@ def vstar(folder: Path) -> None:
 
 
 def mmmu_pro(folder: Path) -> None:
-    """Write MMMU-Pro: options as the text of a Python list, and questions as screenshots."""
+    """Write a small copy of MMMU-Pro's layout to `folder`: configurations `standard (10 options)` and `vision`.
+
+    Options are the text of a Python list. In `vision` each question is part of its image.
+    """
     subjects = ("Art", "Biology")
     rows = [
         {
@@ -56,7 +59,7 @@ def mmmu_pro(folder: Path) -> None:
 
 
 def screenshot(asked: Asked) -> dict[str, Any]:
-    """Return an image of a scene with question and options below it, as a column of parquet."""
+    """Return an image of a scene with question and options below it, as an image cell of the hub's parquet files."""
     scene = render(asked.scene.items, asked.scene.grid, asked.scene.background)
     canvas = scene.crop((0, 0, 2 * scene.width, scene.height + STRIP))
     ImageDraw.Draw(canvas).multiline_text((2, scene.height), f"{asked.text}\n{asked.bracketed}"[:200], font_size=8)
@@ -64,7 +67,7 @@ def screenshot(asked: Asked) -> dict[str, Any]:
 
 
 def mme(folder: Path) -> None:
-    """Write MME: two yes-or-no questions on each image, one of which is answered by yes."""
+    """Write a small copy of MME's layout to `folder`: two questions for each image, one answered by yes, one by no."""
     rows = []
     for n, (category, q) in enumerate(zip(2 * (*PERCEPTION, *COGNITION), ask(COLOR, 28, 40), strict=True)):
         other = next(word for word in q.options if word != q.answer)
@@ -76,7 +79,7 @@ def mme(folder: Path) -> None:
 
 
 def muirbench(folder: Path) -> None:
-    """Write MuirBench: several images a question, which are its options."""
+    """Write a small copy of MuirBench's layout to `folder`: two images and options in words for each question."""
     rows = []
     for n, q in enumerate(ask(COLOR, ITEMS, 70)):
         other = ask(COLOR, 1, 80 + n)[0]
@@ -92,7 +95,7 @@ def muirbench(folder: Path) -> None:
 
 
 def chartqa(folder: Path) -> None:
-    """Write ChartQA: open questions, here for numbers."""
+    """Write a small copy of ChartQA's layout to `folder`: open questions, here for numbers."""
     rows = [
         {"type": ("human_test", "augmented_test")[n % 2], "question": q.text, "answer": q.answer, "image": png(q.scene)}
         for n, q in enumerate(ask(COUNT, ITEMS, 100))
@@ -101,7 +104,7 @@ def chartqa(folder: Path) -> None:
 
 
 def vizwiz(folder: Path) -> None:
-    """Write VizWiz-VQA: ten annotators' answers to each question."""
+    """Write a small copy of VizWiz-VQA's layout to `folder`: ten annotators' answers to each question."""
     rows = [
         {
             **{"question_id": f"VizWiz_val_{n:08d}", "image": png(q.scene), "question": q.text},
@@ -113,7 +116,7 @@ def vizwiz(folder: Path) -> None:
 
 
 def prompted(asked: Asked) -> dict[str, Any]:
-    """Return the columns that BLINK and CV-Bench share."""
+    """Return a question's cells of the columns that BLINK and CV-Bench share, {column: cell}."""
     return {
         **{"question": asked.text, "choices": list(asked.options), "answer": f"({asked.letter})"},
         "prompt": f"{asked.text}{SELECT}{asked.bracketed}",
@@ -121,7 +124,7 @@ def prompted(asked: Asked) -> dict[str, Any]:
 
 
 def blink(folder: Path) -> None:
-    """Write BLINK: a folder for each subtask."""
+    """Write a small copy of BLINK's layout to `folder`: a folder for each subtask."""
     for number, subtask in enumerate(blink_layout.SUBTASKS):
         rows = [
             {"idx": f"val_{subtask}_{n}", "sub_task": subtask, "image_1": png(q.scene), **prompted(q)}
@@ -131,7 +134,7 @@ def blink(folder: Path) -> None:
 
 
 def cv_bench(folder: Path) -> None:
-    """Write CV-Bench: one file for questions in 2D, one for those in 3D."""
+    """Write a small copy of CV-Bench's layout to `folder`: one file of questions in 2D, one of questions in 3D."""
     kinds = (
         ("2D", "Count", "ADE20K"),
         ("2D", "Relation", "COCO"),

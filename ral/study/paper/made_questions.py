@@ -19,14 +19,17 @@ SEED = 7
 """Seed of the scenes. They are of the split "test", on which no stage trains."""
 WORLD = World(grid=4, clip_grid=3, frames=8, distractors=3)
 COLOR, LOOKS, COUNT = 0, 1, 2
-"""Indices of PICTURE_TEMPLATES: a choice of colours, a description, a number."""
+"""Indices of PICTURE_TEMPLATES: questions for a colour (options), for a description (open), for a number (open)."""
 FIRST_WAY, MOVES = 0, 1
 """Indices of CLIP_TEMPLATES: a choice of directions, a number."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One question about a scene. options: without letters; () for an open question. answer: as text, no letter."""
+    """One question about a scene. options: without their letters; () for an open question.
+
+    answer: its text, not its letter.
+    """
 
     scene: Scene
     text: str
@@ -40,14 +43,15 @@ class Asked:
 
     @property
     def bracketed(self) -> str:
-        """Return the options as `(A) red`, one a line."""
+        """Return the options with their letters, as in `(A) red`, one a line."""
         return "\n".join(f"({letter}) {word}" for letter, word in zip("ABCDEFGHIJ", self.options, strict=False))
 
 
 def ask(turn: int, count: int, first: int, clips: bool = False) -> list[Asked]:
-    """Return `count` questions of the template with index `turn`, from number `first` on.
+    """Return questions number `first` to `first + count - 1` of the template with index `turn`.
 
-    first: a number of its own gives a benchmark scenes of its own. clips: whether the questions are about videos.
+    Each benchmark passes a `first` of its own, so that no two share a scene. clips: whether the questions are about
+    videos, of CLIP_TEMPLATES; else about images, of PICTURE_TEMPLATES.
     """
     settings = Settings("test", 1, SEED, WORLD, float(clips), 0.0, 0.0)
     every = len(CLIP_TEMPLATES if clips else PICTURE_TEMPLATES)
@@ -61,7 +65,7 @@ def _asked(index: int, settings: Settings) -> Asked:
 
 
 def png(scene: Scene) -> dict[str, Any]:
-    """Return a scene as an image cell of the hub's parquet files."""
+    """Return a scene as an image cell of the hub's parquet files: {"bytes": PNG, "path": None}."""
     return stored(render(scene.items, scene.grid, scene.background))
 
 
@@ -73,7 +77,7 @@ def stored(picture: Image.Image) -> dict[str, Any]:
 
 
 def write_rows(file: Path, rows: Sequence[Mapping[str, Any]], pictures: Sequence[str] = ()) -> None:
-    """Write rows as a parquet file. A column that a row lacks is null there.
+    """Write rows as a parquet file. A column that a row lacks is null in that row.
 
     pictures: names of columns that hold one image, or a list of images.
     """

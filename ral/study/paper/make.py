@@ -1,4 +1,4 @@
-"""Runs of the stages in order, each a process that resumes where it was interrupted; evaluations run side by side."""
+"""Stages run in order, each as a process that resumes where it was interrupted; several evaluations may run at once."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from ral.study.processes import POLL, QUIET, Process, interrupt, launch, problem
 
 PROGRAMS = {TRAIN: str(repository.TRAIN), EVALUATE: str(repository.EVALUATE)}
 GRACE = 900.0
-"""Seconds that a stopped stage has to finish its step and save it. Ctrl-C once more ends it at once."""
+"""Seconds that a stopped stage has to finish its step and save it. A second Ctrl-C ends it at once."""
 LOOK = 5.0
 """Seconds between updates of the status line, on a terminal."""
 ON_CPU = ("hardware=cpu", "device=cpu")
-"""Settings of stages that run with one thread each."""
+"""Settings that mark a stage as one for the CPU; its process uses one thread."""
 
 
 @dataclass(frozen=True)
 class Ways:
     """Settings for running stages.
 
-    keep_checkpoints: whether a finished stage keeps its checkpoints beside hf/. cards: number of evaluations at once,
-    each on a GPU of its own. programs: {program: its file}.
+    keep_checkpoints: whether a finished stage keeps its checkpoints beside its model (hf/). cards: number of
+    evaluations that run at once, each on a GPU of its own. programs: {program: its file}.
     """
 
     keep_checkpoints: bool = False
@@ -44,7 +44,7 @@ class Ways:
 
 @dataclass(frozen=True)
 class Running:
-    """A stage whose process is at work. card: the index of its GPU."""
+    """A stage whose process is at work. card: index of the GPU that it uses."""
 
     stage: Stage
     process: Process
@@ -52,7 +52,7 @@ class Running:
 
 
 class Runner:
-    """Runner of the chosen stages of a graph. failed: {stage: why} of those that failed or could not begin."""
+    """Runner of the chosen stages of a graph. failed: {stage: why}, of stages that failed or could not begin."""
 
     def __init__(self, graph: Graph, chosen: Sequence[Stage], ways: Ways) -> None:
         self.graph, self.chosen, self.ways = graph, chosen, ways
@@ -60,7 +60,10 @@ class Runner:
         self.waiting, self.running, self.failed = list(chosen), list[Running](), dict[str, str]()
 
     def __call__(self) -> dict[str, str]:
-        """Run all stages; return `failed`. An interruption lets stages at work save their state before they end."""
+        """Run all chosen stages; return `failed`.
+
+        After an interruption, stages at work save their state before they end.
+        """
         looked = time.monotonic()
         try:
             with self.console.status("") if self.console.is_terminal else nullcontext() as shown:
@@ -76,7 +79,7 @@ class Runner:
         return self.failed
 
     def _begin(self) -> None:
-        """Start what may start: a training stage alone, evaluations while there are cards."""
+        """Start the next stages: a training stage alone, evaluations up to the number of cards."""
         while self.waiting and self._has_room(self.waiting[0]):
             stage = self.waiting.pop(0)
             if record_of(stage) is not None:
@@ -106,7 +109,7 @@ class Runner:
         self._tell(stage, f"runs, its output is in {log}")
 
     def _end(self) -> None:
-        """Wait a moment, then record what has ended."""
+        """Wait a moment, then record the stages that have ended and remove the checkpoints of those that succeeded."""
         if self.running:
             time.sleep(POLL)
         for run in [run for run in self.running if run.process.ended]:
@@ -129,7 +132,10 @@ class Runner:
 
 
 def run_stages(graph: Graph, chosen: Sequence[Stage], ways: Ways) -> dict[str, str]:
-    """Run the chosen stages that are not done; return {stage: why} of those that failed or could not begin."""
+    """Run the chosen stages that are not done, and end like Ctrl-C at SIGTERM.
+
+    Return {stage: why} of the stages that failed or could not begin.
+    """
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         return Runner(graph, chosen, ways)()
@@ -138,7 +144,10 @@ def run_stages(graph: Graph, chosen: Sequence[Stage], ways: Ways) -> dict[str, s
 
 
 def unready(graph: Graph, stage: Stage) -> str | None:
-    """Return why a stage cannot begin: the stage that it starts from is not done; None where it can."""
+    """Return why a stage cannot begin; None where it can.
+
+    The only reason is that the stage it starts from is not done.
+    """
     earlier = next((s for s in graph.stages if s.name == stage.begins), None)
     if earlier is None or record_of(earlier) is not None:
         return None
@@ -152,7 +161,7 @@ def last_line(run: Running) -> str:
 
 
 def leave(running: Sequence[Process]) -> None:
-    """Let stages save their state, then end; at once at a second Ctrl-C."""
+    """Stop the stages, which have GRACE seconds to save their state; kill them at a second Ctrl-C."""
     try:
         stop(running, GRACE)
     except KeyboardInterrupt:
@@ -164,7 +173,7 @@ def leave(running: Sequence[Process]) -> None:
 
 
 def refuse_failed(failed: Mapping[str, str], folder: Path) -> None:
-    """Raise UserError where stages failed. folder: holds the page, which is already written."""
+    """Raise UserError where stages failed. failed: {stage: why}. folder: folder of the page, for the message."""
     if failed:
         done = f"{folder} holds the page of what is done; the same command goes on with the others"
         raise UserError(f"stages that are not done: {', '.join(failed)}; {done}")

@@ -1,4 +1,4 @@
-"""Inputs that stages need and that are not there, all named at once, before any stage begins."""
+"""Inputs of stages that do not exist, all named before the first stage begins."""
 
 from __future__ import annotations
 
@@ -20,16 +20,19 @@ HEAD = 2**16
 
 
 def missing(graph: Graph, chosen: Sequence[Stage], disk_gb: float) -> list[str]:
-    """Return a line, with the key to set, for each input of the chosen stages that is not there.
+    """Return a line for each input of the chosen stages that does not exist; the line names the key to set.
 
-    disk_gb: free disk that the stages need, in GB.
+    Stages that are done need no inputs. disk_gb: free disk that the stages need, in GB.
     """
     todo = [stage for stage in chosen if record_of(stage) is None]
     return [*earlier(graph, chosen, todo), *inputs(graph, todo), *disk(graph, disk_gb)] if todo else []
 
 
 def earlier(graph: Graph, chosen: Sequence[Stage], todo: Sequence[Stage]) -> Iterator[str]:
-    """Yield a line for each stage that some of `todo` start from and that is neither done nor chosen."""
+    """Yield a line for each stage outside `chosen` that a stage of `todo` starts from and whose model does not exist.
+
+    The model does not exist where that stage is not done, or where its folder hf/ is missing.
+    """
     there = {BASE, *(stage.name for stage in chosen)}
     for name in dict.fromkeys(stage.begins for stage in todo if stage.begins not in there):
         after = ", ".join(stage.name for stage in todo if stage.begins == name)
@@ -40,7 +43,7 @@ def earlier(graph: Graph, chosen: Sequence[Stage], todo: Sequence[Stage]) -> Ite
 
 
 def inputs(graph: Graph, todo: Sequence[Stage]) -> Iterator[str]:
-    """Yield a line for each model, file of entries, folder of media and benchmark that is not there."""
+    """Yield a line for each model, file of entries, folder of media and benchmark that `todo` needs and lacks."""
     places = graph.places
     if any(stage.begins == BASE for stage in todo):
         yield from told(lambda: check_folder(places.base, "base"))
@@ -54,7 +57,7 @@ def inputs(graph: Graph, todo: Sequence[Stage]) -> Iterator[str]:
 
 
 def told(look: Callable[[], None]) -> Iterator[str]:
-    """Yield the line of the UserError that `look` raises; nothing where it raises none."""
+    """Yield the message of the UserError that `look` raises; nothing where it raises none."""
     try:
         look()
     except UserError as error:
@@ -62,7 +65,7 @@ def told(look: Callable[[], None]) -> Iterator[str]:
 
 
 def entries(data: Path, file: str) -> Iterator[str]:
-    """Yield a line where a file of entries is not there, or none of the media named at its beginning."""
+    """Yield a line where the file of entries is missing, or all of the media that it names at its beginning."""
     path, write = data / file, "write data=<the folder of Video-R1's files and of their media>"
     if not path.is_file():
         yield f"data={data}: {file} is not in it; {write}"
@@ -75,7 +78,10 @@ def entries(data: Path, file: str) -> Iterator[str]:
 
 
 def look_at(benchmarks: Path, name: str) -> None:
-    """Raise UserError, which names the key `benchmarks`, unless a benchmark is there in its published layout."""
+    """Raise UserError, which names the key `benchmarks`, unless a benchmark's folder has its published layout.
+
+    benchmarks: folder of all benchmarks. name: name of the benchmark and of its folder.
+    """
     module = import_module(f"ral.evaluation.benchmarks.{name}")
     try:
         module.load(benchmarks / name)
@@ -87,7 +93,7 @@ def look_at(benchmarks: Path, name: str) -> None:
 
 
 def disk(graph: Graph, needed_gb: float) -> Iterator[str]:
-    """Yield a line where the disk of the output has less than `needed_gb` free."""
+    """Yield a line where the disk of the output folder has less than `needed_gb` GB free."""
     output = graph.places.output.absolute()
     there = next(folder for folder in (output, *output.parents) if folder.exists())
     free = shutil.disk_usage(there).free / GB

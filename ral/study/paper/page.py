@@ -73,7 +73,7 @@ def opening(graph: Graph) -> str:
 
 
 def half(graph: Graph, lines: Sequence[Line], title: str, names: Sequence[str]) -> Section:
-    """Return the section on some benchmarks (`names`): each row's own figures, and below it the paper's."""
+    """Return the section on the benchmarks `names`: the scores of each row, and below them the paper's."""
     rows = []
     for line in lines:
         rows.append([link(line.title, graph.stage(f"evaluate_{line.name}"), graph), *(_own(line, n) for n in names)])
@@ -90,7 +90,7 @@ def _own(line: Line, name: str) -> str:
 
 
 def bad(lines: Sequence[Line], names: Sequence[str]) -> str:
-    """Return a sentence on the questions that could not be asked, and the responses cut by the length limit."""
+    """Return a sentence that counts the questions that could not be asked and the responses cut by the length limit."""
     found = [line.measured[n] for line in lines for n in names if n in line.measured]
     asked, errors, cut = (sum(getattr(m, what) for m in found) for what in ("n", "errors", "unfinished"))
     return (
@@ -119,7 +119,7 @@ def stage_row(graph: Graph, stage: Stage, problem: str | None) -> list[str]:
 
 
 def link(text: str, stage: Stage, graph: Graph) -> str:
-    """Return a Markdown link to a stage's report, or its folder; plain text where it has no folder."""
+    """Return a Markdown link to a stage's report, or to its folder; plain text where the stage has no folder."""
     if not stage.folder.is_dir():
         return text
     page = next((n for n in ("report.html", "results.md") if (stage.folder / n).is_file()), "")
@@ -133,7 +133,7 @@ def command(stage: Stage) -> str:
 
 
 def markdown(sections: Sequence[Section], text: Mapping[str, str], commands: Sequence[str]) -> str:
-    """Return the page as Markdown."""
+    """Return the page as Markdown. text: its opening, notes and figure; the last is "" without a figure."""
     parts = ["# The paper's table", text["opening"]]
     for section in sections:
         parts += [f"## {section.title}", table(section.head, section.rows).strip(), section.text]
@@ -144,7 +144,10 @@ def markdown(sections: Sequence[Section], text: Mapping[str, str], commands: Seq
 
 
 def linked(section: Section) -> dict[str, Any]:
-    """Return a section as the HTML template reads it: cells as (text, link, whether they are the paper's)."""
+    """Return a section as the HTML template reads it, {title, head, rows, text}.
+
+    A cell is (text, link, whether it holds a figure of the paper); link is "" where the cell has none.
+    """
     rows = [[_cell(cell) for cell in row] for row in section.rows]
     return {"title": section.title, "head": section.head, "rows": rows, "text": section.text}
 

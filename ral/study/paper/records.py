@@ -1,4 +1,4 @@
-"""Records of finished stages (done.json in their folders), and whether they are up to date."""
+"""The records of finished stages (done.json in their folders), and whether a record fits the stage's present inputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ral.study.processes import mark
 NEW, BEGUN, DONE_STATE = "not begun", "begun", "done"
 """States of a stage."""
 WORDS = {"begins": "start", "data": "folder of data", "teacher": "teacher"}
-"""Keys of done.json in words, for messages."""
+"""{key of done.json: its name in messages}"""
 
 
 def record_of(stage: Stage) -> dict[str, Any] | None:
@@ -32,9 +32,9 @@ def state_of(stage: Stage) -> str:
 
 
 def made_of(stage: Stage, graph: Graph) -> dict[str, Any]:
-    """Return the present inputs of a stage: its settings, the model that it starts from, data, teacher or benchmarks.
+    """Return a stage's present inputs: settings, the model that it starts from, data or benchmarks, teacher.
 
-    The model of another stage is named by the time when that stage was finished.
+    The model of another stage is named by the time when that stage was finished; None where it is not finished.
     """
     begins = graph.places.base if stage.begins == BASE else (record_of(graph.stage(stage.begins)) or {}).get("finished")
     data = graph.places.data / stage.file if stage.program == TRAIN else graph.places.benchmarks
@@ -43,7 +43,7 @@ def made_of(stage: Stage, graph: Graph) -> dict[str, Any]:
 
 
 def write_record(stage: Stage, graph: Graph, seconds: float) -> None:
-    """Write done.json. seconds: duration of the process that finished the stage."""
+    """Write done.json into a stage's folder. seconds: duration of the process that finished the stage."""
     facts = {
         "finished": datetime.now().astimezone().isoformat(),
         "seconds": round(seconds, 1),
@@ -54,7 +54,7 @@ def write_record(stage: Stage, graph: Graph, seconds: float) -> None:
 
 
 def stale(stages: Sequence[Stage], graph: Graph) -> list[str]:
-    """Return a line for each finished stage whose inputs are others now."""
+    """Return a line for each finished stage that was made with other inputs than the present ones."""
     lines = []
     for stage in stages:
         record = record_of(stage)

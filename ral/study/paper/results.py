@@ -23,18 +23,18 @@ from ral.study.paper.graph import BENCHMARKS, EVALUATE, Graph
 
 RESAMPLES = 1_000
 AVERAGED = ("videommmu", "mvbench", "mmmu_pro", "mme", "blink", "cv_bench")
-"""Benchmarks whose score is not the mean over items: averages of averages, or points."""
+"""Benchmarks whose score is an average of averages, or in points, not the mean over items."""
 STRATA = ("subset", "type", "source")
-"""Facts of an item that, with its group, say in which average it counts."""
+"""Facts of an item that, with its group, decide in which average it counts."""
 PAIRED = "picture"
-"""Fact of items that count together: MME's two questions on a picture."""
+"""Fact that items share which are resampled together: MME's two questions about one image."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One score in the unit of the paper's table, with the ends of its 95% bootstrap interval over n items.
+    """One score in the unit of the paper's table, with the ends of its 95% bootstrap interval over items.
 
-    errors: number of items that could not be asked. unfinished: number of responses that the length limit cut.
+    n: number of items. errors: items that could not be asked. unfinished: responses that the length limit cut.
     """
 
     value: float
@@ -49,7 +49,7 @@ class Measured:
 class Line:
     """A row of the table. measured: {benchmark: measurement}. published: {benchmark: the paper's score}.
 
-    published_name: the paper's name of the row, None where the paper has none.
+    published_name: name of the paper's row; None where the paper has no such row, then `published` is empty.
     """
 
     name: str
@@ -61,13 +61,13 @@ class Line:
 
 @cache
 def published(benchmark: str) -> dict[str, float]:
-    """Return {row: score} of the paper for a benchmark, from conf/benchmark."""
+    """Return {row of the paper: its score} for a benchmark, from the benchmark's file in conf/benchmark."""
     node = yaml.safe_load((CONF / "benchmark" / f"{benchmark}.yaml").read_text(encoding="utf-8"))
     return dict(node["paper"])
 
 
 def lines_of(graph: Graph) -> list[Line]:
-    """Return every row of the table with the measurements in its folder."""
+    """Return every row of the table with the scores of its finished evaluations, and the paper's scores."""
     found = []
     for row in graph.rows:
         folder = graph.stage(f"{EVALUATE}_{row.name}").folder
@@ -96,10 +96,10 @@ def measured(folder: Path, benchmark: str) -> Measured:
 def ends(
     records: Sequence[ScoredItem], summary: Callable[[Sequence[ScoredItem]], dict[str, float]]
 ) -> tuple[float, float]:
-    """Return the ends of the 95% percentile bootstrap interval of a summary's "reported" score.
+    """Return the ends (low, high) of the 95% percentile bootstrap interval of a summary's "reported" score.
 
-    Items are resampled within their groups (and STRATA), so that no average loses its items; the items of one image are
-    drawn as one.
+    summary: the benchmark's function from scored items to scores. Items are resampled within their group and STRATA, so
+    that no average loses all of its items; the items of one image are drawn as one.
     """
     strata: dict[tuple[Any, ...], dict[Any, list[ScoredItem]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
@@ -114,7 +114,10 @@ def ends(
 
 
 def drawn(strata: Sequence[Sequence[Sequence[ScoredItem]]], rng: np.random.Generator) -> list[ScoredItem]:
-    """Return each stratum's units, resampled with replacement. A unit drawn twice counts as two images."""
+    """Return the items of as many units as each stratum has, drawn from it with replacement.
+
+    strata: for each stratum its units, and for each unit its items. A unit drawn twice counts as two images.
+    """
     found: list[ScoredItem] = []
     for units in strata:
         for n, index in enumerate(rng.integers(len(units), size=len(units))):

@@ -1,6 +1,7 @@
 """Boards of `visual_path`: cells that name other cells, and the route from cell to cell that follows from them.
 
-A sign is the content of a cell. Everything here is plain values; nothing is drawn at random, rendered or worded.
+A sign is the content of a cell; a slot is a time in which a board does not change. Everything here is plain values:
+nothing is drawn at random, rendered or put into words.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ Kind = Literal["arrows", "digits", "looks", "handed"]
 KINDS: tuple[Kind, ...] = ("arrows", "digits", "looks", "handed")
 DIRECTED = ("arrows", "handed")  # kinds whose cells hold a direction; those of the others name a place
 Signs = Mapping[Place, str]
-"""Cell -> its sign: a direction, "row column" from 1, or a look such as "red star"."""
+"""{cell: its sign}: a direction, "row column" from 1, or a look such as "red star"."""
 
 
 @dataclass(frozen=True)
 class Board:
-    """A grid of grid x grid cells with signs.
+    """A board of grid x grid cells with signs.
 
-    slots: the signs of an image, one mapping; of a video, one for each slot of two frames, on the same cells. looks:
-    {cell with a sign: its name, such as "red star"} for the kind "looks"; empty for other kinds. background: RGB, 0 to
-    255; color: name of the drawing's colour.
+    slots: for an image one mapping from cells to signs; for a video one for each slot of two frames, on the same cells.
+    looks: {cell with a sign: its name, such as "red star"} on boards of kind "looks"; empty on others. background: RGB,
+    0 to 255. color: name of the colour in which signs are drawn.
     """
 
     kind: Kind
@@ -39,7 +40,7 @@ class Board:
 
 @dataclass(frozen=True)
 class Read:
-    """One step of a route: in slot `slot`, `sign` is read on the cell `seen` and leads from cell `at` to cell `to`."""
+    """One step of a route: in slot `slot`, `sign` is read on cell `seen` and leads from cell `at` to cell `to`."""
 
     at: Place
     seen: Place
@@ -54,9 +55,10 @@ def name_of(board: Board, place: Place) -> str:
 
 
 def led_to(board: Board, at: Place, sign: str) -> Place | None:
-    """Return the cell that a sign, read from the cell `at`, leads to.
+    """Return the cell that a sign leads to when it is read from the cell `at`.
 
-    None for a direction out of the grid, or a look that no cell has; row and column are not checked.
+    None for a direction out of the grid, and for a look that no cell has. Whether a row and column lie in the grid is
+    not checked.
     """
     if sign in DIRECTIONS:
         rows, cols = DIRECTIONS[sign]
@@ -69,18 +71,21 @@ def led_to(board: Board, at: Place, sign: str) -> Place | None:
 
 
 def neighbour_of(place: Place, grid: int) -> Place:
-    """Return the cell to the right; for the last column, the cell to the left."""
+    """Return the cell to the right of `place`; in the last column, the cell to its left."""
     row, col = place
     return (row, col + 1 if col + 1 < grid else col - 1)
 
 
 def slot_of(board: Board, step: int) -> int:
-    """Return the slot in which step number `step` (from 0) looks: the last one from there on; 0 for an image."""
+    """Return the slot in which step number `step` (from 0) reads its sign; 0 for an image.
+
+    In a video each step has a slot of its own; steps after the last slot read there.
+    """
     return min(step, len(board.slots) - 1)
 
 
 def read(board: Board, at: Place, step: int, seen: Place) -> Read | None:
-    """Return the step number `step` (from 0) that reads the sign on `seen` and goes from `at` to the cell it names.
+    """Return step number `step` (from 0), which reads the sign on `seen` and goes from `at` to the named cell.
 
     None where `seen` is empty, or its sign leads to no other cell with a sign.
     """
@@ -94,8 +99,8 @@ def read(board: Board, at: Place, step: int, seen: Place) -> Read | None:
 def follow(board: Board, start: Place, length: int, misread: tuple[bool, ...] = ()) -> tuple[Read, ...]:
     """Return the route of `length` steps from `start`. ValueError where a step leads nowhere.
 
-    misread: one value a step, True to read the neighbour's sign in place of the cell's own. A step whose neighbour is
-    empty, or has a sign that leads to no other cell with a sign, is read right.
+    misread: for each step, True to read the sign of `neighbour_of` in place of the cell's own; () for none. A step
+    whose neighbour is empty, or has a sign that leads to no other cell with a sign, is read right.
     """
     route: list[Read] = []
     at = start

@@ -1,4 +1,4 @@
-"""Renders boards of `visual_path`: arrows, pairs of numbers, shapes with a small one beside them, discs with an arm."""
+"""Drawing of `visual_path` boards: arrows, pairs of numbers, shapes with a small one beside them, discs with an arm."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ DRAWN: dict[Kind, Callable[[Image.Image, Board, Place, str, int], None]] = {
 
 
 def render(board: Board, zoom: int) -> list[Image.Image]:
-    """Return one RGB image a slot, of grid * zoom * 28 pixels a side: zoom x zoom visual tokens a cell."""
+    """Return an RGB image for each slot, of grid * zoom * 28 pixels a side; a cell has zoom x zoom visual tokens."""
     side = CELL * zoom
     pictures = []
     for signs in board.slots:
@@ -75,7 +75,7 @@ def render(board: Board, zoom: int) -> list[Image.Image]:
 
 
 def write(board: Board, zoom: int, path: Path) -> None:
-    """Write a board as a PNG; the kind "handed" as an MP4 of one frame a second with two frames a slot."""
+    """Write a board to `path`: a PNG, or for the kind "handed" an MP4 of one frame a second with two frames a slot."""
     slots = render(board, zoom)
     if board.kind == "handed":
         write_frames([slot for slot in slots for _ in range(SLOT_FRAMES)], path)

@@ -1,4 +1,4 @@
-"""Draws boards of `visual_path`, each with a route on it, at random from a `random.Random`."""
+"""Random boards of `visual_path`, each with a route on it, drawn by a `random.Random`."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def cells(grid: int) -> list[Place]:
 
 
 def ways(place: Place, grid: int) -> dict[Place, str]:
-    """Return the cells beside `place` within the grid, each with the direction that leads there."""
+    """Return {neighbouring cell within the grid: direction that leads there}, for the cell `place`."""
     row, col = place
     found = {(row + rows, col + cols): name for name, (rows, cols) in DIRECTIONS.items()}
     return {(r, c): name for (r, c), name in found.items() if 0 <= r < grid and 0 <= c < grid}
 
 
 def walk(rng: Random, grid: int, length: int) -> list[Place]:
-    """Return the length + 1 cells of a route between neighbours that visits no cell twice.
+    """Return the length + 1 cells of a route that goes from neighbour to neighbour and visits no cell twice.
 
-    ValueError where WALKS tries find none.
+    ValueError where WALKS tries find no such route.
     """
     for _ in range(WALKS):
         route = [rng.choice(cells(grid))]
@@ -43,12 +43,12 @@ def walk(rng: Random, grid: int, length: int) -> list[Place]:
 
 
 def route_of(rng: Random, kind: Kind, grid: int, length: int) -> list[Place]:
-    """Return the cells of a route, length + 1 different ones: neighbours where signs are directions."""
+    """Return the length + 1 different cells of a route: neighbours in a row, where signs are directions."""
     return walk(rng, grid, length) if kind in DIRECTED else rng.sample(cells(grid), length + 1)
 
 
 def taken_of(rng: Random, grid: int, route: Sequence[Place], distractors: float) -> list[Place]:
-    """Return the cells that hold a sign, row by row: the route's, and the share `distractors` of the others."""
+    """Return the cells that hold a sign, row by row: all on the route, and the share `distractors` of the others."""
     others = [place for place in cells(grid) if place not in route]
     return sorted([*route, *rng.sample(others, round(distractors * len(others)))])
 
@@ -56,8 +56,8 @@ def taken_of(rng: Random, grid: int, route: Sequence[Place], distractors: float)
 def draw_board(rng: Random, kind: Kind, grid: int, length: int, distractors: float) -> tuple[Board, Place]:
     """Return a board with a route of `length` steps, and the cell where the route starts.
 
-    Signs beside the route, too, lead to cells that hold a sign, where there are any; a video has a slot for each step.
-    distractors: share of the cells beside the route that hold a sign, in [0, 1].
+    Signs outside the route also lead to cells that hold a sign, where there are any. A video has one slot for each
+    step. distractors: share of the cells outside the route that hold a sign, in [0, 1].
     """
     route = route_of(rng, kind, grid, length)
     taken = taken_of(rng, grid, route, distractors)

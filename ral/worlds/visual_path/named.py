@@ -1,4 +1,4 @@
-"""Finds the cells that a response to a `visual_path` question says it reads, by its own words."""
+"""Cells that a response to a `visual_path` question says it reads, found in its own words."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from ral.worlds.scene import DIRECTIONS
 from ral.worlds.visual_path.board import Place
 
 SAID = re.compile(rf"(\d+) (\d+) ({'|'.join(DIRECTIONS)})\b")
-"""A step of the kinds whose cells hold a direction: row, column, and the direction that is read there."""
+"""Pattern of a step on boards whose cells hold a direction: row, column, and the direction read there."""
 
 Named = tuple[int, int, Box]
-"""(first, end, box): first character of a word, the one after its last, and the box where the word is to be read."""
+"""(first, end, box): first character of a word, the character after its last, and the box where the word is to be read.
+"""
 
 
 def named_cells(example: Example, text: str, *, wrong: bool = False) -> list[Named]:
-    """Return the directions in a response, each with the box of the cell that the response names just before it.
+    """Return each direction word of a response, with the box of the cell that the response names just before it.
 
-    The response's own words count, right or wrong. A direction after a cell outside the grid is left out; kinds of
-    boards without directions give []. wrong: True for the box of another cell in place of each, half the grid further
-    in rows and in columns. UserError for an example without steps, whose boxes tell the size of a cell.
+    text: the response; its own words count, right or wrong. A direction after a cell outside the grid is left out; on
+    boards without directions the result is []. wrong: whether to return, in place of each box, that of another cell,
+    half the grid further in rows and in columns. UserError for an example without steps, whose boxes give the size of a
+    cell.
     """
     if not example.steps:
         where = example.source or example.uid
@@ -34,7 +36,7 @@ def named_cells(example: Example, text: str, *, wrong: bool = False) -> list[Nam
 
 
 def shifted(place: Place, by: int, grid: int) -> Place:
-    """Return the cell `by` rows further down and `by` columns to the right, past the edge from the other side."""
+    """Return the cell `by` rows further down and `by` columns further right; behind an edge the grid begins again."""
     return ((place[0] + by) % grid, (place[1] + by) % grid)
 
 
