@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -27,7 +28,8 @@ from ral.assembly.learner import build_objective, build_responding, build_reward
 from ral.assembly.models import build_models, load_policy
 from ral.config.as_trained import asked_otherwise
 from ral.config.build import instantiate, precision_of
-from ral.config.check import overridden
+from ral.config.check import overridden, plain
+from ral.config.contents import contents, plain_contents
 from ral.config.titles import run_title
 from ral.data.overview import unread
 from ral.ending import finish, named_cause, original, out_of_memory
@@ -50,6 +52,7 @@ from ral.models.mllm import MLLM
 from ral.rewards.workers import RewardBeside
 from ral.rollout.engine import Engine, open_engine
 from ral.starting import (
+    check_given,
     check_machine,
     check_resumed,
     check_unresumed,
@@ -96,7 +99,10 @@ def run_in(cfg: DictConfig, folder: Path, resume: Path | None) -> float | None:
     stop = GentleStop()
     with ExitStack() as opened:
         module, data = build_run(cfg, folder, state, resume, opened)
-        trainer = build_trainer(cfg, folder, state, stop, resumed=resume is not None)
+        given = contents(plain(cfg))  # data made locally are there by now
+        if resume is not None:
+            check_given(cfg, resume, given)
+        trainer = build_trainer(cfg, folder, state, stop, plain_contents(given), resumed=resume is not None)
         fit(cfg, trainer, module, data, stop)
     if trainer.is_global_zero and state.progress.step >= cfg.max_steps and not (folder / "config.yaml").is_file():
         write_facts(cfg, folder)  # there was no step to make
@@ -208,10 +214,11 @@ def build_data(cfg: DictConfig, policy: MLLM, state: RunState, folder: Path) -> 
 
 
 def build_callbacks(
-    cfg: DictConfig, folder: Path, state: RunState, stop: GentleStop, resumed: bool
+    cfg: DictConfig, folder: Path, state: RunState, stop: GentleStop, given: Mapping[str, Any], resumed: bool
 ) -> list[L.Callback]:
     """Return the callbacks around the steps. Lightning calls them in this order, at every event.
 
+    given: contents of the run's data and models, which checkpoints keep.
     The progress bar first: it shows a step as soon as it is made. `begin` then marks the folder as begun, before
     anything is written to it. `stop` agrees on a signal before the evaluation, for which a scheduler's signal leaves no
     time, and before the checkpoint, which an interruption asks for. The evaluation precedes the checkpoint, which holds
@@ -228,15 +235,19 @@ def build_callbacks(
         begin,
         stop,
         Evaluations(folder / "eval", state, stop, Times(cfg.eval.every, cfg.eval.before)),
-        Checkpoints(folder / "checkpoints", state, keeping, state.progress.step if resumed else None, resolved(cfg)),
+        Checkpoints(
+            folder / "checkpoints", state, keeping, state.progress.step if resumed else None, resolved(cfg), given
+        ),
         GivesBack(),
         *([Watch(state, signs=watched(cfg.guard.entropy_low, cfg.guard.entropy_high))] if cfg.guard.watch else []),
         *([Profile(folder / "profile")] if hardware.profile else []),
     ]
 
 
-def build_trainer(cfg: DictConfig, folder: Path, state: RunState, stop: GentleStop, resumed: bool) -> L.Trainer:
-    """Return Lightning's Trainer with this project's callbacks and loggers."""
+def build_trainer(
+    cfg: DictConfig, folder: Path, state: RunState, stop: GentleStop, given: Mapping[str, Any], resumed: bool
+) -> L.Trainer:
+    """Return Lightning's Trainer with this project's callbacks and loggers. given: as for `build_callbacks`."""
     hardware = cfg.hardware
     if hardware.threads:
         torch.set_num_threads(hardware.threads)
@@ -247,7 +258,7 @@ def build_trainer(cfg: DictConfig, folder: Path, state: RunState, stop: GentleSt
         strategy=hardware.strategy if isinstance(hardware.strategy, str) else instantiate(hardware.strategy),
         precision=precision_of(hardware),
         logger=[instantiate(node)(folder, run_title(cfg), state.progress.step) for node in cfg.logger.values()],
-        callbacks=build_callbacks(cfg, folder, state, stop, resumed),
+        callbacks=build_callbacks(cfg, folder, state, stop, given, resumed),
         max_epochs=1,
         limit_val_batches=0,  # Evaluations runs them
         enable_checkpointing=False,

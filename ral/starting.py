@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -22,11 +22,13 @@ from transformers.utils.logging import disable_progress_bar
 
 from ral.config.check import first_line, plain
 from ral.config.claims import claim_run
+from ral.config.contents import check_contents, contents
 from ral.config.former import of_today
 from ral.config.resuming import allowed_names, check_same_experiment, later_schedule, leaves
 from ral.files import run_folder as folders
+from ral.files.contents import Content
 from ral.files.own_folder import unusable
-from ral.learner.checkpoints import CONFIG, FILE, newest, read, verified
+from ral.learner.checkpoints import CONFIG, CONTENTS, FILE, newest, read, verified
 from ral.machine import (
     check_devices,
     check_four_bit,
@@ -155,10 +157,10 @@ def check_unresumed(cfg: DictConfig) -> None:
 
 
 def check_resumed(cfg: DictConfig, checkpoint: Path) -> None:
-    """Raise UserError where the settings are not those of the checkpoint's run (see ral.config.resuming).
+    """Raise UserError where settings (ral.config.resuming) or contents (ral.config.contents) are not those of that run.
 
-    Print a line where the settings of that run are unknown, where another max_steps changes the learning rate, and
-    where no step is left to make.
+    Data made locally are not compared: they may have to be made first. Print a line where the settings or contents of
+    that run are unknown, where another max_steps changes the learning rate, and where no step is left to make.
     """
     tell = partial(print, file=sys.stderr) if folders.first_rank() else lambda line: None
     kept = config_of(checkpoint)
@@ -171,6 +173,10 @@ def check_resumed(cfg: DictConfig, checkpoint: Path) -> None:
     if (new.get("lora") or {}).get("resume") is not None:  # rank, alpha and targets are those of the adapters
         new["lora"] = {**old.get("lora", {}), "resume": new["lora"]["resume"]}
     check_same_experiment(old, new, raw, new.get("resume_changed", ()), str(cfg.resume))
+    found = {key: content for key, content in contents(new).items() if not content.made}
+    if not check_given(cfg, checkpoint, found) and found:
+        older = "holds no hashes of the data and models, being of an earlier version"
+        tell(f"warning: resume={cfg.resume}: {checkpoint} {older}: whether their content changed is not checked")
     step, rate = int(read(checkpoint)["step"]), instantiate(cfg.optim.schedule)
     before = old.get("max_steps")
     if isinstance(before, int) and before != cfg.max_steps:
@@ -179,6 +185,17 @@ def check_resumed(cfg: DictConfig, checkpoint: Path) -> None:
             tell(line)
     if step >= cfg.max_steps:
         tell(f"max_steps={cfg.max_steps} is reached: {checkpoint} is of step {step}, so there is nothing to train")
+
+
+def check_given(cfg: DictConfig, checkpoint: Path, found: Mapping[str, Content]) -> bool:
+    """Raise UserError where the data and models `found` are not of the content that the checkpoint's run began with.
+
+    Return whether the checkpoint says what that was.
+    """
+    kept = read(checkpoint).get(CONTENTS)
+    if kept is not None:
+        check_contents(kept, found, plain(cfg).get("resume_changed", ()), str(cfg.resume))
+    return kept is not None
 
 
 def config_of(checkpoint: Path) -> dict[str, Any] | None:

@@ -22,7 +22,9 @@ from pathlib import Path
 from rich.progress import track
 
 from ral.checks.chaos import disturbed, facts, finish
+from ral.errors import UserError
 from ral.files.repository import OUTPUTS
+from ral.files.targets import check_own
 
 
 def main() -> None:
@@ -33,6 +35,10 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=OUTPUTS / "chaos", help="folder, emptied first")
     parser.add_argument("overrides", nargs="*", help="of the runs, after --")
     given = parser.parse_args()
+    try:
+        check_own(given.output, ["undisturbed"])
+    except UserError as error:
+        sys.exit(f"error: {error}")
     shutil.rmtree(given.output, ignore_errors=True)
     given.output.mkdir(parents=True)
     seconds = finish(given.output / "undisturbed", given.overrides)

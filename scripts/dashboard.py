@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from ral.errors import UserError
+from ral.files.targets import HELP, OVERWRITE, check_free
 
 
 def main() -> int:
@@ -20,12 +21,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--entity", default="", help="W&B user or team; needed for the upload")
     parser.add_argument("--project", default="ral", help="as logger.wandb.project")
-    parser.add_argument("--output", type=Path, default=Path("outputs/dashboard.json"), help="file of the JSON")
+    parser.add_argument("--output", type=Path, help="file of the JSON (default: outputs/dashboard.json, made anew)")
+    parser.add_argument(OVERWRITE, action="store_true", help=HELP)
     given = parser.parse_args()
     from ral.report.dashboard import upload, write
 
     try:
-        print(f"dashboard: {write(given.entity, given.project, given.output)}")
+        check_free([given.output] if given.output else [], given.overwrite)
+        file = write(given.entity, given.project, given.output or Path("outputs/dashboard.json"))
+        print(f"dashboard: {file}")
         from ral.lit.loggers import has_key  # takes seconds
 
         if not has_key():

@@ -18,6 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works from a clone without installation
 
 from ral.errors import UserError
+from ral.files.targets import HELP, OVERWRITE
 from ral.worlds.easy_vqa import SPLITS, Conversion, convert
 
 EPILOG = """\
@@ -56,10 +57,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="decides the order and the split (0)")
     copy = "copy the pictures to OUTPUT, or leave them and pass dataset.media_root=SOURCE when training"
     parser.add_argument("--copy", action=argparse.BooleanOptionalAction, default=True, help=copy)
+    parser.add_argument(OVERWRITE, action="store_true", help=HELP)
     given = parser.parse_args(argv)
     limits = {name: getattr(given, f"limit_{name}") for name in SPLITS}
     try:
-        convert(Conversion(given.source, given.output, limits, given.sft_share, given.seed, given.copy))
+        convert(
+            Conversion(given.source, given.output, limits, given.sft_share, given.seed, given.copy, given.overwrite)
+        )
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

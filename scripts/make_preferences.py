@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works from a clo
 from ral.data.bad import ROOT_KEY
 from ral.data.sources import parse_own, read_file
 from ral.errors import UserError
+from ral.files.targets import HELP, OVERWRITE, check_apart, check_free
 from ral.worlds.preferences import entry, pairs, try_writing, usable, visual_search, write
 
 
@@ -32,12 +33,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="JSON or JSON lines, in the format of dataset=jsonl")
     parser.add_argument("--media-root", type=Path, help="folder that media paths are relative to (default: its own)")
     parser.add_argument("--output", type=Path, required=True, help="file to write, .jsonl")
+    parser.add_argument(OVERWRITE, action="store_true", help=HELP)
     parser.add_argument("--limit", type=int, help="first entries of the data (default: all; 4000 without --data)")
     parser.add_argument(
         "--seed", type=int, default=0, help="of the choice of rejected responses (default: %(default)s)"
     )
     options = parser.parse_args(arguments)
     try:
+        check_apart(options.output, [options.data])
+        check_free([options.output], options.overwrite)
         try_writing(options.output)
         data = options.data or visual_search(options.limit or 4000)
         entries = read_file(data, media_root=options.media_root, limit=options.limit, parse=parse_own)

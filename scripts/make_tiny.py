@@ -18,7 +18,9 @@ import os
 import sys
 from pathlib import Path
 
+from ral.errors import UserError
 from ral.files.repository import ROOT
+from ral.files.targets import HELP, OVERWRITE, check_free
 from ral.models.tiny import RECIPES, SHIPPED, STAGES, initial, ship, train
 
 
@@ -28,8 +30,16 @@ def main() -> None:
     default = " ".join(STAGES)
     known = f"which of {', '.join(RECIPES)} (default: {default})"
     parser.add_argument("stages", nargs="*", default=list(STAGES), help=known)
-    parser.add_argument("--output", type=Path, default=ROOT / "assets", help="where they go (default: assets)")
+    parser.add_argument(
+        "--output", type=Path, default=ROOT / "assets", help="where they go (default: assets, made anew)"
+    )
+    parser.add_argument(OVERWRITE, action="store_true", help=HELP)
     arguments = parser.parse_args()
+    shipped = [arguments.output / SHIPPED[name] for name in arguments.stages if name in SHIPPED]
+    try:
+        check_free(shipped, arguments.overwrite or arguments.output == ROOT / "assets")
+    except UserError as error:
+        sys.exit(f"error: {error}")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     for name in arguments.stages:
         if name not in RECIPES:

@@ -18,6 +18,7 @@ from pathlib import Path
 from ral.data.bad import ROOT_KEY
 from ral.data.prompts import render
 from ral.data.sources import jsonl
+from ral.files.targets import HELP, OVERWRITE, check_free
 from ral.models.fresh import write_model
 from ral.models.recipe import Sizes
 from ral.models.registry import FAMILIES, model_type_of
@@ -36,6 +37,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="JSON file whose text trains the tokenizer")
     parser.add_argument("--media-root", type=Path, help="folder that media paths are relative to (default: its own)")
     parser.add_argument("--output", type=Path, required=True, help="folder to write")
+    parser.add_argument(OVERWRITE, action="store_true", help=HELP)
     parser.add_argument("--family", default="qwen2_5_vl", help=f"{', '.join(FAMILIES)}, or module.NAME of your own")
     parser.add_argument("--hidden", type=int, default=128, help="width, a multiple of 32 (default: %(default)s)")
     parser.add_argument("--layers", type=int, default=4, help="decoder layers (default: %(default)s)")
@@ -47,6 +49,7 @@ def main() -> None:
     heads, mlp = arguments.hidden // 32, arguments.hidden * 11 // 4
     sizes = Sizes(hidden=arguments.hidden, layers=arguments.layers, heads=heads, kv_heads=heads, mlp=mlp)
     try:
+        check_free([arguments.output], arguments.overwrite)
         write_model(
             arguments.output,
             texts(arguments.data, arguments.media_root),

@@ -10,7 +10,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # works from a clone without installation
 
-from ral.report.page import build
+from ral.files.targets import HELP, OVERWRITE, check_free
+from ral.report.page import FILE_NAME, build
 from ral.types import UserError
 
 
@@ -19,8 +20,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Build the report of a run again from the files in its folder.")
     parser.add_argument("run_dir", type=Path, help="the folder a run printed last: outputs/<date>/<time>-<name>")
     parser.add_argument("--output", type=Path, help="where to write the page (default: RUN_DIR/report.html)")
+    parser.add_argument(OVERWRITE, action="store_true", help=HELP)
     options = parser.parse_args(arguments)
+    own = options.run_dir / FILE_NAME
+    output = options.output or own
     try:
+        check_free([output], options.overwrite or output.resolve() == own.resolve())
         print(build(options.run_dir, options.output))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

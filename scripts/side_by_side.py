@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ral.errors import UserError
+from ral.files.targets import HELP, OVERWRITE, check_free
 from ral.study.side_by_side import table
 
 
@@ -26,11 +27,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", nargs="+", metavar="NAME=FOLDER[,FOLDER...]", help="a row of the table")
     parser.add_argument("--output", type=Path, help="file for the table")
+    parser.add_argument(OVERWRITE, action="store_true", help=HELP)
     given = parser.parse_args(arguments)
     pairs = [row.partition("=") for row in given.rows]
     try:
         if not all(name and folders for name, _, folders in pairs):
             raise UserError("a row is NAME=FOLDER, or NAME=FOLDER,FOLDER for several runs")
+        check_free([given.output] if given.output else [], given.overwrite)
         text = table({name: [Path(folder) for folder in folders.split(",")] for name, _, folders in pairs})
     except UserError as error:
         sys.exit(f"error: {error}")

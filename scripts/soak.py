@@ -20,7 +20,9 @@ from pathlib import Path
 from statistics import median
 
 from ral.checks.soak import OWN, watch
+from ral.errors import UserError
 from ral.files.repository import OUTPUTS, ROOT, TRAIN
+from ral.files.targets import check_own
 
 ALLOWED = 1.05  # last quarter over first quarter
 
@@ -32,6 +34,10 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=OUTPUTS / "soak", help="folder, emptied first")
     parser.add_argument("overrides", nargs="*", help="of the run, after --")
     given = parser.parse_args()
+    try:
+        check_own(given.output, ["run", "run.log"])
+    except UserError as error:
+        sys.exit(f"error: {error}")
     shutil.rmtree(given.output, ignore_errors=True)
     given.output.mkdir(parents=True)
     run = [*OWN, f"max_steps={given.steps}", *given.overrides, f"hydra.run.dir={given.output / 'run'}"]

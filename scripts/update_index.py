@@ -16,7 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ral.errors import UserError
 from ral.files import jsonl
+from ral.files.targets import HELP, OVERWRITE, check_free
 from ral.study.update_index import PANELS, by_update, draw
 
 
@@ -25,10 +27,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="folder of a run with an attention term")
     parser.add_argument("--output", type=Path, default=Path("update_index.png"), help="the picture to write")
+    parser.add_argument(OVERWRITE, action="store_true", help=HELP)
     given = parser.parse_args()
     file = given.run / "metrics.jsonl"
     if not file.is_file():
         sys.exit(f"error: {file}: no such file; name the folder of a run")
+    try:
+        check_free([given.output], given.overwrite)
+    except UserError as error:
+        sys.exit(f"error: {error}")
     lines = jsonl.read(file)
     tables = {name: by_update(lines, name) for name in PANELS}
     for name, values in tables.items():

@@ -8,7 +8,12 @@ from __future__ import annotations
 import installed  # noqa: F401
 
 import argparse
+import sys
 from pathlib import Path
+
+from ral.errors import UserError
+from ral.files.repository import DOCS
+from ral.files.targets import HELP, OVERWRITE, check_free
 
 
 def main() -> None:
@@ -17,8 +22,14 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="assets/path_teacher", help="model folder")
     parser.add_argument("--seed", type=int, default=31, help="of the boards")
     parser.add_argument("--entry", type=int, default=0, help="which board, from 0")
-    parser.add_argument("--output", type=Path, default=Path("docs/figures/where_it_looks.png"))
+    own = DOCS / "figures" / "where_it_looks.png"
+    parser.add_argument("--output", type=Path, default=own, help="the picture to write (default: the documentation's)")
+    parser.add_argument(OVERWRITE, action="store_true", help=HELP)
     given = parser.parse_args()
+    try:
+        check_free([given.output], given.overwrite or given.output == own)
+    except UserError as error:
+        sys.exit(f"error: {error}")
     from ral.evaluation.attention_map import load_model
     from ral.study.where_it_looks import boards, draw, looks
 

@@ -26,6 +26,7 @@ from ral.data.samples import Sample, Samples
 from ral.data.scan import Usable, scan, skipped_table, usable_table
 from ral.data.sources import TRAINING
 from ral.errors import UserError
+from ral.files.removal import is_run
 from ral.files.repository import find
 from ral.learner.collate import Collate
 from ral.models.network_config import read_config
@@ -121,6 +122,12 @@ def describe(splits: Mapping[str, Samples]) -> None:
         print("\n".join(f"  | {line}" for line in prompt.splitlines()), flush=True)
 
 
+def check_no_run(folder: Path) -> None:
+    """Raise UserError where the folder is that of a run, whose bad_samples.jsonl would be written over."""
+    if is_run(folder):
+        raise UserError(f"{folder} is a run's folder, with a bad_samples.jsonl of its own: write another hydra.run.dir")
+
+
 def write(bad: Sequence[Bad]) -> Path:
     """Write bad_samples.jsonl into the output folder of the command; return its path."""
     path = Path(HydraConfig.get().runtime.output_dir) / "bad_samples.jsonl"
@@ -145,8 +152,9 @@ def scan_all(splits: Mapping[str, Samples], workers: int) -> list[Usable | Bad]:
 def scan_dataset(cfg: DictConfig) -> None:
     """Check every entry, print the tables of usable and skipped entries, write the list of bad ones.
 
-    UserError where no entry can be used.
+    UserError where no entry can be used, and where the list would replace that of a run.
     """
+    check_no_run(Path(HydraConfig.get().runtime.output_dir))
     splits = open_splits(cfg)
     describe(splits)
     found = scan_all(splits, cfg.workers or os.cpu_count() or 1)

@@ -33,6 +33,7 @@ from ral.config.check import first_line
 from ral.config.explain import VERSION_BASE, better, explain
 from ral.config.groups import refuse_numbers
 from ral.config.other_names import undashed
+from ral.config.typed_configs import refuse_config_flags
 from ral.config.typed_files import refuse_files_as_options, refuse_several_files
 from ral.config.typed_paths import with_home
 from ral.errors import UserError, warn_in_plain_lines
@@ -109,6 +110,7 @@ def run(
     try:
         sys.argv[1:] = flags_first(with_home(sys.argv[1:]))
         flags = _check_flags(sys.argv[1:], of_training=config_name == "train")
+        refuse_config_flags(flags, config_dir, config_name)
         refuse_numbers(flags.overrides, config_dir)
         refuse_files_as_options(flags.overrides, config_dir, config_name)
         refuse_several_files(flags.overrides, sweep=flags.multirun)

@@ -31,6 +31,7 @@ DEFAULTS = {
     "evidence": "",
     "layer": "-1",
     "output": "outputs/attention.png",
+    "overwrite": "false",
     "max_new_tokens": "256",
     "max_frames": "",
     "min_pixels": "",

@@ -22,6 +22,8 @@ EXPORTED = ("hf", "adapter")
 """Folders of a run with the exported model or adapter, which hold no training state."""
 CONFIG = "config"
 """Key of a checkpoint's configuration, as yaml; checkpoints of earlier versions have none."""
+CONTENTS = "contents"
+"""Key of the hashes of the data and models that a run was given; checkpoints of earlier versions have none."""
 PARTIAL = "partial_"
 """Prefix of the name of a checkpoint folder that is being written."""
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ral.errors import UserError
+from ral.files.targets import check_free
 
 KINDS: dict[str, tuple[str, ...]] = {
     "yes or no": ("no", "yes"),
@@ -35,6 +36,7 @@ class Conversion:
     source: data folder of the package `easy-vqa`. output: folder that is written. limits: {split: greatest number of
     entries, None for all}, with every split of SPLITS as a key. sft_share: share, in [0, 1], of the training images
     whose questions go to sft.json. seed: fixes order and split. copy: whether images are copied to `output`.
+    overwrite: whether files that are there already are written over.
     """
 
     source: Path
@@ -43,6 +45,7 @@ class Conversion:
     sft_share: float
     seed: int
     copy: bool
+    overwrite: bool = False
 
 
 @dataclass(frozen=True)
@@ -225,15 +228,17 @@ def copy_pictures(data: Path, output: Path, pictures: Iterable[str]) -> None:
 def convert(asked: Conversion) -> None:
     """Write a file for each split, copy the images where `asked.copy` says so, and print how to use the files.
 
-    UserError where the data are missing or malformed.
+    UserError where the data are missing or malformed, or something would be written over.
     """
     from rich.progress import track
 
     data = find_data(asked.source)
     splits = make_splits(data, asked)
+    copied = asked.copy and asked.output.resolve() != data.resolve()
+    used = sorted({entry["path"] for entries in splits.values() for entry in entries}) if copied else []
+    check_free([asked.output / name for name in (*(f"{name}.json" for name in splits), *used)], asked.overwrite)
     asked.output.mkdir(parents=True, exist_ok=True)
-    if asked.copy and asked.output.resolve() != data.resolve():
-        used = sorted({entry["path"] for entries in splits.values() for entry in entries})
+    if copied:
         copy_pictures(data, asked.output, track(used, description="copying pictures"))
     for name, entries in splits.items():
         path = asked.output / f"{name}.json"

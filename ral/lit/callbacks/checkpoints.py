@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 
-from ral.learner.checkpoints import CONFIG, saved, step_of
+from ral.learner.checkpoints import CONFIG, CONTENTS, saved, step_of
 from ral.learner.ranks import together
 from ral.learner.state import RunState
 from ral.learner.weights import write, write_sharded
@@ -34,15 +36,22 @@ class Checkpoints(L.Callback):
     """Callback that saves when due, at the best evaluation (named by best.json), at the end and at an interruption.
 
     root: folder of the checkpoints. state: training state, which a checkpoint holds; this callback writes `state.best`.
-    saved: step of the checkpoint from which the run resumes; None for a new run. config: the run's configuration as
-    yaml, kept in each checkpoint; None to keep none.
+    saved: step of the checkpoint from which the run resumes; None for a new run. config, contents: the run's
+    configuration as yaml and the content of what it was given (`ral.config.contents`), kept in each checkpoint; None
+    to keep none.
     """
 
     def __init__(
-        self, root: Path, state: RunState, keeping: Keeping, saved: int | None = None, config: str | None = None
+        self,
+        root: Path,
+        state: RunState,
+        keeping: Keeping,
+        saved: int | None = None,
+        config: str | None = None,
+        contents: Mapping[str, Any] | None = None,
     ) -> None:
-        self.root, self.state, self.keeping = root, state, keeping
-        self.saved, self.config = saved, config
+        self.root, self.state, self.keeping, self.saved = root, state, keeping, saved
+        self.given = {key: value for key, value in ((CONFIG, config), (CONTENTS, contents)) if value is not None}
 
     def on_train_start(self, trainer: L.Trainer, module: PolicyModule) -> None:
         """Save again if a resumed run has just made an evaluation that was left out before, and it is the best so far.
@@ -88,7 +97,7 @@ class Checkpoints(L.Callback):
         self.saved = step  # a failure is not tried again on the way out
         folder, first = self.root / f"step_{step:06d}", trainer.is_global_zero
         put = write_sharded if self.keeping.sharded else write
-        facts = {**self.state.facts(), **({} if self.config is None else {CONFIG: self.config})}
+        facts = {**self.state.facts(), **self.given}
         put(facts, module.models, module.optimizers(use_pl_optimizer=False), folder, first)
         together(lambda: self.prune() if first else None)
 

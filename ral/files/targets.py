@@ -1,0 +1,44 @@
+"""Files and folders that a person names for what a script writes: what is there already is not lost unawares."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from ral.errors import UserError
+
+OVERWRITE = "--overwrite"
+HELP = "write over what is there already"
+"""Description of the flag OVERWRITE in --help."""
+
+
+def check_free(targets: Iterable[Path], told: bool, typed: str = "--output", flag: str = OVERWRITE) -> None:
+    """Raise UserError where something would be written over, unless told to.
+
+    targets: files, and folders, of which empty ones are free. typed: the setting that names them; flag: what to add to
+    write over them.
+    """
+    there = None if told else next((path for path in targets if _occupied(path)), None)
+    if there is not None:
+        what = "is not empty" if there.is_dir() else "is there already"
+        raise UserError(f"{there} {what} and would be written over: name another {typed}, or add {flag}")
+
+
+def _occupied(path: Path) -> bool:
+    return any(path.iterdir()) if path.is_dir() else path.exists() or path.is_symlink()
+
+
+def check_apart(target: Path, inputs: Iterable[Path | None], typed: str = "--output") -> None:
+    """Raise UserError where `target` is one of the inputs, which no flag allows to write over."""
+    for path in inputs:
+        if path is not None and path.exists() and target.exists() and target.samefile(path):
+            raise UserError(f"{target} is read and would be written over: name another {typed}")
+
+
+def check_own(folder: Path, marks: Collection[str], typed: str = "--output") -> None:
+    """Raise UserError unless a folder that is to be emptied is new, is empty, or holds one of the files `marks`.
+
+    marks: names of files or folders by which what a script wrote before is known.
+    """
+    if _occupied(folder) and not (folder.is_dir() and any((folder / name).exists() for name in marks)):
+        raise UserError(f"{folder} is not of this script's making and would be emptied: name another {typed}")
