@@ -12,85 +12,12 @@ import installed  # noqa: F401
 
 import argparse
 import os
-import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from ral.errors import UserError
-from ral.files.targets import HELP, OVERWRITE, check_apart, check_free
+from ral.files.targets import HELP, OVERWRITE
 from ral.machine import check_alone
-
-if TYPE_CHECKING:
-    from ral.models.mllm import MLLM
-
-
-def trained_weights(policy: MLLM, checkpoint: Path) -> dict[str, Any]:
-    """The weights that the checkpoint has of the policy."""
-    import torch
-
-    from ral.learner.checkpoints import read
-    from ral.learner.shards import FOLDER, read_shards
-
-    state = read(checkpoint)
-    if "weights" not in state:
-        state = {"weights": {"policy": {n: torch.empty_like(p) for n, p in policy.trained_parameters()}}}
-        read_shards(state, checkpoint / FOLDER)
-    return state["weights"]["policy"]
-
-
-def export(checkpoint: Path, output: Path, overwrite: bool = False) -> Path:
-    """Write hf/ (and adapter/) below `output`; the folder of the model.
-
-    UserError where the checkpoint is no good, where a model is there already and not to be overwritten, and where that
-    is the model that the run began with. What is there stays until the new model is whole.
-    """
-    from omegaconf import OmegaConf
-
-    from ral.assembly.models import load_policy
-    from ral.learner.checkpoints import EXPORTED, verified
-    from ral.models.adapters.lora import merged, save_adapters
-    from ral.models.saving import save_network
-    from ral.starting import config_of, quiet_libraries
-
-    targets = [output / name for name in EXPORTED]
-    check_free(targets, overwrite)
-    quiet_libraries()
-    config = config_of(verified(checkpoint, key=""))
-    if config is None:
-        raise UserError(f"{checkpoint.parent.parent / 'config.yaml'}: missing; export from the run's own folder")
-    cfg = OmegaConf.create(config)
-    cfg.lora.resume, cfg.hardware.shard = None, None  # the checkpoint has the adapters; one process holds all of it
-    for target in targets:
-        check_apart(target, [Path(str(cfg.model.pretrained))])
-    policy = load_policy(cfg)
-    policy.network.load_state_dict(trained_weights(policy, checkpoint), strict=False)  # a tied head follows
-    state = policy.network.state_dict()
-    with replacing(output) as aside:
-        if cfg.lora.rank:
-            save_adapters(state, policy.network, str(cfg.model.pretrained), aside / "adapter")
-            state = merged(state, policy.network)
-        save_network(policy.network, state, policy.processor, aside / "hf")
-    return output / "hf"
-
-
-@contextmanager
-def replacing(output: Path) -> Iterator[Path]:
-    """Give a folder to write to; after the block its folders take their places below `output`, former ones go.
-
-    An exception in the block leaves `output` as it was.
-    """
-    aside = output / f".exporting_{os.getpid()}"
-    try:
-        aside.mkdir(parents=True)
-        yield aside
-        for made in aside.iterdir():
-            shutil.rmtree(output / made.name, ignore_errors=True)
-            os.replace(made, output / made.name)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def main() -> None:
@@ -103,6 +30,8 @@ def main() -> None:
     output = given.output or given.checkpoint.parents[1] / f"exported_{given.checkpoint.name}"
     try:
         check_alone(os.environ, "scripts/export.py")
+        from ral.api.exporting import export
+
         print(f"model: {export(given.checkpoint, output, given.overwrite)}")
     except UserError as error:
         sys.exit(f"error: {error}")

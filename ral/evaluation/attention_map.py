@@ -14,6 +14,7 @@ from ral.errors import UserError
 from ral.evaluation.asking import ask
 from ral.evaluation.looks import grounding
 from ral.files.repository import SHIPPED, find
+from ral.files.targets import check_apart, check_free
 from ral.files.trained_as import trained_as_first
 from ral.models.mllm import MLLM
 from ral.models.opening import load
@@ -102,6 +103,15 @@ def said_of(settings: Mapping[str, str]) -> str:
     kind = "frame" if settings["video"] else "picture"
     fewest, most = (number(settings, key) for key in ("min_pixels", "max_pixels"))
     return f"template={settings['template']}, a {kind} of {fewest:,} to {most:,} pixels"
+
+
+def target_of(settings: Mapping[str, str]) -> Path:
+    """Return the file to write. UserError where it is the medium, or is there already and not to be replaced."""
+    output = Path(settings["output"])
+    check_apart(output, [Path(settings[key]) for key in ("image", "video") if settings[key]], "output=")
+    anew = settings["overwrite"] == "true" or settings["output"] == DEFAULTS["output"]
+    check_free([output], anew, "output=", "overwrite=true")
+    return output
 
 
 def number(settings: Mapping[str, str], key: str) -> int:
