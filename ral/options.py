@@ -126,6 +126,8 @@ def several_letters(text: str, texts: Mapping[str, str]) -> bool:
     return len(named) > 1
 
 
+LONGEST_LIST = 1000
+"""Characters of a text that is read as a list of letters with words behind each."""
 _OF_ITS_OWN = r"(?!(?:and|or|nor|but|is|are|was|were|isn't|has|have|only|alone)\b)(?=[^\W_]{2}|\d|[\u3400-\u9fff])"
 _LATER_MARKED = re.compile(
     rf"(?:(?:[;,\n]|\s[/&])\s*(?:and\s+|or\s+)?|\b(?:and|or)\s+)(?:option\s+)?([A-Z])(?:[.):]\s+|、\s*){_OF_ITS_OWN}",
@@ -147,6 +149,8 @@ def first_of_several(text: str, texts: Mapping[str, str]) -> str | None:
     texts: {letter: its option's text}, {} where unknown; a letter with its own text whole is no list. The letters have
     to be marked alike, and a letter without brackets to stand behind a comma, a line break, "and" or the like.
     """
+    if len(text) > LONGEST_LIST:
+        return None
     plain = unicodedata.normalize("NFKC", _DRESSED.sub(lambda found: f" {found[1] or ''} ", INVISIBLE.sub("", text)))
     plain = plain.strip()
     pair = letter_and_text(plain)

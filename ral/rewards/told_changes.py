@@ -14,6 +14,12 @@ from ral.rewards.numbers import Number, in_terms_of, parse_number
 
 LONGEST = 80
 """Characters of an answer that is read as a change."""
+HEDGED = re.compile(
+    r"\b(?:might|may|could|perhaps|maybe|possibly|probably|if|unless|whether|hardly|barely|almost|nearly|failed"
+    r"|expected|instead|rather)\b",
+    re.IGNORECASE,
+)
+"""Words by which a change is not said to have been made, or not by that size."""
 _OTHER = (
     "no|not|never|if|an?|might|may|could|should|would|must|can|cannot|will|perhaps|maybe|possibly|hardly|barely|almost"
     "|nearly|rarely|neither|nor|without|nothing|none|nobody|unless|when|expected|failed|instead"

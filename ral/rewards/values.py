@@ -13,7 +13,7 @@ from ral.rewards.claims import UNSURE
 from ral.rewards.mentions import SETS_OFF
 from ral.rewards.number_words import read_words
 from ral.rewards.numbers import FORMULA_STEP, Number, in_terms_of, parse_number
-from ral.rewards.told_changes import option_of_change
+from ral.rewards.told_changes import HEDGED, option_of_change
 from ral.rewards.units import CLOCK, TIME_OF_DAY
 
 FEWEST_DIGITS = 2  # of a decimal that names a fraction: 0.33 names 1/3, 0.3 may be 3/10
@@ -31,7 +31,7 @@ def option_of_value(text: str, options: Sequence[str]) -> str | None:
     from, if that is a fraction, a root or a multiple of π: 0.33 and 0.333 name 1/3, 0.66 and 0.667 name 2/3, 0.3 names
     none. Words count: "3 cats" is not "3 dogs", while "3" is; to a bare number "there are three cats" is the same, and
     an answer that doubts or sets off ("maybe 3", "other than 3") is not. Where an option tells a change ("a loss of
-    3 kg"), an answer that tells one names none of another direction, nor the plain "3 kg" (`told_changes`, `changes`).
+    3 kg"), an answer that tells one without doubt names the same change, and not the plain "3 kg" (`told_changes`).
     """
     if (changed := option_of_change(text, options)) is not None:
         return changed or None
@@ -41,6 +41,8 @@ def option_of_value(text: str, options: Sequence[str]) -> str | None:
     ways = _ways(tuple(options))
     told = direction(text) if any(ways.values()) else 0
     said, sure = set(_words(text)), not SETS_OFF.search(text) and not UNSURE.search(text)
+    if told and (not sure or HEDGED.search(text)):
+        return None
     if any(_other_half(own, number) for own, _ in _values(tuple(options)).values()):
         return None
     alike = {
