@@ -11,8 +11,7 @@ Settings are written key=value:
                by the config.yaml of its run, checkpoint2's before checkpoint's; as_asked where there is none)
   evidence     x0,y0,x1,y1 as fractions: drawn, and the share of the attention inside it (grounding) is printed
   layer        decoder layer, negative from the last (default: -1, the paper's)
-  output       file to write (default: outputs/attention.png, made anew)
-  overwrite    true: a file that is at a given output already is written over (false)
+  output       file to write (default: outputs/attention.png, made anew); one that is there needs overwrite=true
   max_new_tokens, max_frames, min_pixels, max_pixels, device
                length limit of the answer (256); frames of a clip, and area of a picture or frame in pixels (as the
                checkpoint was trained; else 128, 784 and 4014080, 100352 for a clip); cpu or cuda (cpu)
@@ -31,9 +30,6 @@ from pathlib import Path
 
 from ral.config.signature import did_you_mean
 from ral.errors import UserError
-from ral.files.targets import check_apart, check_free
-
-OVERWRITE = "overwrite=true"
 
 
 def settings_of(arguments: Sequence[str]) -> dict[str, str]:
@@ -51,12 +47,10 @@ def settings_of(arguments: Sequence[str]) -> dict[str, str]:
 
 def draw(settings: dict[str, str]) -> Path:
     """Answer, print, write the picture."""
-    from ral.evaluation.attention_map import DEFAULTS, map_answers, said_of
+    from ral.evaluation.attention_map import map_answers, output_of, said_of
     from ral.report.sheet import attention_of, plain, sheet, strip
 
-    output = Path(settings["output"])
-    check_apart(output, [Path(settings[key]) for key in ("image", "video") if settings[key]], "output=")
-    check_free([output], settings["overwrite"] == "true" or output == Path(DEFAULTS["output"]), "output=", OVERWRITE)
+    output = output_of(settings)
     example, pixels, answers = map_answers(settings)
     print("\n".join(line for answer in answers for line in answer.lines))
     print(f"asked with {said_of(settings)}")

@@ -12,33 +12,12 @@ import installed  # noqa: F401
 
 import argparse
 import os
-import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from ral.errors import UserError
-from ral.files.targets import HELP, OVERWRITE, check_apart, check_free
+from ral.files.targets import HELP, OVERWRITE, check_apart, check_free, replacing
 from ral.machine import check_alone
-
-if TYPE_CHECKING:
-    from ral.models.mllm import MLLM
-
-
-def trained_weights(policy: MLLM, checkpoint: Path) -> dict[str, Any]:
-    """The weights that the checkpoint has of the policy."""
-    import torch
-
-    from ral.learner.checkpoints import read
-    from ral.learner.shards import FOLDER, read_shards
-
-    state = read(checkpoint)
-    if "weights" not in state:
-        state = {"weights": {"policy": {n: torch.empty_like(p) for n, p in policy.trained_parameters()}}}
-        read_shards(state, checkpoint / FOLDER)
-    return state["weights"]["policy"]
 
 
 def export(checkpoint: Path, output: Path, overwrite: bool = False) -> Path:
@@ -51,6 +30,7 @@ def export(checkpoint: Path, output: Path, overwrite: bool = False) -> Path:
 
     from ral.assembly.models import load_policy
     from ral.learner.checkpoints import EXPORTED, verified
+    from ral.learner.weights import weights_of
     from ral.models.adapters.lora import merged, save_adapters
     from ral.models.saving import save_network
     from ral.starting import config_of, quiet_libraries
@@ -66,7 +46,8 @@ def export(checkpoint: Path, output: Path, overwrite: bool = False) -> Path:
     for target in targets:
         check_apart(target, [Path(str(cfg.model.pretrained))])
     policy = load_policy(cfg)
-    policy.network.load_state_dict(trained_weights(policy, checkpoint), strict=False)  # a tied head follows
+    trained = weights_of(checkpoint, "policy", dict(policy.trained_parameters()))
+    policy.network.load_state_dict(trained, strict=False)  # a tied head follows
     state = policy.network.state_dict()
     with replacing(output) as aside:
         if cfg.lora.rank:
@@ -74,23 +55,6 @@ def export(checkpoint: Path, output: Path, overwrite: bool = False) -> Path:
             state = merged(state, policy.network)
         save_network(policy.network, state, policy.processor, aside / "hf")
     return output / "hf"
-
-
-@contextmanager
-def replacing(output: Path) -> Iterator[Path]:
-    """Give a folder to write to; after the block its folders take their places below `output`, former ones go.
-
-    An exception in the block leaves `output` as it was.
-    """
-    aside = output / f".exporting_{os.getpid()}"
-    try:
-        aside.mkdir(parents=True)
-        yield aside
-        for made in aside.iterdir():
-            shutil.rmtree(output / made.name, ignore_errors=True)
-            os.replace(made, output / made.name)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from ral.errors import UserError
 from ral.evaluation.asking import ask
 from ral.evaluation.looks import grounding
 from ral.files.repository import SHIPPED, find
+from ral.files.targets import check_apart, check_free
 from ral.files.trained_as import trained_as_first
 from ral.models.mllm import MLLM
 from ral.models.opening import load
@@ -94,6 +95,14 @@ def complete(given: Mapping[str, str]) -> dict[str, str]:
 def filled(settings: Mapping[str, str], otherwise: Mapping[str, Any]) -> dict[str, str]:
     """Return the settings, with those that are empty taken from `otherwise`."""
     return {**settings, **{key: settings[key] or str(value) for key, value in otherwise.items()}}
+
+
+def output_of(settings: Mapping[str, str]) -> Path:
+    """Return the file to write. UserError where it is the picture or clip, or is there and not to be written over."""
+    output, told = Path(settings["output"]), settings["overwrite"] == "true"
+    check_apart(output, [Path(settings[key]) for key in ("image", "video") if settings[key]], "output=")
+    check_free([output], told or output == Path(DEFAULTS["output"]), "output=", "overwrite=true")
+    return output
 
 
 def said_of(settings: Mapping[str, str]) -> str:

@@ -78,13 +78,14 @@ def change_of(text: str) -> Change | None:
 def same_change(one: Change, other: Change) -> bool:
     """Tell whether two changes are one: the same direction, and the same size in the same or a known other unit.
 
-    Without units the words around the digits have to be the same; "points" and percent are not.
+    Things that are counted have to be the same where both name them; "points" and percent are not.
     """
     if one.sign != other.sign or ("point" in one.words) != ("point" in other.words):
         return False
     if (one.size.unit is None) != (other.size.unit is None):
         return False
-    if one.size.unit is None and _counted(one) != _counted(other):
+    counted = {_counted(one), _counted(other)} - {""}
+    if one.size.unit is None and len(counted) > 1:
         return False
     return one.size.value in in_terms_of(one.size, other.size)
 
