@@ -126,6 +126,44 @@ def several_letters(text: str, texts: Mapping[str, str]) -> bool:
     return len(named) > 1
 
 
+LONGEST_LIST = 1000
+"""Characters of a text that is read as a list of letters with words behind each."""
+_OF_ITS_OWN = r"(?!(?:and|or|nor|but|is|are|was|were|isn't|has|have|only|alone)\b)(?=[^\W_]{2}|\d|[\u3400-\u9fff])"
+_LATER_MARKED = re.compile(
+    rf"(?:(?:[;,\n]|\s[/&])\s*(?:and\s+|or\s+)?|\b(?:and|or)\s+)(?:option\s+)?([A-Z])(?:[.):]\s+|、\s*){_OF_ITS_OWN}",
+    re.IGNORECASE,
+)
+_TELLS_OF = "both either neither option options choice of from to than between not in at figure panel point statement"
+_LATER_BRACKETED = re.compile(
+    "".join(rf"(?<!\b{word})" for word in _TELLS_OF.split())
+    + rf"[\s;,/&]+(?:and\s+|or\s+)?[(\[{{【「]\s*([A-Z])\s*[)\]}}】」]\s*[.:、]?\s*{_OF_ITS_OWN}",
+    re.IGNORECASE,
+)
+
+
+def first_of_several(text: str, texts: Mapping[str, str]) -> str | None:
+    """Return the first letter of a list of letters with words behind each, None where a text is no such list.
+
+    Examples are "A. red; C. green" and "(A) the red one (C) the green one".
+
+    texts: {letter: its option's text}, {} where unknown; a letter with its own text whole is no list. The letters have
+    to be marked alike, and a letter without brackets to stand behind a comma, a line break, "and" or the like.
+    """
+    if len(text) > LONGEST_LIST:
+        return None
+    plain = unicodedata.normalize("NFKC", _DRESSED.sub(lambda found: f" {found[1] or ''} ", INVISIBLE.sub("", text)))
+    plain = plain.strip()
+    pair = letter_and_text(plain)
+    if pair is None:
+        return None
+    own = " ".join(texts.get(pair[0], "").casefold().split())
+    if own and " ".join(pair[1].casefold().split()).rstrip(".") == own.rstrip("."):
+        return None
+    later = _LATER_BRACKETED if plain[0] in _BRACKETS else _LATER_MARKED
+    named = {letter for found in later.findall(pair[1]) if (letter := found.upper()) != pair[0]}
+    return pair[0] if (named & texts.keys() if texts else named) else None
+
+
 def _behind_own(rest: str, own: str) -> str:
     """Return what stands behind an option's own text (perhaps in brackets) that begins a text; else the text."""
     words = r"\s+".join(map(re.escape, own.split()))

@@ -11,13 +11,13 @@ Settings are written key=value:
                by the config.yaml of its run, checkpoint2's before checkpoint's; as_asked where there is none)
   evidence     x0,y0,x1,y1 as fractions: drawn, and the share of the attention inside it (grounding) is printed
   layer        decoder layer, negative from the last (default: -1, the paper's)
-  output       file to write (default: outputs/attention.png, made anew)
-  overwrite    true: a file at a given output is written over (false)
+  output       file to write (default: outputs/attention.png, made anew); one that is there needs overwrite=true
   max_new_tokens, max_frames, min_pixels, max_pixels, device
-               tokens of the answer (256); frames of a clip, area of a picture or frame (as the checkpoint was trained;
-               else 128, 784 and 4014080, 100352 for a clip); cpu or cuda (cpu)
+               length limit of the answer (256); frames of a clip, and area of a picture or frame in pixels (as the
+               checkpoint was trained; else 128, 784 and 4014080, 100352 for a clip); cpu or cuda (cpu)
 
-The map: attention on the visual tokens, mean over heads and the answer's tokens, renormalised, as in evaluation.
+The map is the mean over the tokens in the answer block (over the whole response where there is none) of the attention
+on the visual tokens, mean over heads, renormalised: what evaluation during training measures.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ def settings_of(arguments: Sequence[str]) -> dict[str, str]:
 
 def draw(settings: dict[str, str]) -> Path:
     """Answer, print, write the picture."""
-    from ral.evaluation.attention_map import map_answers, said_of, target_of
+    from ral.evaluation.attention_map import map_answers, output_of, said_of
     from ral.report.sheet import attention_of, plain, sheet, strip
 
-    output = target_of(settings)
+    output = output_of(settings)
     example, pixels, answers = map_answers(settings)
     print("\n".join(line for answer in answers for line in answer.lines))
     print(f"asked with {said_of(settings)}")

@@ -47,14 +47,17 @@ def test_a_picture_with_evidence_for_two_checkpoints(
     module, entry, output = load_script("attention_map"), data[0], tmp_path / "map.png"
     asked = (f"image={entry['path']}", f"question={words(entry)}", f"output={output}")
     shares = []
-    for box in ("0,0,0.5,1", "0.5,0,1,1"):
-        assert module.main([*asked, f"evidence={box}"]) == 0
+    for box, told in (("0,0,0.5,1", "false"), ("0.5,0,1,1", "true")):
+        assert module.main([*asked, f"evidence={box}", f"overwrite={told}"]) == 0
         lines = capsys.readouterr().out.splitlines()
         assert "<answer>" in lines[0] and lines[1] == "attention of: answer block" and lines[-1] == f"output: {output}"
         shares.append(float(lines[2].removeprefix("grounding: ")))
     assert sum(shares) == pytest.approx(1, abs=1e-3) and all(0 < s < 1 for s in shares)
     one = size_of(output)
-    assert module.main([*asked, f"checkpoint2={model_folder()}", "template=mini", "max_new_tokens=4"]) == 0
+    assert (
+        module.main([*asked, f"checkpoint2={model_folder()}", "template=mini", "max_new_tokens=4", "overwrite=true"])
+        == 0
+    )
     assert "whole response" in capsys.readouterr().out and size_of(output)[1] > 1.3 * one[1]
 
 

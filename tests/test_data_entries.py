@@ -455,6 +455,8 @@ SEVERAL = (
     *(
         "**A**; **D**",
         "(A) red (D) 7",
+        "(A) the red one (D) the seventh one",
+        "A. the red one; D. the seventh one",
         "A. red; D. 7",
         "A: red\nD: 7",
         "- A. red\n- D. 7",

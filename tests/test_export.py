@@ -7,11 +7,10 @@ from pathlib import Path
 
 import torch
 import yaml
-from conftest import CONF
+from conftest import CONF, load_script
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from ral.api.exporting import export
 from ral.assembly.models import load_policy
 from ral.learner.checkpoints import CONFIG, FILE
 from ral.learner.shards import FOLDER, write_shards
@@ -29,7 +28,7 @@ def test_one_process_exports_the_shards_of_several(tmp_path: Path, model_folder:
     weights = {name: weight.detach() + 1 for name, weight in load_policy(cfg).trained_parameters()}
     torch.save({CONFIG: text}, checkpoint / FILE)
     write_shards({"weights": {"policy": weights}}, checkpoint / FOLDER)
-    folder = export(checkpoint, tmp_path / "out")
+    folder = load_script("export").export(checkpoint, tmp_path / "out")
     cfg.model.pretrained = str(folder)
     exported = dict(load_policy(cfg).trained_parameters())
     assert set(exported) == set(weights) and len(weights) > 10

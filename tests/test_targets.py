@@ -17,7 +17,6 @@ from omegaconf import OmegaConf
 from PIL import Image
 from test_easy_vqa import convert, source  # noqa: F401
 
-from ral.api.exporting import export
 from ral.assembly.models import load_policy
 from ral.checks.dataset import check_no_run
 from ral.errors import UserError
@@ -183,20 +182,21 @@ def checkpoint(tmp_path: Path, model_folder: Callable[..., Path]) -> Path:
 def test_an_export_takes_no_models_place_unless_told_and_loses_none(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    script = load_script("export")
     for part in ("hf", "adapter"):
         run = tmp_path / f"run_{part}"
         (run / part).mkdir(parents=True)
         (run / part / "model-00002-of-00002.safetensors").write_text(MINE)
         with pytest.raises(UserError, match=rf"^{run / part} is not empty and would be written over.*--overwrite$"):
-            export(checkpoint, run)
+            script.export(checkpoint, run)
     run = tmp_path / "run_hf"
     with pytest.raises(UserError, match=r"base/hf is read and would be written over"):
-        export(checkpoint, tmp_path / "base", overwrite=True)
+        script.export(checkpoint, tmp_path / "base", overwrite=True)
     with monkeypatch.context() as broken:
-        broken.setattr("ral.api.exporting.save_network", lambda *_: os.fspath(1))  # type: ignore[arg-type]
+        broken.setattr("ral.models.saving.save_network", lambda *_: os.fspath(1))  # type: ignore[arg-type]
         with pytest.raises(TypeError):
-            export(checkpoint, run, overwrite=True)
+            script.export(checkpoint, run, overwrite=True)
     assert [path.name for path in run.rglob("*")] == ["hf", "model-00002-of-00002.safetensors"]
-    written = export(checkpoint, run, overwrite=True)
+    written = script.export(checkpoint, run, overwrite=True)
     assert written == run / "hf" and (written / "config.json").is_file() and (written / "model.safetensors").is_file()
     assert not (written / "model-00002-of-00002.safetensors").exists() and list(run.iterdir()) == [written]

@@ -15,6 +15,7 @@ from ral.data.option_fields import EXAMPLE, options_field
 from ral.data.truths import by_truth
 from ral.options import (
     INVISIBLE,
+    first_of_several,
     foreign_letter,
     foreign_name,
     letter_and_text,
@@ -168,7 +169,7 @@ def gold_letter(entry: Entry, field: str, letters: Mapping[str, str], answer: st
     """
     plain = _undress(answer)
     named = [letter for letter, text in letters.items() if _norm(text) in (_norm(answer), _norm(plain))]
-    if not named and any(several_letters(form, letters) for form in (answer, plain)):
+    if not named and any(several_letters(form, letters) or first_of_several(form, letters) for form in (answer, plain)):
         entry.fail(field, f"{shown(answer)} is none of the options but several", "the one right letter")
     bare = _BARE.fullmatch(plain)
     by_letter = bare[1].upper() if bare and bare[1].upper() in letters else None

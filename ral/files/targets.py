@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import os
+import shutil
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ral.errors import UserError
@@ -42,3 +45,20 @@ def check_own(folder: Path, marks: Collection[str], typed: str = "--output") -> 
     """
     if _occupied(folder) and not (folder.is_dir() and any((folder / name).exists() for name in marks)):
         raise UserError(f"{folder} is not of this script's making and would be emptied: name another {typed}")
+
+
+@contextmanager
+def replacing(output: Path) -> Iterator[Path]:
+    """Give a folder to write to; after the block its folders take their places below `output`, former ones go.
+
+    An exception in the block leaves `output` as it was.
+    """
+    aside = output / f".writing_{os.getpid()}"
+    try:
+        aside.mkdir(parents=True)
+        yield aside
+        for made in aside.iterdir():
+            shutil.rmtree(output / made.name, ignore_errors=True)
+            os.replace(made, output / made.name)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_model_state_dict,
@@ -122,3 +123,15 @@ def fits(trained: Mapping[str, torch.Tensor], held: Mapping[str, torch.Tensor]) 
         if weight.shape != held[name].shape:
             shapes = f"{tuple(held[name].shape)} there, {tuple(weight.shape)} here"
             raise UserError(f"resume: {of_another}: {name} is {shapes}")
+
+
+def weights_of(folder: Path, model: str, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the trained weights of a model in a checkpoint folder, whole, also where several ranks wrote them.
+
+    parameters: {name: parameter of that shape}, of which shards are read. UserError for an unreadable checkpoint.
+    """
+    state = read(folder)
+    if "weights" not in state:
+        state = {"weights": {model: {name: torch.empty_like(own) for name, own in parameters.items()}}}
+        read_shards(state, folder / FOLDER)
+    return dict(state["weights"][model])

@@ -11,26 +11,31 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Literal
 
+from ral.options import first_of_several
 from ral.rewards.answers import extract_answer
 from ral.rewards.asked_units import in_asked_unit
-from ral.rewards.changes import direction, sign_of_change
+from ral.rewards.changes import contradicts, direction, sign_of_change
 from ral.rewards.choices import chosen_letter
 from ral.rewards.clauses import DATED, without_names
 from ral.rewards.dress import quoted, undress, unwrapped
+from ral.rewards.forms import written_form
 from ral.rewards.keyed import keyed
+from ral.rewards.landmark_sizes import without_landmark_size
 from ral.rewards.named import of_angle, of_quantity, without_bound
 from ral.rewards.nothing import says_none
 from ral.rewards.number_words import lone_number
 from ral.rewards.numbers import FACTORIAL, Number, in_terms_of, parse_number, rounding
 from ral.rewards.option_texts import split_options
+from ral.rewards.points import as_point
 from ral.rewards.published import published_accuracy
 from ral.rewards.texts import one_line, rouge, same_text, word_error_rate, words_alone
+from ral.rewards.told_changes import change_of, same_change
 from ral.rewards.verdicts import stated_truth, stated_verdict, truth_of_gold, verdict_of_gold
 from ral.types import PROBLEM_TYPES, Example, UserError
 
 RELATIVE_TOLERANCE = Fraction(1, 100)  # of numerical answers that are not written as integers
 Scorer = Callable[[str], float]
-_AS_ASKED = (without_names, of_angle, of_quantity)
+_AS_ASKED = (without_names, of_angle, of_quantity, without_landmark_size)
 """(answer, question) -> the part of the answer without the numbers that its question names."""
 
 
@@ -91,13 +96,24 @@ def _judge(example: Example) -> Scorer:
 
 def _choice_judge(example: Example) -> Scorer:
     gold = chosen_letter(example.answer, example.options)
-    letters = tuple(split_options(example.options))
+    texts = split_options(example.options)
+    letters = tuple(texts)
+    if gold is not None and first_of_several(example.answer, texts) == gold:
+        raise UserError(
+            f"{_name(example)}: field {example.answer_field}: {_short(example.answer)} is none of the options but "
+            "several; write the one right letter"
+        )
     if gold is None or (letters and gold not in letters):
         known = f"one of the letters {', '.join(letters)}" if letters else "an option letter such as B"
         raise UserError(
             f"{_name(example)}: field {example.answer_field}: {example.answer!r} names no option; write {known}"
         )
-    return lambda answer: float(chosen_letter(answer, example.options, example.question) == gold)
+
+    def judge(answer: str) -> float:
+        chosen = chosen_letter(answer, example.options, example.question)
+        return float(chosen == gold and first_of_several(answer, texts) != gold)
+
+    return judge
 
 
 def _signed(gold: Number, answer: str, example: Example) -> Number | None:
@@ -108,7 +124,9 @@ def _signed(gold: Number, answer: str, example: Example) -> Number | None:
     number = _answered(gold, answer, example.question)
     if number is not None and gold.unit is None:
         number = in_asked_unit(number, example.question)
-    if number is None or number.value <= 0 or direction(example.answer):
+    if number is None or contradicts(example.answer, answer):
+        return None
+    if number.value <= 0 or direction(example.answer):
         return number
     sign = sign_of_change(answer, example.question, below=gold.value < 0)
     return number if sign > 0 else replace(number, value=-number.value, also=None)
@@ -121,6 +139,8 @@ def _answered(gold: Number, answer: str, question: str) -> Number | None:
     """
     forms = (without_bound(answer, question), answer, *(read(answer, question) for read in _AS_ASKED))
     number = next(filter(None, (parse_number(form) for form in forms if form)), None)
+    if number is None and (change := change_of(answer)) is not None:
+        return change.size  # "decreased by five percent"
     return Number(gold.value, whole=True) if number is None and not gold.value and says_none(answer) else number
 
 
@@ -155,6 +175,10 @@ def _free_form(gold: str, answer: str) -> float:
         readers = (stated_verdict,) if truth_of_gold(gold) is None else (stated_truth, stated_verdict)
         if said := next(filter(None, (read(undress(answer)) for read in readers)), None):
             return float(said.yes is right)
+    if (as_point(gold) or as_point(answer)) and written_form(gold) == written_form(answer):
+        return 1.0
+    if (change := change_of(gold)) and (told := change_of(plain)) and same_change(change, told):
+        return 1.0
     if same_text(gold, answer) or same_text(gold, plain) or _is_count(gold, plain):
         return 1.0
     return min(1.0, max(0.0, rouge(gold, answer), rouge(gold, plain) if plain != answer else 0.0))

@@ -7,31 +7,33 @@ import re
 from ral.rewards.number_words import SMALL, TENS
 
 _NUMBER = rf"(?:[$€£¥]?\d|(?:{'|'.join((*SMALL, *TENS))})\b)"
-_DOWN = (
+DOWN = (
     r"(?:decreas(?:e[sd]?|ing)|drop(?:s|ped|ping)?|f[ae]ll(?:s|en|ing)?|declin(?:e[sd]?|ing)|reduc(?:e[sd]?|ing|tion)"
     r"|shr[aiu]nk|lost|loss|dipp?(?:s|ed)?|sank|(?:went |gone |goes |go )?down)"
 )
-_UP = (
+UP = (
     r"(?:increas(?:e[sd]?|ing)|r[io]se[sn]?|rising|gr[eo]w(?:s|n|th|ing)?|gain(?:s|ed)?|climb(?:s|ed)?|jump(?:s|ed)?"
     r"|(?:went |gone |goes |go )?up)"
 )
-_LINK = r"(?: (?:by|of|about|around|approximately|roughly|exactly|only|just|a total of|[a-z]+ly))*"
+LESS, MORE = "lower|less|fewer|smaller", "higher|more|greater|larger"
+LINK = r"(?: (?:by|of|about|around|approximately|roughly|exactly|only|just|a total of|[a-z]+ly))*"
 _AMOUNT = r"\d(?:[\d.,]*\d)?(?: ?%| [a-z]+| percent(?:age)? points?)?"
 
 
 def _moves(words: str, compared: str) -> re.Pattern[str]:
     """Return the pattern of a change in one direction: "fell by 5", "a 5% drop", "5% lower"."""
     return re.compile(
-        rf"\b{words}{_LINK} (?={_NUMBER})(?!\d+ to )"
+        rf"\b{words}{LINK} (?={_NUMBER})(?!\d+ to )"
         rf"|{_AMOUNT} (?:{words}|{compared})\b(?! (?:from|to)\b)",
         re.IGNORECASE,
     )
 
 
-_MOVES = {-1: _moves(_DOWN, "lower|less|fewer|smaller"), 1: _moves(_UP, "higher|more|greater|larger")}
+_MOVES = {-1: _moves(DOWN, LESS), 1: _moves(UP, MORE)}
+_CHANGED = re.compile(rf"\b(?:{DOWN}|{UP})\b", re.IGNORECASE)
 _DENIES = re.compile(r"\b(?:not|never|no|nor|neither|without|instead)\b|n['’]t\b", re.IGNORECASE)
-_ASKS_UP = re.compile(rf"\b(?:chang(?:e[sd]?|ing)|(?!up\b){_UP})\b", re.IGNORECASE)
-_ASKS_DOWN = re.compile(rf"\b(?!down\b){_DOWN}\b", re.IGNORECASE)
+_ASKS_UP = re.compile(rf"\b(?:chang(?:e[sd]?|ing)|(?!up\b){UP})\b", re.IGNORECASE)
+_ASKS_DOWN = re.compile(rf"\b(?!down\b){DOWN}\b", re.IGNORECASE)
 _COUNTS = re.compile(r"(?<!\bby )\bhow many\b|\bnumber of\b", re.IGNORECASE)
 
 
@@ -41,6 +43,15 @@ def direction(text: str) -> int:
         return 0
     found = [sign for sign, pattern in _MOVES.items() if pattern.search(text)]
     return found[0] if len(found) == 1 else 0
+
+
+def contradicts(gold: str, answer: str) -> bool:
+    """Tell whether an answer names a change, and not in the one direction that the gold answer names.
+
+    So do "a 5% increase", "not a 5% decrease" and "it decreased to 5%" beside "Decrease by 5%"; "5%" does not.
+    """
+    own = direction(gold)
+    return own != 0 and direction(answer) != own and _CHANGED.search(answer) is not None
 
 
 def sign_of_change(answer: str, question: str, *, below: bool) -> int:

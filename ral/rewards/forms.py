@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from ral.options import lettered
 from ral.rewards.number_words import SMALL
+from ral.rewards.points import as_point
 
 _POWERS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻"
 _RAISED = re.compile(rf"[{_POWERS}]+")
@@ -61,8 +62,10 @@ def option_of_form(text: str, options: Sequence[str]) -> str | None:
 def written_form(text: str) -> str:
     """Return the form in which two texts are compared: one case, one way of writing signs, no blanks.
 
-    A text of _LEAST_WORDS words or more keeps single blanks, and loses its commas.
+    The coordinates of a point are written as one ("x = 3, y = 4" as "(3, 4)"). A text of _LEAST_WORDS words or more
+    keeps single blanks, and loses its commas.
     """
+    text = as_point(text) or text
     text = _RAISED.sub(lambda found: "^" + found[0].translate(_PLAIN_POWERS), text)
     text = unicodedata.normalize("NFKC", text).casefold().strip(_ENDS)
     for pattern, replacement in _FORMS:

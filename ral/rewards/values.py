@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from ral.options import lettered
+from ral.rewards.changes import direction
 from ral.rewards.claims import UNSURE
 from ral.rewards.mentions import SETS_OFF
 from ral.rewards.number_words import read_words
 from ral.rewards.numbers import FORMULA_STEP, Number, in_terms_of, parse_number
+from ral.rewards.told_changes import HEDGED, option_of_change
 from ral.rewards.units import CLOCK, TIME_OF_DAY
 
 FEWEST_DIGITS = 2  # of a decimal that names a fraction: 0.33 names 1/3, 0.3 may be 3/10
@@ -28,23 +30,40 @@ def option_of_value(text: str, options: Sequence[str]) -> str | None:
     Where no option is, a decimal of FEWEST_DIGITS digits or more names the one option that it rounds or is cut off
     from, if that is a fraction, a root or a multiple of π: 0.33 and 0.333 name 1/3, 0.66 and 0.667 name 2/3, 0.3 names
     none. Words count: "3 cats" is not "3 dogs", while "3" is; to a bare number "there are three cats" is the same, and
-    an answer that doubts or sets off ("maybe 3", "other than 3") is not.
+    an answer that doubts or sets off ("maybe 3", "other than 3") is not. Where an option tells a change ("a loss of
+    3 kg"), an answer that tells one without doubt names the same change, and not the plain "3 kg" (`told_changes`).
     """
+    if (changed := option_of_change(text, options)) is not None:
+        return changed or None
     number = parse_number(text)
     if number is None or not options:
         return None
+    ways = _ways(tuple(options))
+    told = direction(text) if any(ways.values()) else 0
     said, sure = set(_words(text)), not SETS_OFF.search(text) and not UNSURE.search(text)
+    if told and (not sure or HEDGED.search(text)):
+        return None
     if any(_other_half(own, number) for own, _ in _values(tuple(options)).values()):
         return None
     alike = {
         letter: own
         for letter, (own, words) in _values(tuple(options)).items()
-        if own and own.bound == number.bound and (said <= words or (sure and not words) or _both_measured(own, number))
+        if own
+        and own.bound == number.bound
+        and (not told or ways[letter] == told)
+        and (said <= words or (sure and not words) or _both_measured(own, number))
     }
     named = [letter for letter, own in alike.items() if own.value in in_terms_of(own, number)]
     if not named and len(near := [letter for letter, own in alike.items() if _rounds(own, number)]) == 1:
         named = near if _exact(alike[near[0]]) else []
     return named[0] if len(named) == 1 else None
+
+
+@lru_cache(maxsize=4096)
+def _ways(options: tuple[str, ...]) -> dict[str, int]:
+    """Return {letter: direction of the change that the option tells}, 0 where it tells none."""
+    own = lettered(options) or dict(zip(string.ascii_uppercase, options, strict=False))
+    return {letter: direction(text) for letter, text in own.items()}
 
 
 def _exact(number: Number) -> bool:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from ral.evaluation.benchmarks.items import Item, Judged
-from ral.options import several_letters
+from ral.options import first_of_several, several_letters
 from ral.rewards.answers import CLOSE, OPEN, THINK_CLOSE, THINK_OPEN, extract_answer
 from ral.rewards.asked import as_asked
 from ral.rewards.choices import chosen_letter
@@ -102,6 +102,8 @@ def letter(text: str, options: Sequence[str], question: str = "") -> str:
     texts = split_options(tuple(options))
     text = in_option_points(text, options)
     chosen = chosen_letter(text, options, question)
+    if chosen and first_of_several(text, texts) == chosen and not _DOUBT.search(text) and not _DENIED.search(text):
+        return ""
     if chosen and (not texts or chosen in texts):
         return chosen
     if any(several_letters(form, texts) for form in without_claims(undress(text))):
