@@ -1,4 +1,4 @@
-"""The result of a search for settings in words: its best run, and how far chance alone moves such a number."""
+"""The result of a search for settings, in words: its best run, and how noisy the searched metric is."""
 
 from __future__ import annotations
 
