@@ -137,7 +137,7 @@ def without_names(text: str, question: str) -> str | None:
 
 
 def without_changes(text: str) -> str | None:
-    """Return a sentence without the change that it says behind its number: "5, up 12% from 2020" is "5"."""
+    """Return a sentence without the change that it tells behind its number, "5" of "5, up 12% from 2020"; else None."""
     found = _CHANGE.fullmatch(text)
     return found["said"] if found else None
 
@@ -157,7 +157,7 @@ def total_said(text: str) -> str | None:
 
 
 def join_parts(text: str) -> str:
-    """Return a text with "2/5" for "2 out of 5" and "2 in 5"; "5 out of 2" stays as it is."""
+    """Return a text with "2/5" in place of "2 out of 5" and "2 in 5"; "5 out of 2" stays as it is."""
     return _PER.sub(_part, text)
 
 
