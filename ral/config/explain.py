@@ -39,7 +39,7 @@ def explain(
 ) -> str:
     """Return one line for a failure outside of a job: while composing, or while making the run's folder.
 
-    message: function that returns the line for errors of another kind. arguments: typed ones; None for sys.argv.
+    message: gives the line for an error that is not Hydra's, yaml's or a file's. arguments: typed; None for sys.argv.
     """
     if isinstance(error, MissingConfigException):
         return _missing_config(error, typed(arguments))
@@ -207,7 +207,7 @@ def _choices() -> dict[str, str]:
 
 
 def of_other_choices(key: str, config_dir: Path, chosen: Mapping[str, str]) -> str | None:
-    """Return the line for a key that its group's option (`chosen`) lacks and others have; None for any other key."""
+    """Return the line for a key that others than its group's option have; else None. chosen: {group: option}."""
     group, _, rest = key.partition(".")
     if not rest or group not in chosen or not (config_dir / group).is_dir():
         return None
@@ -226,7 +226,7 @@ def of_other_choices(key: str, config_dir: Path, chosen: Mapping[str, str]) -> s
 
 
 def of_an_earlier_version(key: str, known: Sequence[str], config_dir: Path, chosen: Mapping[str, str]) -> str | None:
-    """Return the line for a key of an earlier version, None for any other. known: keys; chosen: {group: option}."""
+    """Return the line for a key of an earlier version; else None. known: keys of this run; chosen: {group: option}."""
     new = today(key)
     if new is None or new in known:
         return None if new is None else moved(key)

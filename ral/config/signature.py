@@ -32,7 +32,7 @@ SIMILAR = 0.65
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return '; did you mean x?' with those of `known` that are like `name`; else '; known: ...', '' for over 12."""
+    """Return '; did you mean x?' for names in `known` like `name`; else '; known: ...', '' for none or over 12."""
     names = sorted(set(known))
     close = difflib.get_close_matches(name, names, n=3, cutoff=SIMILAR)
     if close:

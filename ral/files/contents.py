@@ -48,7 +48,7 @@ class Content:
 
 
 def data_content(path: str, splits: Collection[str] = ()) -> Content | None:
-    """Return the content of a file or folder of data; None where the path does not exist or holds no such file.
+    """Return the content of a file or folder of data; None where the path does not exist or holds no file of data.
 
     path: may begin with ~ or file://, and end in ::KEY, the key of a list in a JSON file. splits: names of the splits
     in use; of data made locally these alone count. UserError where a file cannot be read.

@@ -123,7 +123,7 @@ def no_model(path: Path, names: Sequence[str]) -> str:
 
 
 def adapter_base(folder: Path) -> str:
-    """Return the name of the base model in a folder's adapter_config.json."""
+    """Return the name of the base model in a folder's adapter_config.json; "<its base model>" where it has none."""
     return str(read_json(folder / ADAPTER, str(folder)).get("base_model_name_or_path") or "<its base model>")
 
 
@@ -253,7 +253,7 @@ def read_headers(path: Path, named: str | None = None) -> dict[str, Header]:
 
 
 def weight_files(path: Path, named: str) -> dict[str, str]:
-    """Return {file of weights: the index that lists it, or "the folder"}. UserError for no set of weights, or two."""
+    """Return {file of weights: the index that lists it, or "the folder"}. UserError for no set, two, a broken index."""
     for whole, index in ((WEIGHTS, INDEX), (BIN, BIN_INDEX)):
         shards = read_json(path / index, named).get("weight_map") if (path / index).exists() else None
         if (path / whole).exists():

@@ -266,7 +266,7 @@ def release(claimed: Claim) -> None:
 def abandon(claimed: Claim, keep: Sequence[str] = ()) -> None:
     """Release a folder in which no run began, and remove the files and folders made since the claim.
 
-    Files match ALL. keep: names of files that stay. Where files of an earlier run were found, no file is removed.
+    Only files that match ALL are removed, none where an earlier run's were found. keep: names of files that stay.
     """
     new = [p for p in written(claimed.folder, ALL) if p not in claimed.there]
     if not claimed.found:

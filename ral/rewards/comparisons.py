@@ -1,4 +1,4 @@
-"""Comparisons: what "A has a higher temperature than B" is said of, where its question asks for just that.
+"""Sentences that compare: "A has a higher temperature than B" is an answer A where its question asks for just that.
 
 What stands behind "than", "compared to", "unlike", "rather than" and "instead of" is not the answer.
 """

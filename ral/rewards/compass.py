@@ -23,8 +23,8 @@ _SAID = re.compile(
 def option_of_point(text: str, options: Mapping[str, str]) -> str | None:
     """Return the letter of the one option that is the compass point which a text says; else None.
 
-    options: {letter: text}; None where one of them is no point. A text abbreviates points in capitals ("NE"). Where it
-    adds "between north and east", its point has to be of these two.
+    options: {letter: text}; None where one of them is no point. Abbreviations in the text count in capitals alone
+    ("NE"). Where the text adds "between north and east", its point has to be of these two.
     """
     points = {letter: _point(own.upper()) or _point(own) for letter, own in options.items()}
     said = _point(text)

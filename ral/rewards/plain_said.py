@@ -52,7 +52,9 @@ _ALL_OF_TWO = re.compile(
 
 
 def without_asides(text: str) -> str | None:
-    """Return a numerical answer without remarks around the number; None where it has no such remarks."""
+    """Return a numerical answer without remarks around the number, "7" of "7 (not counting the 2 dogs)" and "2" of
+    "only twice"; None where it has no such remarks.
+    """
     if found := _TO_BE_EXACT.fullmatch(text):
         return found["said"]
     if found := _TIMES.fullmatch(text):

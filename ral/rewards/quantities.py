@@ -57,7 +57,7 @@ _JIAO = re.compile(r"(?<![\d.,])(\d+)\s*([元块塊])\s*(\d)\s*[角毛](?:\s*(\d
 
 
 def join_rates(text: str) -> str:
-    """Return a text with "10公里/小时" for 每小时10公里 and 时速10公里."""
+    """Return a text with Chinese, Japanese and Korean rates written with a slash: "10公里/小时" for 每小时10公里."""
     return _RATE.sub(
         lambda found: f"{found['number']}{_KILOMETRES.get(found['unit'], found['unit'])}/{_EACH[found['each']]}", text
     )

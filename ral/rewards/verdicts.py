@@ -134,7 +134,7 @@ def _behind_question(text: str) -> str:
 
 
 def stated_truth(text: str) -> Verdict | None:
-    """Return the verdict of a text on a statement: "It is not true." is False, "isn't false" True; else None."""
+    """Return the verdict of a text on a statement, with `yes` False for "It is not true."; None where it has none."""
     line = _plain(text)
     if clause := next(filter(None, map(_of_clause, without_claims(line))), None):
         return clause
