@@ -1,5 +1,5 @@
-"""The benchmarks of an evaluation asked as in the checkpoint's training: template, pixels and length
-limit of its run.
+"""Template, pixels and length limit of a checkpoint's training, put into the configuration of an evaluation, a knockout
+or the viewer's page.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ AS_ASKED = "as_asked"
 def as_trained(
     cfg: DictConfig, typed: Collection[str], paths: Mapping[str, str] | None = None
 ) -> tuple[DictConfig, dict[str, str]]:
-    """Return the configuration with each benchmark of `as_trained: true` asked as in training, and {benchmark: a line}.
+    """Return a copy of the configuration with each benchmark of `as_trained: true` asked as in training, and
+    {benchmark: a line for the user}.
 
-    typed: keys given on the command line; these settings stay as typed. The others of template, media settings and
-    length limit are those of the checkpoint's run. paths: {benchmark: its file}; a file of the run's own data is read
-    as in the run, too. A benchmark without `as_trained` keeps its settings; if they differ from the run's, its line
-    warns and says what to type. Where the training is not known, no setting changes.
+    Such a benchmark gets the template, media settings and length limit of the checkpoint's run, and its line says so.
+    Keys in `typed`, given on the command line, stay as typed. paths: {benchmark: its file}; None for no files. A file
+    that is the run's own data is also read as in the run. A benchmark without `as_trained` keeps its settings; if they
+    differ from the run's, its line warns and says what to type, else it has no line. Where the training is not known,
+    no setting changes.
     """
     trained, lines, cfg = trained_as(str(cfg.checkpoint)), dict[str, str](), cfg.copy()
     OmegaConf.set_struct(cfg, False)  # a benchmark without media settings gets those of the run
@@ -41,11 +43,13 @@ def as_trained(
 
 
 def dataset_as_trained(cfg: DictConfig, typed: Collection[str]) -> tuple[DictConfig, str]:
-    """Return the configuration with `dataset` and `thinking` as the checkpoint was trained, and a line that says so.
+    """Return a copy of the configuration with `dataset` and `thinking` as the checkpoint was trained, and a line that
+    says so.
 
-    typed: keys given on the command line; these settings stay as typed. The others of template and media are those of
-    the checkpoint's run (else of that of `before`), and a file of its own data is read as there. The line names
-    template, pixels and the file that they are from. Where the training is not known, no setting changes.
+    Templates and media settings become those of the checkpoint's run, or of the run of the model `before` where the
+    checkpoint's is not known. A dataset.path that is that run's own data is read as there. Keys in `typed`, given on
+    the command line, stay as typed. The line names template, pixels and the file with the settings of the training.
+    Where the training is not known, no setting changes.
     """
     trained, cfg = trained_as_first(str(cfg.checkpoint), cfg.get("before")), cfg.copy()
     if trained is not None:
@@ -63,10 +67,10 @@ def dataset_as_trained(cfg: DictConfig, typed: Collection[str]) -> tuple[DictCon
 def read_as(
     cfg: DictConfig, trained: TrainedAs | None, path: str | None, keys: Mapping[str, str], typed: Collection[str]
 ) -> str:
-    """Set in cfg how a file is read, where it is one of the run's own data; return the end of a line that says so.
+    """Set in cfg how the file `path` is read, if it is one of the run's own data; return the end of a line on that.
 
-    path: the file. keys: {setting of the run's data: the same setting here}. typed: settings that stay. "" where
-    nothing was set.
+    path: None for no file. keys: {setting of the run's data: the same setting here}. typed: keys given on the command
+    line, which stay. Returned is "" where nothing was set.
     """
     found = {keys[name]: value for name, value in (trained.read_by(path) if trained else {}).items() if name in keys}
     new = {key: value for key, value in found.items() if key not in typed and _differs(cfg, key, value)}
@@ -76,16 +80,16 @@ def read_as(
 
 
 def _differs(cfg: DictConfig, key: str, value: Any) -> bool:
-    """Tell whether a configuration has a setting `key` of another value."""
+    """Tell whether a configuration has the setting `key`, with another value than `value`."""
     node, _, last = key.rpartition(".")
     holder = OmegaConf.select(cfg, node)
     return last in holder and holder.get(last) != value
 
 
 def asked_otherwise(cfg: DictConfig) -> str:
-    """Return a line where model.pretrained was trained before with another template or other media settings.
+    """Return a line where an earlier training of model.pretrained had another template or other media settings.
 
-    "" where they are the same, or where nothing is known of an earlier training.
+    Returned is "" where they are the same, and where nothing is known of an earlier training.
     """
     known, mode = trained_as(str(cfg.model.pretrained)), "think" if cfg.algo.thinking else "zero"
     if known is None:
@@ -101,8 +105,9 @@ def asked_otherwise(cfg: DictConfig) -> str:
 
 
 def filled(trained: TrainedAs, name: str, typed: Collection[str]) -> dict[str, Any]:
-    """Return the template, length limit and media settings of a run for benchmark `name`, but for those that were
-    typed.
+    """Return the keys of benchmark `name` with the values of training: template, length limit and media settings.
+
+    typed: keys given on the command line, which are left out, for all benchmarks or for this one.
     """
     own = f"benchmark.tasks.{name}"
     media = {k: v for k, v in trained.media.items() if not {f"media.{k}", f"{own}.media.{k}"} & set(typed)}
@@ -113,14 +118,14 @@ def filled(trained: TrainedAs, name: str, typed: Collection[str]) -> dict[str, A
 
 
 def asked(cfg: DictConfig, name: str) -> tuple[str, Mapping[str, Any]]:
-    """Return the template and the media settings with which a benchmark is asked."""
+    """Return the template with which benchmark `name` is asked, AS_ASKED where it has none, and its media settings."""
     task = cfg.benchmark.tasks[name]
     media: Any = OmegaConf.to_container(OmegaConf.merge(cfg.media, task.get("media") or {}), resolve=True)
     return str(cfg.template or task.get("template") or AS_ASKED), media
 
 
 def line_of(cfg: DictConfig, name: str, trained: TrainedAs | None) -> str:
-    """Return one line: the benchmark, its template and pixels, and the file that they are from.
+    """Return a line with benchmark `name`, its template and pixels, and how they compare to training (`sentence`).
 
     trained: settings of the checkpoint's training; None where they are not known.
     """
@@ -128,10 +133,11 @@ def line_of(cfg: DictConfig, name: str, trained: TrainedAs | None) -> str:
 
 
 def sentence(template: str, media: Any, trained: TrainedAs | None) -> str:
-    """Return template and pixels in words, the file of the training, and the settings that differ from the training's.
+    """Return in words the template and pixels with which questions are asked, the file that has the settings of the
+    training, and which settings differ from these.
 
-    media: media settings with which questions are asked. trained: settings of the checkpoint's training; None where
-    they are not known.
+    media: the media settings of the questions. trained: settings of the checkpoint's training; None where they are not
+    known, which the words then say.
     """
     if trained is None:
         return f"asked with {said(template, media)}: nothing beside the checkpoint says how it was trained"

@@ -1,4 +1,4 @@
-"""Objects from the nodes of a configuration."""
+"""Makes objects from the nodes of a configuration."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from ral.errors import UserError
 
 
 def instantiate(node: Any, **more: Any) -> Any:
-    """Make the object that a `_target_` node names; `more` are further keywords. A node that is None gives None.
+    """Return the object that a `_target_` node describes: call the named callable with the node's keywords and `more`.
 
-    Lists and mappings become plain ones, so that packages below the composition roots need no OmegaConf. UserError
-    where the callable raises UserError or ValueError.
+    A node that is None gives None. Lists and mappings of OmegaConf become plain ones, so that the callables need no
+    OmegaConf. UserError where the callable raises UserError or ValueError; after any other error of the callable
+    Hydra's InstantiationException.
     """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate as make
@@ -26,9 +27,10 @@ def instantiate(node: Any, **more: Any) -> Any:
 
 
 def precision_of(hardware: Node) -> str:
-    """Return Lightning's name of the arithmetic, "bf16-mixed" or "32-true": hardware.precision.
+    """Return hardware.precision, Lightning's name of the arithmetic: "bf16-mixed" or "32-true".
 
-    Where that is auto, the arithmetic follows hardware.dtype, the type of frozen weights. hardware: cfg.hardware.
+    A precision of auto gives the one that fits hardware.dtype, the type of frozen weights. hardware: that node of a
+    configuration.
     """
     auto = "bf16-mixed" if hardware["dtype"] == "bfloat16" else "32-true"
     return auto if hardware["precision"] == "auto" else str(hardware["precision"])

@@ -1,9 +1,9 @@
-"""The check of a configuration, before anything heavy is imported.
+"""The check of a configuration before a run starts. Only its last two steps import torch.
 
-In this order: keys of earlier versions, ranges of numbers, the schemas of ral.config.schema (types, misspelt and
-missing keys), the rules of ral.config.rules (contradictions between fields), addresses of servers, files on disk, the
-signature of every `_target_` node, and the signals that the objective asks for (ral.config.terms). A problem raises
-UserError: one line, with the dotted key.
+In this order: values that are not set, keys of earlier versions, ranges of numbers, the schemas of ral.config.schema
+(types, misspelt and missing keys), the rules of ral.config.rules (contradictions between fields), addresses of servers,
+files on disk, the signature of every `_target_` node, and the signals that the objective asks for (ral.config.terms). A
+problem raises UserError: one line, with the dotted key.
 
 Nodes with `_target_` beyond a group's schema are checked against the callable they name.
 """
@@ -38,7 +38,7 @@ OWN_ALGORITHM = "; an algorithm of your own has it from defaults: [shared/rollou
 def plain(cfg: DictConfig) -> dict[str, Any]:
     """Return the configuration as plain dicts, lists and scalars, without `hydra`, every interpolation resolved.
 
-    UserError for a field that still is '???' and for an interpolation that leads nowhere. Where no run has started, a
+    UserError for a field that still is '???' and for an interpolation that leads nowhere. Outside of a job of Hydra, a
     text with an interpolation of `hydra:` becomes AT_RUN_TIME.
     """
     raw: Any = OmegaConf.to_container(cfg, resolve=False)
@@ -73,9 +73,9 @@ def _without_run_time(value: Any) -> Any:
 def check_schema(node: Node, schema: type, prefix: str = "") -> None:
     """Raise UserError for keys that the schema does not know, values of the wrong type, and missing keys.
 
-    prefix: dotted key of the node, with a dot at its end. In a node with `_target_` other keys may be there and any may
-    be missing, since its callable's signature is checked too (`bind_all`): only the types of the schema's fields count
-    here.
+    schema: a dataclass. prefix: dotted key of the node, with a dot at its end; "" for the whole configuration. Of a
+    node with `_target_` only the types of the schema's fields are checked here: the signature of its callable says
+    which keys it may have (`bind_all`).
     """
     hints = typing.get_type_hints(schema)
     for name, value in node.items():
@@ -109,7 +109,7 @@ def _check_field(value: Any, annotation: Any, key: str) -> None:
 def check_numbers(cfg: DictConfig, tree: Node) -> None:
     """Raise UserError for a number out of its range, and for NaN or infinity where the key does not allow them.
 
-    tree: the configuration, resolved.
+    cfg: the configuration before resolution, tree: the same resolved.
     """
     typed: Any = OmegaConf.to_container(cfg, resolve=False)
     if (line := next(wrong_numbers(tree, typed), None) or numbers_are_finite(tree)) is not None:
@@ -127,7 +127,7 @@ def check_servers(tree: Node) -> None:
 
 
 def bind_targets(cfg: DictConfig) -> None:
-    """Bind the keywords of every `_target_` node to the signature of the callable that it names.
+    """Check the keywords of every `_target_` node against the signature of the callable that it names; call none.
 
     UserError for a name that cannot be imported, and for keywords that are unknown, missing or of the wrong type.
     """
@@ -135,7 +135,7 @@ def bind_targets(cfg: DictConfig) -> None:
 
 
 def overridden() -> frozenset[str]:
-    """Return the keys that the command line sets; an empty set where no run has started."""
+    """Return the keys that the command line sets; an empty set outside of a job of Hydra."""
     if not HydraConfig.initialized():
         return frozenset()
     return frozenset(line.partition("=")[0].lstrip("+") for line in HydraConfig.get().overrides.task)
@@ -145,8 +145,8 @@ def check(cfg: DictConfig, schema: type = Train, files: Callable[[Node], None] =
     """Raise UserError with the first problem of a configuration (in the order that the module's docstring gives).
 
     schema: dataclass of the whole configuration. files: function that checks the files which the resolved configuration
-    names; called before signatures are read, which imports torch. The first process prints warnings on stderr, one line
-    each: settings without effect, and objectives that train little or nothing.
+    names; called before signatures are read, since that imports torch. The first process of a machine prints warnings
+    on stderr, one line each: settings without effect or seldom meant, and objectives that train little or nothing.
     """
     tree = plain(cfg)
     check_moved(tree)

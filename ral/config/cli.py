@@ -93,8 +93,8 @@ def run(
     claim: Claiming | None = None,
     texts: Sequence[str] = (),
 ) -> None:
-    """Compose the configuration from sys.argv, check it, call main with it. Failures leave by SystemExit (see the
-    module).
+    """Compose the configuration from sys.argv, check it, call main with it. Failures raise SystemExit, with the exit
+    codes in the module's docstring.
 
     main: called once, or once for each job of a sweep; it should import heavy packages itself.
     check: called with the configuration before main; raises UserError.
@@ -205,8 +205,8 @@ def _guarded(main: Main, check: Main, claim: Claiming | None, failures: list[Exc
 def give_back(claimed: run_folder.Claim, cfg: DictConfig, reported: str) -> None:
     """Release a job's folder. If no run began in it, remove the files that this job wrote there.
 
-    reported: the job's error message, "" where it had none. Kept in any case: files that the message names, and in a
-    sweep the notes on a failed run.
+    reported: the job's error message, "" where it had none. Two kinds of files stay in any case: bad_samples.jsonl if
+    the message names it, and in a sweep the notes on a failed run and what the user typed.
     """
     if claimed.started and claimed.found:
         sweeps.keep_typed(cfg)  # of a run that went on: not before it did
@@ -244,7 +244,9 @@ def _report(message: str, error: Exception, with_traceback: bool) -> None:
 
 
 def message_of(error: Exception) -> str:
-    """Return one line for a failure inside a job: a UserError's text, else the error's type and first line."""
+    """Return one line for a failure inside a job: a UserError's text, else the error's type, its first line and advice
+    to run with debug=true.
+    """
     if isinstance(error, UserError):
         return " ".join(str(error).split())
     return f"{type(error).__name__}: {first_line(error)} (run again with debug=true for the traceback)"
@@ -275,7 +277,8 @@ def flags_first(arguments: Sequence[str]) -> list[str]:
 
 
 def _check_flags(arguments: Sequence[str], of_training: bool = False) -> Namespace:
-    """Return the flags. UserError for those that Hydra does not know, instead of argparse's usage and exit code 2.
+    """Return Hydra's flags among the arguments. UserError for flags that Hydra does not know, where argparse would exit
+    with its usage and code 2.
 
     of_training: whether the settings are those of train.py, whose names in other programs are known.
     """

@@ -1,4 +1,4 @@
-"""Content of the data and models that a configuration names: kept by a run, compared when the run is gone on with."""
+"""Content of the data and models that a configuration names: a checkpoint keeps it, and a resumed run compares it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ HELD_OUT = "validation"
 
 
 def contents(tree: Mapping[str, Any]) -> dict[str, Content]:
-    """Return {key: content} of the data, templates and models on this machine that a resolved configuration names.
+    """Return {dotted key: content} of the data, templates and models on this machine that a configuration names.
 
-    What two keys name stands under the first. Hub ids and what is not there are left out. UserError where a file cannot
-    be read.
+    tree: the configuration, resolved. A path that several keys name stands under one of them, the one nearest the top.
+    Hub ids and paths where nothing lies are left out. UserError where a file cannot be read.
     """
     splits = (str(tree.get("algo", {}).get("train_split", "train")), HELD_OUT)
     found: dict[str, Content] = {}
@@ -49,17 +49,18 @@ def _named(tree: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def plain_contents(found: Mapping[str, Content]) -> dict[str, Any]:
-    """Return contents as plain values, for a checkpoint."""
+    """Return contents as plain values, {key: {"path": ..., "files": {name: hash}}}, for a checkpoint."""
     return {key: {"path": content.path, "files": dict(content.files)} for key, content in found.items()}
 
 
 def check_contents(
     kept: Mapping[str, Any], now: Mapping[str, Content], allowed: str | Sequence[str], resume: str
 ) -> None:
-    """Raise UserError that names what has changed in the data and models of a resumed run, except under `allowed`.
+    """Raise UserError where data or models of a resumed run have changed, except those of keys in `allowed`.
 
-    kept: contents of the checkpoint, as of `plain_contents`. now: contents of this configuration; a key that only one
-    of them has is not compared. allowed: resume_changed; resume: the setting that messages quote.
+    kept: contents in the checkpoint, as `plain_contents` returns them. now: contents of the present configuration. Keys
+    that only one of the two has are not compared. allowed: the setting resume_changed: keys, groups of keys, or "all".
+    resume: the value of the setting `resume`, which the message quotes.
     """
     names = [allowed] if isinstance(allowed, str) else list(allowed)
     if ALL in names:

@@ -1,4 +1,4 @@
-"""The rule on engines of rollouts: what a vLLM engine cannot do is told before weights are loaded."""
+"""The rule on rollout engines: settings that vLLM cannot fulfil are refused before weights are loaded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ OF_VLLM = "ral.rollout.vllm."
 
 
 def vllm_can_do_what_is_asked(cfg: Node) -> str | None:
-    """Check that a vLLM engine can be given adapters and weights, and sleep, as asked (ral.machine.BesideTrainer)."""
+    """Return a line where a vLLM engine cannot take adapters or weights, or sleep, as the settings ask; else None.
+
+    The cases are those of ral.machine.BesideTrainer.
+    """
     if not str(select(cfg, "rollout.engine._target_")).startswith(OF_VLLM) or "lora" not in cfg:
         return None
     cpu = {"cpu": True, "gpu": False, "cuda": False}.get(str(select(cfg, "hardware.accelerator")))
@@ -29,13 +32,13 @@ def vllm_can_do_what_is_asked(cfg: Node) -> str | None:
 
 
 def rank(cfg: Node) -> int | None:
-    """Return the rank of the adapters; None where a folder says it (lora.resume)."""
+    """Return the rank of the adapters, 0 where there are none; None where only the folder lora.resume tells it."""
     if select(cfg, "lora.resume") is not None and not select(cfg, "lora.rank"):
         return None
     return int(select(cfg, "lora.rank") or 0)
 
 
 def half(cfg: Node) -> bool:
-    """Tell whether arithmetic is in 16 bits."""
+    """Tell whether the engine computes in bf16, by rollout.engine.precision (auto: by hardware.dtype)."""
     precision = select(cfg, "rollout.engine.precision")
     return precision == "bf16-mixed" or (precision == "auto" and select(cfg, "hardware.dtype") == "bfloat16")

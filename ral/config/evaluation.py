@@ -113,8 +113,9 @@ def check(cfg: DictConfig) -> None:
 
 
 def check_checkpoint(checkpoint: str, family: str | None) -> None:
-    """Raise UserError for a folder that holds no model. family: dotted path of a family of one's own, which may read
-    any model type; None for the families of this package.
+    """Raise UserError for a folder that holds no whole model, and for a hub id whose model cannot be fetched.
+
+    family: dotted path of a family of one's own, which may read any model type; None for the families of this package.
     """
     check_folder(checkpoint, "checkpoint", any_type=family is not None)
 
@@ -126,10 +127,11 @@ def check_values(tree: Mapping[str, Any]) -> None:
 
 
 def renamed(message: str, name: str, source: Mapping[str, Any], root: str | None = None) -> str:
-    """Return a message on data, which names settings of training, with those of benchmark `name` in their place.
+    """Return a message on data with the settings of benchmark `name` in place of those of training that it names.
 
-    source: the benchmark's node of this name. A benchmark that takes no media_root has its media below its path. root:
-    media_root of the checkpoint's run, offered as the value; None where it had none.
+    source: the node `source` of the benchmark. Where it takes no media_root, benchmark.path is named instead: the media
+    lie below it. root: media_root of the checkpoint's run, which the message then offers as the value; None where the
+    run had none.
     """
     own = f"benchmark.tasks.{name}.source"
     parts = {own: source, f"{own}.read": source.get("read") or {}}

@@ -39,7 +39,7 @@ def explain(
 ) -> str:
     """Return one line for a failure outside of a job: while composing, or while making the run's folder.
 
-    message: gives the line for errors that are not Hydra's, yaml's or a file's. arguments: None for sys.argv.
+    message: gives the line for an error that is not Hydra's, yaml's or a file's. arguments: typed; None for sys.argv.
     """
     if isinstance(error, MissingConfigException):
         return _missing_config(error, typed(arguments))
@@ -65,9 +65,9 @@ def _folder_key(config_dir: Path, config_name: str) -> str:
 def better(
     message: str, cfg: DictConfig, config_dir: Path, config_name: str, arguments: Sequence[str] | None = None
 ) -> str:
-    """Return the line of a failed check, with a remedy where the command line shows one (another key, option, quoting).
+    """Return the line of a failed check, with a remedy where one is known: another key or option, or quotes.
 
-    message: the check's line. arguments: those of the command line; None for sys.argv.
+    message: the check's line; cfg: what was checked. arguments: those of the command line; None for sys.argv.
     """
     wrong = re.match(r"unknown key ([\w.]+)|([\w.]+) is not set", message)
     at_fault = wrong[1] or wrong[2] if wrong else ""
@@ -93,7 +93,7 @@ def better(
 
 
 def typed(arguments: Sequence[str] | None = None) -> list[str]:
-    """Return the overrides (`key=value`) among the arguments; None for those of sys.argv."""
+    """Return the overrides (`key=value`) among the arguments of a command line. arguments: None for sys.argv."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     return list(get_args_parser().parse_known_args(given)[0].overrides)
 
@@ -149,7 +149,7 @@ def _missing_config(error: MissingConfigException, overrides: Sequence[str]) -> 
 
 
 def _own_folders(group: str, option: str, overrides: Sequence[str]) -> list[str]:
-    """Name each folder on the typed hydra.searchpath, as missing or as lacking the option too."""
+    """Return a line for each folder on the typed hydra.searchpath: it is missing, or it lacks the option too."""
     given = [o for o in overrides if o.lstrip("+").startswith("hydra.searchpath=")]
     names = OverridesParser.create().parse_override(given[-1]).value() if given else []
     folders = [str(name).removeprefix("file://") for name in names] if isinstance(names, list) else []
@@ -164,7 +164,7 @@ def _own_folders(group: str, option: str, overrides: Sequence[str]) -> list[str]
 def _composition(
     error: ConfigCompositionException, config_dir: Path, config_name: str, arguments: Sequence[str] | None
 ) -> str:
-    """Return the line for an override or a defaults list that does not fit together."""
+    """Return the line for an override, or a defaults list, from which Hydra cannot compose a configuration."""
     text, cause = first_line(error), error.__cause__
     key = match[1] if (match := re.search(r"'([^']*)'", text)) else ""
     if not key and "No match in the defaults list" in text:
@@ -201,13 +201,13 @@ def _yaml(error: yaml.MarkedYAMLError) -> str:
 
 
 def _choices() -> dict[str, str]:
-    """Return the choice of each group, in a job."""
+    """Return {group: its chosen option} in a job of Hydra; {} outside of one."""
     cfg: Any = HydraConfig.instance().cfg
     return {} if cfg is None else {str(k): str(v) for k, v in cfg.hydra.runtime.choices.items()}
 
 
 def of_other_choices(key: str, config_dir: Path, chosen: Mapping[str, str]) -> str | None:
-    """Return the line for a key that the chosen option of its group lacks and others have; None for any other key."""
+    """Return the line for a key that others than its group's option have; else None. chosen: {group: option}."""
     group, _, rest = key.partition(".")
     if not rest or group not in chosen or not (config_dir / group).is_dir():
         return None
@@ -226,7 +226,7 @@ def of_other_choices(key: str, config_dir: Path, chosen: Mapping[str, str]) -> s
 
 
 def of_an_earlier_version(key: str, known: Sequence[str], config_dir: Path, chosen: Mapping[str, str]) -> str | None:
-    """Return the line for a key that has moved, None for any other. known: keys here; chosen: {group: option}."""
+    """Return the line for a key of an earlier version; else None. known: keys of this run; chosen: {group: option}."""
     new = today(key)
     if new is None or new in known:
         return None if new is None else moved(key)
@@ -236,7 +236,7 @@ def of_an_earlier_version(key: str, known: Sequence[str], config_dir: Path, chos
 
 
 def _options(group: str, config_dir: Path) -> dict[str, Any]:
-    """Return {option: its node} of a group, each composed by itself; those that need a whole run's are left out."""
+    """Return {option: its node} of a group, each composed by itself; options that need a whole run's are left out."""
     found: dict[str, Any] = {}
     ready = GlobalHydra.instance().is_initialized()  # in a job, Hydra's own
     with nullcontext() if ready else hydra.initialize_config_dir(str(config_dir.resolve()), version_base=VERSION_BASE):

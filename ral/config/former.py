@@ -35,7 +35,7 @@ ABSENT_WAS_NULL = ("given", "sampling", "passes", "reward", "temporal", "task", 
 
 
 def of_today(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `config`, a resolved configuration, in the keys of this version; one of this version as it is."""
+    """Return `config`, a resolved configuration of any version, in the keys of this version."""
     tree: dict[str, Any] = renamed(dict(config))
     if "sampler" not in tree.get("algo", {}):
         return tree

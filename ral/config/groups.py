@@ -47,7 +47,7 @@ def own_groups(config_dir: Path, config_name: str) -> list[str]:
 def of_another_program(key: str, config_dir: Path, config_name: str, typed: Sequence[str]) -> str | None:
     """Return the line for a group, or a key in one, that this program lacks and others have; None for any other key.
 
-    typed: the overrides of the command line.
+    config_name: the configuration of this program. typed: the overrides of the command line.
     """
     group = key.partition(".")[0]
     own = own_groups(config_dir, config_name)
@@ -66,7 +66,10 @@ def _of_own_data(typed: Sequence[str]) -> str:
 
 
 def refuse_numbers(typed: Sequence[str], config_dir: Path) -> None:
-    """Raise UserError where a group is given a number or a truth value in place of an option. typed: the overrides."""
+    """Raise UserError where a group is given a number or a truth value in place of an option.
+
+    typed: the overrides of the command line.
+    """
     for override in typed:
         key, _, value = override.lstrip("+~").partition("=")
         if key and (config_dir / key).is_dir() and any(_NO_OPTION.fullmatch(part) for part in value.split(",")):

@@ -21,8 +21,8 @@ WIDTH = 88
 def options(folders: Iterable[Path]) -> dict[str, list[str]]:
     """Return {group: its options, sorted} of folders laid out like conf/.
 
-    An option is a yaml below its group's folder (conf/experiment/paper/ral.yaml is paper/ral of experiment), but for
-    files that options share (conf/algo/shared).
+    An option is a yaml file below its group's folder: conf/experiment/paper/ral.yaml is the option paper/ral of the
+    group experiment. Left out are files that options share (conf/algo/shared) and the group hydra.
     """
     found: defaultdict[str, set[str]] = defaultdict(set)
     for folder in folders:
@@ -34,7 +34,7 @@ def options(folders: Iterable[Path]) -> dict[str, list[str]]:
 
 
 def listing(_root_: Any) -> str:
-    """Return a line for each group of a configuration: `group: option, option`.
+    """Return the lines of --help on the groups of a configuration, `group: option, option` for each.
 
     _root_: the whole configuration, with its key `hydra`; OmegaConf passes it to a resolver of this name.
     """
@@ -45,9 +45,10 @@ def listing(_root_: Any) -> str:
 
 
 def described(group: str, _root_: Any) -> str:
-    """Return a line for each option of a group: its name, and what the first line of its yaml says, cut at WIDTH.
+    """Return the lines of --help on the options of a group: for each its name, and the comment in the first line of its
+    yaml, cut to WIDTH characters.
 
-    _root_: as of `listing`.
+    _root_: as in `listing`.
     """
     folders = [Path(source.path) for source in _root_.hydra.runtime.config_sources if source.schema == "file"]
     files = {path.stem: path for folder in folders for path in sorted((folder / group).glob("*.yaml"))}
@@ -68,9 +69,9 @@ def register() -> None:
 
 
 def help_page(flags: Namespace, config_dir: Path, config_name: str, version_base: str) -> str | None:
-    """Return the page of `--help`; None where --help was not asked for, or other flags are Hydra's to answer.
+    """Return the page of `--help`; None where `flags` lack --help, or hold another flag for which Hydra has to answer.
 
-    Made here since Hydra would compose every option of every group for it, which takes seconds.
+    The page is made here since Hydra would compose every option of every group for it, which takes seconds.
     """
     others = (flags.cfg, flags.info, flags.hydra_help, flags.config_path, flags.config_name, flags.config_dir)
     if not flags.help or any(others):

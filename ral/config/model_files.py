@@ -29,13 +29,14 @@ OPTIONS = {"qwen2_vl": "qwen2vl"}
 SHIPPED_RATES = ("tiny", "tiny_teacher", "path_student")
 """Options of conf/model with learning rates for the shipped models, of a million parameters."""
 LARGE = 200 * 10**6
-"""Bytes of weights from which on a model is none of that size."""
+"""Bytes of weights: a model with more is larger than the shipped ones."""
 
 
 def check_model_files(tree: Node) -> None:
     """Raise UserError where a model's folder or adapter is not whole, or lacks a layer whose attention is measured.
 
-    The first process prints a warning on stderr where model=<option> and the folder do not fit.
+    tree: the configuration of a training, resolved. The first process of a machine prints a warning on stderr where
+    model=<option> and the folder model.pretrained do not fit each other (`misfits`).
     """
     check_named(tree)
     check_layers(tree)
@@ -45,10 +46,10 @@ def check_model_files(tree: Node) -> None:
 
 
 def misfits(model: Node, option: str | None, typed: Collection[str] = ()) -> Iterator[str]:
-    """Yield a line where the option of conf/model is of another family than the folder, or of another size.
+    """Yield a line where the option of conf/model is of another family than model.pretrained, or for smaller models.
 
-    model: the model's part of a configuration. option: the chosen one; None, and one of the user's own, says nothing.
-    typed: keys given on the command line; a learning rate among them is meant.
+    model: the node `model` of a configuration. option: the chosen option; for None, or an option of the user's own,
+    nothing is yielded. typed: keys given on the command line; with a learning rate among them no size is named.
     """
     pretrained, folder = str(model["pretrained"]), Path(find(str(model["pretrained"])))
     found = None if model.get("family") else family_of(folder)
@@ -69,7 +70,10 @@ def misfits(model: Node, option: str | None, typed: Collection[str] = ()) -> Ite
 
 
 def family_of(folder: Path) -> str | None:
-    """Return the family that a model's config.json names; None where there is none."""
+    """Return the family (model_type) that the config.json in a model's folder names; None where it names none.
+
+    UserError for a file that holds no JSON object.
+    """
     path = folder / CONFIG
     found = read_json(path, str(path)).get("model_type") if path.is_file() else None
     return found if isinstance(found, str) else None
@@ -78,8 +82,8 @@ def family_of(folder: Path) -> str | None:
 def check_layers(tree: Node) -> None:
     """Raise UserError where diagnostics measure attention in layers that the model does not have.
 
-    Returns without a check where config.json does not tell the number of layers, as for a model on the hub: the network
-    itself is checked later.
+    tree: the configuration of a training, resolved. Nothing is checked where config.json does not tell the number of
+    layers, as for a model on the hub: the network itself is checked later.
     """
     layers, folder = select(tree, "algo.attention_policy.layers"), select(tree, "model.pretrained")
     measured = bool(select(tree, "diagnostics.every"))
@@ -100,7 +104,7 @@ def depth_of(path: Path) -> int | None:
     """Return the number of layers with softmax attention by the config.json at `path`.
 
     None where there is no file, or the number does not follow from it: networks with two kinds of layers need not list
-    them. UserError for a file that cannot be read.
+    them. UserError for a file that holds no JSON object.
     """
     if not path.is_file():
         return None

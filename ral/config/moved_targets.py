@@ -1,4 +1,4 @@
-"""The present name of an object of this package that a `_target_` of an earlier version names."""
+"""The present name of an object of this package, for a `_target_` that has the name of an earlier version."""
 
 from __future__ import annotations
 

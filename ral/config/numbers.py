@@ -17,7 +17,11 @@ from ral.config.signature import AT_RUN_TIME, select, walk
 
 
 def leaves(value: Any, key: str = "", ours: bool = True) -> Iterator[tuple[str, Any]]:
-    """Yield dotted key and value of each leaf, but for those below a `_target_` that begins with none of OURS."""
+    """Yield (dotted key, value) of each leaf of `value`, but for those below a `_target_` that is none of OURS.
+
+    key: the dotted key of `value` itself, "" for the whole configuration. ours: False where `value` lies below such a
+    `_target_`.
+    """
     if isinstance(value, Mapping):
         target = value.get("_target_")
         ours = target.startswith(OURS) if isinstance(target, str) else ours
@@ -63,8 +67,8 @@ def wrong_number(key: str, value: Any) -> str | None:
 def wrong_numbers(tree: Node, typed: Node | None = None) -> Iterator[str]:
     """Yield a line for each number out of its range. tree: the configuration, resolved.
 
-    typed: the same before resolution; None where it is not known. Keys that have a number there come first, before keys
-    that refer to another key, so that the first line names the key that the user wrote.
+    typed: the configuration before resolution; None where it is not known. Keys that have a value of their own in it
+    come first, before keys that refer to another key, so that the first line names the key that the user wrote.
     """
     wrong = [(key, line) for key, value in leaves(tree) if (line := wrong_number(key, value)) is not None]
     first = [key for key, _ in wrong if typed is None or _written(typed, key)]

@@ -66,10 +66,11 @@ NOTHING_LIKE_IT = "; --cfg job prints every key"
 
 
 def known_here(key: str, value: str, known: Sequence[str], config_dir: Path, exact: bool = True) -> str | None:
-    """Return the setting to write in place of `key=value`; None where the key is no known name of another program's.
+    """Return the setting to write in place of `key=value`: `algo=ral` for `algorithm=ral`.
 
-    known: groups and keys of this configuration. exact: False to match misspelt names too. `algorithm=ral` gives
-    `algo=ral`; for a group without the option `value`, all its options are listed.
+    None where the key is no known name of another program's, or this configuration lacks the setting that is meant.
+    known: groups and keys of this configuration. exact: False to match misspelt names too. For a group without the
+    option `value`, all its options are listed.
     """
     own = _own(key.lower().replace("-", "_"), exact)
     group, _, rest = key.partition(".")
@@ -110,7 +111,9 @@ def _own(key: str, exact: bool) -> str | None:
 
 
 def closest(key: str, known: Sequence[str]) -> str:
-    """Return '; did you mean x?' with the dotted keys most like `key`, else NOTHING_LIKE_IT."""
+    """Return '; did you mean x?' with up to three of the dotted keys `known`, those most like `key`; where none is
+    similar, NOTHING_LIKE_IT.
+    """
     scores = {k: _similarity(key, k) for k in dict.fromkeys(known)}
     best = max(scores.values(), default=0.0)
     close = [k for k, s in scores.items() if s >= max(SIMILAR_KEY, best - NEARLY_AS_SIMILAR)]

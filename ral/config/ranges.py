@@ -1,7 +1,7 @@
-"""Rules on single values and pairs of them that would train nothing, or something else than they seem to say.
+"""Rules on settings with which a run would train nothing, or something else than they seem to say.
 
-A rule returns one line with a remedy where its check fails, else None. A line of RANGES is an error, before a run
-starts. A line of `doubts` is a warning, since a run without any learning may be wanted for comparison.
+A rule returns one line with a remedy where its check fails, else None. The line of a rule in RANGES is an error, before
+a run starts. A line of `doubts` is a warning, since a run without any learning may be wanted for comparison.
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ def ranks_share_the_prompts_evenly(cfg: Node) -> str | None:
 
 
 def some_part_is_rewarded(cfg: Node) -> str | None:
-    """Return a line where no part of the reward has a weight, one is not whole, or `accuracy` is missing; else None."""
+    """Return a line where every part of the reward has weight 0, a part lacks a key, or the part `accuracy` is missing;
+    else None.
+    """
     parts = select(cfg, "reward.parts")
     if not cfg["algo"]["rollouts"] or cfg["algo"].get("reward") is not None or parts is None:
         return None

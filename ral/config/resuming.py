@@ -97,9 +97,10 @@ def _equal_numbers(old: Any, new: Any) -> bool:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return {dotted key: (old value, new value)} of the keys that differ.
+    """Return {dotted key: (old value, new value)} of the keys in which two configurations differ.
 
-    A value that one side lacks is ABSENT. A group that one side lacks is one key, at its top, with "set" for the other.
+    The value of a key that one of the two lacks is ABSENT. A whole group that one lacks is one entry, under the dotted
+    key of the group, with ABSENT on that side and "set" on the other.
     """
     before, after = leaves(old), leaves(new)
     found: dict[str, tuple[Any, Any]] = {}
@@ -126,7 +127,11 @@ def _top(key: str, having: Mapping[str, Any], lacking: Mapping[str, Any]) -> str
 
 
 def derived_from(key: str, raw: Mapping[str, Any]) -> str | None:
-    """Return the key that `key` refers to, where its value in `raw` is ${other.key} and nothing else; else None."""
+    """Return the key that `key` refers to, where its value in `raw`, or that of a group above it, is ${other.key} and
+    nothing else; else None.
+
+    raw: a configuration before resolution.
+    """
     place: Any = raw
     names = key.split(".")
     for depth, name in enumerate(names, start=1):
@@ -159,9 +164,9 @@ def complete_term(node: Any) -> Any:
 
 
 def changed(old: Mapping[str, Any], new: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return {dotted key: (old value, new value)} that a resumed run changes, without the keys of FREE.
+    """Return the settings that a resumed run changes, {dotted key: (old value, new value)}, without the keys of FREE.
 
-    Keys that change only because they refer to a changed one are left out, and a max_steps that grows. old, new:
+    Left out are also keys that change only because they refer to a changed key, and a max_steps that grows. old, new:
     resolved configurations; raw: the new one before resolution.
     """
     found = {
@@ -179,10 +184,11 @@ def _grows(old: Any, new: Any) -> bool:
 def check_same_experiment(
     old: Mapping[str, Any], new: Mapping[str, Any], raw: Mapping[str, Any], allowed: str | Sequence[str], resume: str
 ) -> None:
-    """Raise UserError that names the changed settings of a resumed run, except those in `allowed` (resume_changed).
+    """Raise UserError where a resumed run changes settings (`changed`), except those in `allowed`, and where `allowed`
+    names an unknown key.
 
-    old, new: resolved configurations; raw: the new one before resolution; resume: the setting that messages quote.
-    UserError also where `allowed` names an unknown key.
+    old, new: resolved configurations; raw: the new one before resolution. allowed: the setting resume_changed: keys,
+    groups of keys, or "all". resume: the value of the setting `resume`, which the message quotes.
     """
     names = allowed_names(allowed, {*leaves(old), *leaves(new)})
     if ALL in names:
@@ -201,8 +207,9 @@ def check_same_experiment(
 
 
 def allowed_names(allowed: str | Sequence[str], keys: Collection[str]) -> list[str]:
-    """Return resume_changed, `allowed`, as a list. UserError for a name that is not "all" (every key) and is neither in
-    `keys` nor a group of some of them.
+    """Return `allowed`, the setting resume_changed, as a list of names.
+
+    UserError for a name that is neither "all" (every key) nor one of `keys` nor a group of some of them.
     """
     names = [allowed] if isinstance(allowed, str) else list(allowed)
     for name in names:
@@ -222,7 +229,8 @@ def show(value: Any) -> str:
 def later_schedule(old: int, new: int, before: float, after: float) -> Iterator[str]:
     """Yield a line where a changed max_steps changes the learning rate at the present step.
 
-    old, new: max_steps; before, after: the learning rates, as shares of the peak.
+    old, new: max_steps of the run before and now. before, after: the learning rates at this step by the two schedules,
+    as shares of the peak.
     """
     if before != after:
         yield (

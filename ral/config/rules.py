@@ -117,7 +117,7 @@ def pairs_have_two_responses(cfg: Node) -> str | None:
 
 
 def responses_have_one_origin(cfg: Node) -> str | None:
-    """Return a line where algo.rollouts does not fit algo.sampling (true) and algo.given (false); else None."""
+    """Return a line where algo.rollouts is true with `given` or without `sampling`, or false without `given`."""
     rollouts, sampling, given = (cfg["algo"].get(key) for key in ("rollouts", "sampling", "given"))
     if rollouts and given is not None:
         return "algo.given names a source of responses, and algo.rollouts=true samples them: write algo.given=null"

@@ -1,4 +1,4 @@
-"""The result of a search for settings in words: its best run, and how far chance alone moves such a number."""
+"""The result of a search for settings, in words: its best run, and how noisy the searched metric is."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Trial:
 
     @property
     def error(self) -> float:
-        """Return the standard error of `value`, sqrt(p (1 - p) / n), as a share p of n questions.
+        """Return the standard error of `value`: sqrt(p (1 - p) / n) for a share p of n questions.
 
         NaN where the value is no share of questions.
         """

@@ -32,7 +32,7 @@ SIMILAR = 0.65
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return '; did you mean x?' for names like `name`, else '; known: ...' for a short list, else ''."""
+    """Return '; did you mean x?' for names in `known` like `name`; else '; known: ...', '' for none or over 12."""
     names = sorted(set(known))
     close = difflib.get_close_matches(name, names, n=3, cutoff=SIMILAR)
     if close:
@@ -250,8 +250,10 @@ def select(tree: Mapping[str, Any], key: str) -> Any:
 
 
 def bind_all(tree: Mapping[str, Any]) -> None:
-    """Check every `_target_` node of a tree, nested ones and those in lists too. UserError as `bind` raises it: for a
-    name that cannot be imported, and for keywords that are unknown, missing or of the wrong type.
+    """Check every `_target_` node of a tree against its callable (`bind`), nested nodes and those in lists too.
+
+    UserError for a name that cannot be imported or called, and for keywords that are unknown, missing or of the wrong
+    type.
     """
     for key, value in walk(tree):
         if is_target(value):

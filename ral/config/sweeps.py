@@ -1,4 +1,4 @@
-"""Notes of a sweep on its failed runs, with any launcher and in any process."""
+"""Folders of runs and sweeps: their names, and the notes on failed runs, with any launcher and in any process."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ class Sweeps(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Note which folders exist before the run makes any, and give its folder a name that no other run has.
 
-        The name is changed only where it comes from the time alone, not where the user wrote it.
+        The name is changed only where it comes from the time, not where the user wrote it. Do nothing in other ranks
+        than the first.
         """
         if not run_folder.first_rank() and not is_alone(config):
             return
@@ -167,7 +168,7 @@ def note(error: str | None) -> None:
 
 
 def worst() -> float | None:
-    """Return the value of a failed run in a search: inf where less is better, else -inf. None outside of a sweep."""
+    """Return the value of a failed run for the search: inf where less is better, else -inf. None outside of a sweep."""
     if not in_sweep():
         return None
     return math.inf if HydraConfig.get().sweeper.get("direction") == "minimize" else -math.inf

@@ -54,7 +54,10 @@ class FoundTerm:
 
 
 def found_terms(tree: Node) -> list[FoundTerm]:
-    """Return the terms of a configuration whose targets are checked; functions without a signature are left out."""
+    """Return the terms of algo.objective, in its order; those whose function has no signature are left out.
+
+    tree: a resolved configuration whose `_target_` nodes have been checked.
+    """
     algo, found = tree["algo"], []
     for name in algo["objective"]:
         node, key = algo[name], f"algo.{name}"
@@ -110,9 +113,10 @@ def signals_are_known(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
 
 
 def views_are_made_and_read(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
-    """Yield a line for a second view or evidence that a term reads and is not set, or that is set and no term reads.
+    """Yield a line for a second view (algo.view) that a term reads and that is not set, and one that no term reads.
 
-    Also for a second view together with algo.redraw, and for an unknown algo.evidence.
+    Further lines: for a second view together with algo.redraw, and for an algo.evidence that is unknown, or is not
+    "true" and read by no term or view.
     """
     algo = tree["algo"]
     read = {signal: term for term in terms for signal in resolved(term.asked, term.against).values()}
@@ -134,7 +138,9 @@ def views_are_made_and_read(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[
 
 
 def groups_can_be_compared(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
-    """Yield a line where the advantage compares responses of a group, or of a batch, that has one response alone."""
+    """Yield a line where the advantage compares the responses of a group, or of a batch, and there are too few: fewer
+    than the function's `least_group` or `least_batch`.
+    """
     algo, advantage = tree["algo"], function_at(tree, "algo", "advantage")
     least, batch = (getattr(advantage, name, 1) for name in ("least_group", "least_batch"))
     if not algo["rollouts"] or not any("advantages" in term.asked for term in terms):
@@ -153,12 +159,14 @@ def groups_can_be_compared(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[s
 
 
 def of_whole_groups(terms: Sequence[FoundTerm]) -> Iterator[FoundTerm]:
-    """Yield the terms that compare the responses of a group with each other: a pass must hold all of them."""
+    """Yield the terms that compare the responses of a group with each other: a forward pass must hold whole groups."""
     return (term for term in terms if OF_A_GROUP & set(term.asked))
 
 
 def groups_are_whole_where_they_are_compared(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
-    """Yield a line for each term that compares the responses of a group where passes hold only parts of groups."""
+    """Yield a line for each term that compares the responses of a group where forward passes hold only parts of groups
+    (hardware.micro_batch_responses).
+    """
     part = select(tree, "hardware.micro_batch_responses")
     if isinstance(part, int) and part < tree["algo"]["group_size"]:
         for term in of_whole_groups(terms):
@@ -229,7 +237,9 @@ def functions_can_be_called(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[
 
 
 def corrections_are_of_the_policy(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
-    """Yield a line for each term with a `correction` of the engine's samples and another `against` than old."""
+    """Yield a line for each term that corrects for the engine's sampling (`correction` is not off) and compares the
+    policy with another model than the old policy.
+    """
     for term in terms:
         kind = term.keyword("correction", "off")
         if kind == "off":
@@ -256,7 +266,10 @@ TERM_RULES: tuple[TermRule, ...] = (
 
 
 def wrong_terms(tree: Node) -> Iterator[str]:
-    """Yield a line for each fault between a configuration whose targets are checked and the terms of its objective."""
+    """Yield a line for each fault that TERM_RULES find in the terms of the objective.
+
+    tree: a resolved configuration whose `_target_` nodes have been checked.
+    """
     terms = found_terms(tree)
     for rule in TERM_RULES:
         yield from rule(tree, terms)

@@ -43,7 +43,7 @@ def varying(typed: Sequence[str]) -> Sequence[str]:
 
 
 def title(name: str, typed: Sequence[str], seed: int) -> str:
-    """Return a run's name, the overrides that change the training, and its seed, cut to LONGEST characters.
+    """Return a run's name, the overrides that change the training, and its seed. Overrides beyond LONGEST are cut off.
 
     title("ral", ["algo=ral", "algo.attention.coef=2"], 0) is "ral attention.coef=2 seed=0".
     """

@@ -17,7 +17,8 @@ SHOWN = 6
 
 
 def refuse_config_flags(flags: Namespace, config_dir: Path, config_name: str) -> None:
-    """Raise UserError for --config-dir and --config-path without a folder, and for a --config-name that is none.
+    """Raise UserError for a --config-dir or --config-path that is no folder of configurations, and for a --config-name
+    that is no configuration, or one of the user's that is not based on this program's.
 
     flags: as Hydra parses them. config_name: the configuration of this program, below config_dir.
     """

@@ -1,4 +1,4 @@
-"""Files on a command line in places that take none, or one: `model=Qwen/...`, `dataset.path=*.json`."""
+"""Refusals of files in place of an option (`model=Qwen/...`) and of several in place of one (`dataset.path=*.json`)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FILE = re.compile(r"[~.]?/.*|.*/.*|.*\.(?:jsonl?|ndjson|csv|tsv|parquet|arrow|g
 def refuse_several_files(typed: Sequence[str], sweep: bool) -> None:
     """Raise UserError for a pattern, a list or several names under a key that takes one file.
 
-    typed: the overrides; sweep: whether commas part the runs of a sweep.
+    typed: the overrides of the command line. sweep: True where commas separate the values of a sweep.
     """
     for override in typed:
         key, _, value = override.lstrip("+").partition("=")
@@ -34,7 +34,10 @@ def refuse_several_files(typed: Sequence[str], sweep: bool) -> None:
 
 
 def refuse_files_as_options(typed: Sequence[str], config_dir: Path, config_name: str) -> None:
-    """Raise UserError for a path or a model's hub id in place of a group's option. typed: the overrides."""
+    """Raise UserError for a path or a model's hub id in place of a group's option.
+
+    typed: the overrides of the command line.
+    """
     _refuse_yaml_files(typed, config_dir, config_name)
     if any(override.lstrip("+").startswith("hydra.searchpath=") for override in typed):
         return  # options in folders of the user's own

@@ -29,8 +29,8 @@ _VARIABLE = re.compile(r"(?:^|/)\$([A-Za-z_]\w*)")
 def with_home(arguments: Sequence[str]) -> list[str]:
     """Return the arguments with the home in place of `~` in front of paths, also of each path of a list or sweep.
 
-    UserError for a path that is empty, or that has a part too long for a name, or one beginning with a shell variable
-    that no shell has replaced.
+    UserError for a path that is empty, for one with a part longer than NAME_BYTES, and for one that does not exist and
+    has a part beginning with a shell variable.
     """
     return [_one(argument) if names_path(argument.partition("=")[0]) else argument for argument in arguments]
 

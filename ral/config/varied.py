@@ -34,9 +34,9 @@ def _values(text: str) -> str:
 
 
 def subdir(keys: Sequence[str], groups: Collection[str]) -> str:
-    """Return the pattern of a run folder's name below its sweep's folder, with the values of `keys`.
+    """Return the name of a run's folder below its sweep's folder, as a pattern with interpolations for `keys`.
 
-    groups: the groups of conf/.
+    groups: the groups of conf/; the value of a key among them is its chosen option.
     """
     values = [f"{'.'.join(key.split('.')[-PARTS:])}=${{{_source(key, groups)}}}" for key in keys]
     return "-".join(["${hydra.job.num}-${name}", *values, "seed${seed}"])

@@ -1,4 +1,4 @@
-"""Addresses of servers as people write them: a check that says what to write, without connecting to them."""
+"""Checks addresses of servers as people write them, without connecting to them, and says what to write instead."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _same(url: str) -> str:
 
 
 def _problem(url: str) -> tuple[str, str] | None:
-    """Return the fault of an address and the address to write instead; None where it has none."""
+    """Return (the fault of an address, the address to write instead); None for an address without fault."""
     scheme, separator, rest = url.strip().partition("://")
     host = rest if separator else url.strip().removeprefix("http:").removeprefix("https:").strip("/")
     whole = _whole(host)

@@ -33,7 +33,10 @@ KEY = "::"
 
 @dataclass(frozen=True)
 class Content:
-    """Content of what lies at `path`: {name of a file, relative to it: SHA-256}, the name "" where path is a file."""
+    """Content of the file or folder `path`.
+
+    files: {name of a file relative to path, "" where path is a file: SHA-256 of its size and of the bytes read of it}.
+    """
 
     path: str
     files: Mapping[str, str]
@@ -45,10 +48,10 @@ class Content:
 
 
 def data_content(path: str, splits: Collection[str] = ()) -> Content | None:
-    """Return the content of a file or folder of data; None where no such file is there.
+    """Return the content of a file or folder of data; None where the path does not exist or holds no file of data.
 
-    path: may begin with ~ or file://, and end in ::KEY. splits: names of the splits in use, which alone count where
-    the data were made locally. UserError where a file cannot be read.
+    path: may begin with ~ or file://, and end in ::KEY, the key of a list in a JSON file. splits: names of the splits
+    in use; of data made locally these alone count. UserError where a file cannot be read.
     """
     place = Path(path.removeprefix("file://")).expanduser()
     if KEY in place.name and not place.exists():
@@ -120,9 +123,9 @@ def _blocks(size: int, share: int) -> Iterator[tuple[int, int]]:
 
 
 def change(before: Content, now: Content) -> str:
-    """Return in words how the content differs, naming the first file that does; "" where it is the same.
+    """Return in words how the content has changed, such as "data/a.json is gone"; "" where it is the same.
 
-    A file has none of the content it had, is new, or is gone.
+    One changed file is named: one that is gone, else one that is new, else one with other content.
     """
     if "" in before.files or "" in now.files:
         return "" if before.files == now.files else f"{now.path} has changed"

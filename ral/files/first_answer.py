@@ -1,4 +1,4 @@
-"""Folders of evaluations are occupied from their first answer on: a start that fails before it leaves nothing."""
+"""The folder of an evaluation counts as used from its first answer on: a start that fails earlier leaves nothing."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ SETTINGS = "settings.json"
 
 @contextlib.contextmanager
 def occupied_once_answered(folder: Path, answers: str, output: Path) -> Iterator[None]:
-    """Make `folder` for the block; where the block ends before an answer is kept, remove what it wrote there.
+    """Make `folder` for the block. Where the block ends before an answer is in it, remove its files and then itself.
 
-    answers: name of the file of answers, one a line; those with an `error` are none. output: the folder that this
-    process holds, `folder` or the one above it; it stays once an answer is kept. A folder that had settings before the
-    block keeps its files.
+    answers: name of the file of answers, JSON lines; lines with an `error` are no answers. The files removed are that
+    one and SETTINGS; a folder that had SETTINGS before the block keeps them. output: the folder that this process has
+    claimed, `folder` or the one above it; once there is an answer, it is marked as begun (`run_folder.begin`).
     """
     folder.mkdir(parents=True, exist_ok=True)
     earlier = (folder / SETTINGS).exists()
@@ -35,6 +35,6 @@ def occupied_once_answered(folder: Path, answers: str, output: Path) -> Iterator
 
 
 def _answered(path: Path) -> bool:
-    """Tell whether a file holds an answer."""
+    """Tell whether the file at `path` holds an answer; False where there is no file."""
     lines = jsonl.parse(path.read_bytes()) if path.is_file() else ()
     return any(line.value is not None and line.value.get("error") is None for line in lines)

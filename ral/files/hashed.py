@@ -41,7 +41,10 @@ def store(folder: Path, content: bytes, suffix: str, spread: bool = False) -> Pa
 
 
 def fingerprint(checkpoint: str) -> str | None:
-    """Return a hash of the names, sizes and ends of a folder's *.safetensors; None where it has none (a hub id)."""
+    """Return a hash, 16 hexadecimal digits, of the names, sizes and ends of a folder's *.safetensors files.
+
+    None where there are no such files, as for a hub id.
+    """
     files = sorted(Path(checkpoint).glob("*.safetensors"))
     digest = hashlib.sha256()
     for file in files:

@@ -23,11 +23,11 @@ PATIENCE = 4.0
 
 
 def check_reachable(named: str, key: str, env: Mapping[str, str] = os.environ) -> None:
-    """Raise UserError for a hub id that is not in the hub's cache while the hub certainly cannot be reached.
+    """Raise UserError for a hub id whose model is not in the hub's cache while the hub certainly cannot be reached.
 
-    named: the hub id; key: the setting that holds it. env: environment variables. If the hub cannot be reached and the
-    model is cached, HF_HUB_OFFLINE is set, unless huggingface_hub is imported already, so that the hub is not asked
-    later either.
+    named: the hub id; key: the setting that holds it. env: environment variables. For a cached model of a hub out of
+    reach, set HF_HUB_OFFLINE in os.environ, so that the hub is not asked later either; do so only before
+    huggingface_hub is imported.
     """
     if (reason := unreachable(env)) is None:
         return

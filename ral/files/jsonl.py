@@ -16,10 +16,10 @@ from ral.errors import UserError
 
 @dataclass(frozen=True)
 class Line:
-    """One line that is not blank. number: from 1. value: its object; None where it is no JSON object, for the reason in
-    `problem`.
+    """One line that is not blank.
 
-    ended: whether a line break follows; a line without one was cut off while it was written.
+    number: place of the line in its file, from 1. value: its JSON object; None where the line is none, and `problem`
+    says why. ended: whether a line break follows; a line without one was cut off while it was written.
     """
 
     number: int

@@ -18,9 +18,9 @@ def refuse_shared(folder: Path, key: str) -> None:
 
 
 def unusable(folder: Path, key: str, error: OSError) -> str:
-    """Return the message about a folder that cannot be made or written: the reason, and what to write for `key`.
+    """Return the message about a folder that cannot be made or written: the reason, and what to write instead.
 
-    error: the one of the attempt.
+    key: the setting that names the folder. error: what the attempt raised.
     """
     other = f"write {key}=<another folder>"
     for path in (folder, *folder.parents):
@@ -34,7 +34,7 @@ def unusable(folder: Path, key: str, error: OSError) -> str:
 
 
 def as_folder(value: object, key: str) -> Path:
-    """Return the folder that a setting names. UserError for a number, a truth value and null. key: the setting."""
+    """Return the folder that the setting `key` names. UserError for a value that is no text: a number, null."""
     if not isinstance(value, str):
         raise UserError(f"{key}={'null' if value is None else repr(value)} has the wrong type: str expected")
     return Path(value)

@@ -1,7 +1,7 @@
-"""The content of a pretrained model's folder, read from names and headers alone: no torch, an answer at once.
+"""Checks the folder of a pretrained model by the names and headers of its files alone: no torch, an answer at once.
 
-Every problem is a UserError of one line: the key, the file, what to write instead. A folder that passes may still lack
-weights that its network needs, which only the network knows: see ral.models.loading.
+Every problem is a UserError of one line, begun with `named` ("model.pretrained=<folder>"). `names` are the folder's
+files. A folder that passes may still lack weights that its network needs: see ral.models.loading.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class Header:
 
 
 def check_folder(pretrained: str, key: str = KEY, any_type: bool = False) -> None:
-    """Raise UserError unless a folder holds a whole model, by its names and headers, or a hub id can be fetched.
+    """Raise UserError for a folder that holds no whole model, and for a hub id whose model can certainly not be had.
 
-    key: the setting that names it. any_type: True to allow a model_type that is none of MODEL_TYPES.
+    key: the setting whose value `pretrained` is. any_type: True to allow a model_type that is none of MODEL_TYPES.
     """
     path = Path(find(pretrained))
     named = f"{key}={pretrained}"
@@ -79,7 +79,7 @@ def is_hub_id(name: str) -> bool:
 
 
 def a_file(path: Path) -> str:
-    """Return the words of the error for a path that is a file, not a folder."""
+    """Return the end of the error for a path that is a file, not a folder: its kind, and what to write."""
     if path.suffix == ".gguf":
         return "a GGUF file, which cannot be trained; write the folder of the safetensors model it was made from"
     if (path.parent / "state.pt").exists():
@@ -88,7 +88,7 @@ def a_file(path: Path) -> str:
 
 
 def no_model(path: Path, names: Sequence[str]) -> str:
-    """Return the words of the error for a folder without config.json: its kind, and what to write. names: its files."""
+    """Return the end of the error for a folder without config.json: the folder's kind, and what to write."""
     inner = sorted(p.parent.name for p in path.glob("*/config.json"))
     if not names:
         return "the folder is empty; write the folder of a model, with its config.json"
@@ -123,12 +123,12 @@ def no_model(path: Path, names: Sequence[str]) -> str:
 
 
 def adapter_base(folder: Path) -> str:
-    """Return the name of the base model in a folder's adapter_config.json."""
+    """Return the name of the base model in a folder's adapter_config.json; "<its base model>" where it has none."""
     return str(read_json(folder / ADAPTER, str(folder)).get("base_model_name_or_path") or "<its base model>")
 
 
 def read_json(path: Path, named: str) -> dict[str, Any]:
-    """Return the object in a JSON file. UserError, begun with `named`, for no JSON object or a pointer of Git LFS."""
+    """Return the object in a JSON file. UserError for a file that holds none, and for a pointer of Git LFS."""
     if is_pointer(path):
         raise UserError(f"{named}: {path.name} is a Git LFS pointer, not the file; fetch it with git lfs pull")
     try:
@@ -141,7 +141,7 @@ def read_json(path: Path, named: str) -> dict[str, Any]:
 
 
 def check_config(path: Path, named: str, names: Sequence[str], any_type: bool = False) -> None:
-    """Raise UserError unless config.json is of a model that this project trains, unquantized and without an adapter."""
+    """Raise UserError for a model_type not in MODEL_TYPES, no vision, quantization, quoted numbers, or an adapter."""
     config = read_json(path / CONFIG, named)
     kind = config.get("model_type")
     if kind not in MODEL_TYPES and not any_type:
@@ -176,7 +176,7 @@ def numbers_as_text(config: Mapping[str, Any], prefix: str = "") -> Iterator[tup
 
 
 def check_processor(path: Path, named: str, names: Sequence[str]) -> None:
-    """Raise UserError where the files of tokenizer or processor are missing or broken."""
+    """Raise UserError where files of the tokenizer or the processor are missing, broken, or pointers of Git LFS."""
     for files, what in ((TOKENIZERS, "tokenizer"), (PROCESSORS, "settings of pictures")):
         found = [name for name in files if name in names]
         if not found:
@@ -210,7 +210,7 @@ RESUME = "lora.resume"
 
 
 def check_adapter(folder: str) -> tuple[dict[str, Any], Path]:
-    """Return the content of adapter_config.json, and the path of the weights. UserError unless both are whole."""
+    """Return (content of adapter_config.json, path of the weights) of an adapter. UserError unless both are whole."""
     path, named = Path(folder).expanduser(), f"{RESUME}={folder}"
     if not path.is_dir():
         raise UserError(f"{named}: no such folder; write the folder that holds the adapter's adapter_config.json")
@@ -235,7 +235,7 @@ def check_adapter(folder: str) -> tuple[dict[str, Any], Path]:
 def read_headers(path: Path, named: str | None = None) -> dict[str, Header]:
     """Return {name: type and shape} of every tensor in a folder's safetensors files; {} for weights in .bin files.
 
-    named: begins messages; None for model.pretrained. UserError for no or two sets of weights, and a broken file.
+    named: None for model.pretrained=<path>. UserError for no or two sets of weights, or a file missing or broken.
     """
     named = named or f"{KEY}={path}"
     found: dict[str, Header] = {}
@@ -253,7 +253,7 @@ def read_headers(path: Path, named: str | None = None) -> dict[str, Header]:
 
 
 def weight_files(path: Path, named: str) -> dict[str, str]:
-    """Return {file of weights: the file that names it}, in Transformers' order. UserError for no set, or two sets."""
+    """Return {file of weights: the index that lists it, or "the folder"}. UserError for no set, two, a broken index."""
     for whole, index in ((WEIGHTS, INDEX), (BIN, BIN_INDEX)):
         shards = read_json(path / index, named).get("weight_map") if (path / index).exists() else None
         if (path / whole).exists():
@@ -270,7 +270,7 @@ def weight_files(path: Path, named: str) -> dict[str, str]:
 
 
 def check_types(headers: Mapping[str, Header], named: str) -> None:
-    """Raise UserError for weights that are not floating-point numbers, as in a quantized model."""
+    """Raise UserError for weights and biases that are not floating-point numbers (FLOATS), as in a quantized model."""
     for name, header in headers.items():
         if name.endswith((".weight", ".bias")) and header.dtype not in FLOATS:
             raise UserError(
@@ -280,7 +280,7 @@ def check_types(headers: Mapping[str, Header], named: str) -> None:
 
 
 def read_header(file: Path, named: str) -> dict[str, Header]:
-    """Return {name: type and shape} of a safetensors file. UserError where its header is broken or it is cut off."""
+    """Return {name: type and shape} of the tensors in a safetensors file. UserError for a broken or cut-off file."""
     size = file.stat().st_size
     with file.open("rb") as handle:
         length = int.from_bytes(head := handle.read(LENGTH_BYTES), "little")

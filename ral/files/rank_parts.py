@@ -1,4 +1,4 @@
-"""Weights that a training program saved in the parts of its ranks: which program, and what merges them."""
+"""Weights that a training program saved in parts, one of each rank: which program it was, and how to merge them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ OTHERS = (".gguf", ".h5", ".msgpack", ".pt", ".pth")
 
 
 def parts_of_ranks(path: Path) -> str | None:
-    """Return the error for a folder of a model whose weights lie there, beside it or in it as parts of ranks.
+    """Return the error for a model's folder whose weights were saved in parts by ranks; None where there are no parts.
 
-    None where there are none. It has the command of the program that saved them: verl's, DeepSpeed's, or Accelerate's
-    for parts as torch.distributed.checkpoint saves them.
+    The parts may lie in `path`, in a folder of it, or above a `path` named huggingface. The error has the command that
+    merges them: verl's, DeepSpeed's, or Accelerate's for parts as torch.distributed.checkpoint saves them.
     """
     near = [path, *([path.parent] if path.name == "huggingface" else []), *_inside(path)]
     return next((said for folder in near if (said := _parts_in(folder))), None)
@@ -51,7 +51,10 @@ def _said(folder: Path, found: Sequence[str], merge: str) -> str:
 
 
 def without_weights(path: Path, expected: str, otherwise: str) -> str:
-    """Return the error for a model's folder that has no file of weights. otherwise: the remedy where nothing tells."""
+    """Return the error for a model's folder without a file of weights that is read.
+
+    expected: the name of the file that is missing. otherwise: the remedy where the folder holds no other weights.
+    """
     if said := parts_of_ranks(path):
         return said
     others = [p.name for p in sorted(path.iterdir()) if p.suffix in OTHERS]

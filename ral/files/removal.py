@@ -1,4 +1,4 @@
-"""Checks what overwrite=true removes: files of an earlier run alone, and none that the new run is to read."""
+"""Checks that overwrite=true removes only files of an earlier run, and none that the new run is to read."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ OTHER = "write hydra.run.dir=<another folder>"
 def check_removal(folder: Path, found: Collection[Path], inputs: Mapping[str, str]) -> None:
     """Raise UserError unless all files in `found`, below `folder`, may be removed before a run that reads `inputs`.
 
-    folder: the run's folder. inputs: {text of the configuration: its key}; texts that name no file or folder are of no
-    account, nor are folders around the run's. Refused are an input among the files, files behind a link that leads out
-    of the folder, and files that no run of this project wrote.
+    folder: the run's folder. inputs: {text of the configuration: its key}; ignored are texts that name no file or
+    folder, and folders around the run's. Refused are an input among the files or above them, files behind a link that
+    leads out of the folder, and files that no run of this project wrote.
     """
     for refused in (_read_again(folder, found, inputs), _linked(folder, found), _of_no_run(folder, found)):
         if (line := next(refused, None)) is not None:
@@ -106,9 +106,9 @@ def _has_card(folder: Path, name: str) -> bool:
 
 
 def texts_of(leaves: Mapping[str, object]) -> dict[str, str]:
-    """Return {text: key} of the configuration leaves that may name a file: texts, and texts in lists.
+    """Return {text: dotted key} of the values in a configuration that may name a file: texts, and texts in lists.
 
-    leaves: {dotted key: plain value}.
+    leaves: {dotted key: plain value}. A text that several keys have stands under the one nearest the top.
     """
     found: dict[str, str] = {}
     for key, value in sorted(leaves.items(), key=lambda leaf: (leaf[0].count("."), leaf[0])):

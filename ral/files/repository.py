@@ -14,9 +14,9 @@ SHIPPED = "assets/tiny"
 
 
 def find(pretrained: str) -> str:
-    """Return the path of the folder that `pretrained` names; a hub id is returned as it is.
+    """Return the path of the model's folder that `pretrained` names; a hub id is returned as it is.
 
-    `~` is expanded, and a folder relative to ROOT is found from any working directory.
+    `~` is expanded. A path below the working directory comes first, then one below ROOT.
     """
     path = Path(pretrained).expanduser()
     own = ROOT / path

@@ -70,11 +70,11 @@ RESULTS = ("hf/*.safetensors", "adapter/*.safetensors", "report.html")
 
 @dataclass
 class Claim:
-    """A folder that this process works in. nearest: the folder itself, or the one above it that existed before.
+    """A folder that this process works in. nearest: the folder itself, or the nearest above it, that existed before.
 
-    found: files that runs had written there, with their times of change in ns; there: these files, and those of .hydra/
+    found: {file that an earlier run wrote there: its time of change in ns}; there: these files, and those of .hydra/
     and notes. lock: its file descriptor; None where the file system has no locks. started: whether training began.
-    anew: whether the files in `found` are removed when it begins.
+    anew: whether the files in `found` are removed when training begins.
     """
 
     folder: Path
@@ -98,7 +98,7 @@ _here = _Here()
 
 
 def remember(folder: Path) -> None:
-    """Note the nearest of `folder` and the folders above it that exists, before any is made."""
+    """Note which folder exists now: `folder`, or else the nearest one above it. Later calls do not change that."""
     folder = folder.absolute()
     _here.nearest.setdefault(folder, next(p for p in (folder, *folder.parents) if p.exists()))
 
@@ -181,7 +181,7 @@ def claim_for_run(folder: Path, resume: str | None, overwrite: bool, inputs: Inp
     """Lock a folder for a run. UserError as in `claim`, and where it holds a run that may not be resumed or removed.
 
     resume: None, "auto" or a checkpoint's folder; overwrite: whether files of an earlier run may be removed. UserError
-    also where that would remove what is to be resumed, one of `inputs` (what the run reads), or what no run wrote.
+    also where that would remove what is to be resumed, what the run reads (`inputs`), or what no run wrote.
     """
     check_resume(resume)
     claimed = claim(folder)
@@ -216,7 +216,7 @@ def _begins_anew(claimed: Claim, resume: str | None, overwrite: bool) -> bool:
 
 
 def _summary(claimed: Claim) -> str:
-    """Return the topmost names in the folder."""
+    """Return the names of files and folders, right below the claimed folder, that an earlier run wrote."""
     return ", ".join(sorted({path.relative_to(claimed.folder).parts[0] for path in claimed.found}))
 
 
@@ -231,7 +231,7 @@ def first_rank() -> bool:
 
 
 def leave(claimed: Claim, keep: Sequence[str] = ()) -> None:
-    """Release the folder; where no run began in it, as `abandon`."""
+    """Release the folder; where no run began in it, also remove what this process made there, except for `keep`."""
     if claimed.started:
         release(claimed)
     else:
@@ -241,7 +241,7 @@ def leave(claimed: Claim, keep: Sequence[str] = ()) -> None:
 def begin(folder: Path) -> None:
     """Note that training begins: from now on the folder stays, and files of an earlier run are removed where `anew`.
 
-    Files that this run has written again by now stay. Do nothing for a folder without claim, or on a second call.
+    Files that this run has written again by now stay. Do nothing for a folder not claimed here, or on a second call.
     """
     claimed = _here.claims.get(folder.absolute())
     if claimed is None or claimed.started:
@@ -266,7 +266,7 @@ def release(claimed: Claim) -> None:
 def abandon(claimed: Claim, keep: Sequence[str] = ()) -> None:
     """Release a folder in which no run began, and remove the files and folders made since the claim.
 
-    keep: names of files that stay. Where files of an earlier run were found in the folder, no file is removed.
+    Only files that match ALL are removed, none where an earlier run's were found. keep: names of files that stay.
     """
     new = [p for p in written(claimed.folder, ALL) if p not in claimed.there]
     if not claimed.found:

@@ -1,4 +1,4 @@
-"""Files and folders that a person names for what a script writes: what is there already is not lost unawares."""
+"""Checks of the files and folders that a person names for a script's output: nothing there is overwritten unawares."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ HELP = "write over what is there already"
 
 
 def check_free(targets: Iterable[Path], told: bool, typed: str = "--output", flag: str = OVERWRITE) -> None:
-    """Raise UserError where something would be written over, unless told to.
+    """Raise UserError where one of `targets` exists and would be written over. An empty folder is free.
 
-    targets: files, and folders, of which empty ones are free. typed: the setting that names them; flag: what to add to
-    write over them.
+    told: True where the user asked to write over them, which makes all free. typed: the setting that names the targets;
+    flag: what to add to write over them.
     """
     there = None if told else next((path for path in targets if _occupied(path)), None)
     if there is not None:
@@ -32,16 +32,20 @@ def _occupied(path: Path) -> bool:
 
 
 def check_apart(target: Path, inputs: Iterable[Path | None], typed: str = "--output") -> None:
-    """Raise UserError where `target` is one of the inputs, which no flag allows to write over."""
+    """Raise UserError where `target` is one of the inputs, which no flag allows to write over.
+
+    inputs: None stands for no file. typed: the setting that names the target.
+    """
     for path in inputs:
         if path is not None and path.exists() and target.exists() and target.samefile(path):
             raise UserError(f"{target} is read and would be written over: name another {typed}")
 
 
 def check_own(folder: Path, marks: Collection[str], typed: str = "--output") -> None:
-    """Raise UserError unless a folder that is to be emptied is new, is empty, or holds one of the files `marks`.
+    """Raise UserError unless a folder that is to be emptied is new, is empty, or holds one of `marks`.
 
-    marks: names of files or folders by which what a script wrote before is known.
+    marks: names of files or folders which show that the script wrote the folder itself. typed: the setting that names
+    the folder.
     """
     if _occupied(folder) and not (folder.is_dir() and any((folder / name).exists() for name in marks)):
         raise UserError(f"{folder} is not of this script's making and would be emptied: name another {typed}")

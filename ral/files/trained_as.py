@@ -1,4 +1,4 @@
-"""Prompt template, media settings and length limit of a model's training, read from files beside its folder."""
+"""Prompt template, media settings and length limit of a model's training, read from the config.yaml of its run."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ FILES, SIZE = ("path", "validation_path"), "validation_size"
 class TrainedAs:
     """Settings by which prompts were made in a model's training. source: the file that holds these settings.
 
-    template: the template of the prompts; templates: {think: ..., zero: ...}; thinking: whether prompts asked for a
-    think block; media: {setting of MEDIA: value}; max_new_tokens: length limit of a response; files: {setting of FILES:
-    absolute path} of its data; data: {media_root or validation_size: value} by which these are read.
+    template: the template of the prompts. templates: {"think": ..., "zero": ...}, those with and without a think block.
+    thinking: whether prompts asked for a think block. media: {setting of MEDIA: value}. max_new_tokens: length limit of
+    a response. files: {setting of FILES: absolute path} of the data. data: {"media_root" or "validation_size": value},
+    by which these files are read.
     """
 
     source: Path
@@ -47,17 +48,19 @@ class TrainedAs:
     data: Mapping[str, Any] = field(default_factory=dict)
 
     def read_by(self, path: str | None) -> dict[str, Any]:
-        """Return the settings by which the training read a file; {} for a path that is none of its files."""
+        """Return {setting: value} by which the training read the file `path`: `data`, and for dataset.path also the
+        validation_path. {} for None, and for a path that is none of `files`.
+        """
         names = [name for name, own in self.files.items() if path is not None and own == _absolute(path)]
         held_out = {"validation_path": self.files[FILES[1]]} if names[:1] == [FILES[0]] and len(self.files) > 1 else {}
         return {**self.data, **held_out} if names else {}
 
 
 def trained_as(checkpoint: str) -> TrainedAs | None:
-    """Return how prompts were made in a model's training, by the config.yaml of its run or for a shipped model.
+    """Return how prompts were made in a model's training; None where that is not known, as for a hub id.
 
-    checkpoint: the model's folder or hub id. None where there is no such config.yaml, or it lacks these settings, and
-    for a hub id.
+    checkpoint: the model's folder or hub id. The settings are those of config.yaml beside the folder, where a run wrote
+    it, or for a shipped model those of its option in conf/dataset.
     """
     folder = Path(find(checkpoint)).absolute()
     run = folder.parent / "config.yaml"
@@ -72,7 +75,8 @@ def trained_as(checkpoint: str) -> TrainedAs | None:
 
 
 def trained_as_first(*checkpoints: str | None) -> TrainedAs | None:
-    """Return how the first of several models was trained of which that is known; None where it is of none.
+    """Return the settings of `trained_as` for the first of several models for which they are known; None where they are
+    known for none.
 
     checkpoints: the model after a training, then the one before it. None and "" name no model.
     """
@@ -115,16 +119,16 @@ def _part(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def said(template: str, media: Mapping[str, Any], kinds: tuple[str, ...] = ("image", "video")) -> str:
-    """Return template and pixels in words. kinds: the media that are named."""
+    """Return a template and the numbers of pixels in words. kinds: the media that are named, "image" and "video"."""
     names = {"image": "pictures", "video": "frames"}
     areas = [f"{names[k]} of {media[f'{k}_min_pixels']:,} to {media[f'{k}_max_pixels']:,} pixels" for k in kinds]
     return ", ".join([f"template={template}", *areas])
 
 
 def differences(trained: TrainedAs, template: str, media: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Return (setting, value in training, value here) of the template and each of MEDIA that differs.
+    """Return (setting, value in training, value here) of the template and each setting of MEDIA that differ.
 
-    template, media: the settings here.
+    template, media: the settings here. A setting that `media` lacks is not compared.
     """
     pairs: list[tuple[str, Any, Any]] = [("template", trained.template, template)]
     pairs += [(key, value, media.get(key)) for key, value in trained.media.items() if key in media]

@@ -1,4 +1,4 @@
-"""Two sets of weights in one folder: one file of all of them and shards, of which one is stale or partial."""
+"""Refuses two sets of weights in one folder: one file of all weights and, beside it, shards, of which one is stale."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ral.errors import UserError
 def refuse_two_sets(path: Path, whole: str, index: str, shards: Mapping[str, object] | None, named: str) -> None:
     """Raise UserError where shards stand beside `whole`, a file of all weights: nothing says which are meant.
 
-    path: the folder; named: setting and folder, with which the message begins. shards: the weight_map of the file
-    `index`; None where there is no such file.
+    path: the folder. named: the setting with its value, with which the message begins. index: name of the file that
+    lists shards. shards: its weight_map, {tensor: file}; None where there is no such file.
     """
     if shards is not None:
         parts = sorted(set(map(str, shards.values())) - {whole})

@@ -42,12 +42,13 @@ _ASKS_FOR_WRONG = re.compile(r"\b(?:not|except|wrong|false|incorrect|untrue|leas
 
 
 def option_of_all_or_none(text: str, options: Mapping[str, str], question: str = "") -> str | None:
-    """Return the letter of "All of the above" or "None of the above" where a text says that; else None.
+    """Return the letter of the option "All of the above" or "None of the above" where a text says that; else None.
 
-    options: {letter: text}. All are said by "all of them", "all three" of three others, their letters or their texts
-    ("A, B and C", "dogs, cats and birds"); none by "none of these" and "There are no dogs, cats or birds". Behind that
-    may stand "are correct" and the like, unless `question` asks for what is wrong, and a conclusion of the same option
-    (", so D"). None where another option is made of options ("Both A and B").
+    options: {letter: text}. "All" is said by "all of them", by "all three" where there are three other options, and by
+    the others' letters or texts ("A, B and C", "dogs, cats and birds"); "none" by "none of these" and "There are no
+    dogs, cats or birds". A text may go on with "are correct" and the like, unless `question` asks for what is wrong,
+    and with a conclusion that names the same option (", so D"). None for a text with "?", for fewer than two other
+    options, and where one of these is made of options ("Both A and B").
     """
     every = [letter for letter, own in options.items() if _ALL.fullmatch(own.strip(ENDS))]
     no = [letter for letter, own in options.items() if _NONE.fullmatch(own.strip(ENDS))]

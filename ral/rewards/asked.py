@@ -20,7 +20,7 @@ _HAN_WRONG = re.compile(rf"(?:是)?(?:{_HAN}|错|錯)的?(?=[\s。.!]*$)")
 
 
 def as_asked(question: str, answer: str) -> str:
-    """Return `answer` with "is the answer" for "is wrong" where `question` asks for what is wrong; else unchanged."""
+    """Return `answer`, with "is the answer" in place of "is wrong" if `question` asks for what is wrong."""
     if not _ASKS.search(question):
         return answer
     turned = _THE_WRONG.sub("the answer ", answer)

@@ -15,7 +15,9 @@ _IN_UNIT = re.compile(
 
 
 def in_asked_unit(number: Number, question: str) -> Number:
-    """Return a number in the unit that its question asks for, where it has another one of that kind; else as it is."""
+    """Return `number` in the unit that `question` asks for; unchanged where it has no unit, this one, or one of another
+    kind, or the question asks for none.
+    """
     unit = asked_unit(question)
     if number.unit is None or unit is None or number.unit == unit:
         return number
@@ -26,7 +28,7 @@ def in_asked_unit(number: Number, question: str) -> Number:
 
 
 def asked_unit(question: str) -> Unit | None:
-    """Return the unit behind "in" that a question names, "in meters"; None for none, or several."""
+    """Return the unit that a question names behind "in", as in "in meters"; None where it names none or several."""
     named = [(find_unit(found["unit"]), found["more"]) for found in _IN_UNIT.finditer(question)]
     units = {unit for unit, _ in named if unit}
     return units.pop() if len(units) == 1 and not any(more for _, more in named) else None

@@ -43,7 +43,11 @@ _MIRRORED = re.compile(r"\s*(?:([>≥])|([<≤]))=?\s*[^\W\d]")
 
 
 def bound(head: str, rest: str) -> str:
-    """Return the bound that the text around a number makes of it: ">" for "more than 5" and "5+", "<", "±" or ""."""
+    """Return the kind of bound that the text around a number makes of it: ">" for "more than 5" and "5+", "<" for "less
+    than 5", "±" for "±5", "" where it is no bound.
+
+    head: the text in front of the number. rest: the text behind it.
+    """
     if before := next((name for name, pattern in _AHEAD if pattern.search(head)), ""):
         return before
     if "=" not in head and (mirrored := _MIRRORED.match(rest)):

@@ -17,7 +17,10 @@ WORTH_ANOTHER_TRY = frozenset({408, 425, 429, *range(500, 600)})
 
 
 class ChatError(Exception):
-    """Error of a request without a usable reply. again: whether to retry, after retry_after_s seconds at least."""
+    """Error of a request without a usable reply.
+
+    again: whether another try may help. retry_after_s: seconds to wait before it at least.
+    """
 
     def __init__(self, message: str, *, again: bool = True, retry_after_s: float = 0.0) -> None:
         super().__init__(message)
@@ -37,8 +40,8 @@ _OPENER = urllib.request.build_opener(_NoRedirect)
 def ask(url: str, body: Mapping[str, Any], *, key: str | None, timeout_s: float) -> str:
     """Return the text of the first choice of a chat completion. Raises ChatError, whose message never holds the key.
 
-    url: address of the endpoint, http or https. body: the request, as JSON. key: sent as bearer token; None: none is
-    sent. timeout_s: seconds until the whole reply has to be read.
+    url: address of the endpoint, http or https. body: the request, sent as JSON. key: sent as bearer token; with None
+    no token is sent. timeout_s: seconds in which the whole reply has to arrive.
     """
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
     request = urllib.request.Request(url, json.dumps(body).encode(), headers, method="POST")
@@ -79,7 +82,7 @@ def _content(body: bytes) -> str:
 
 
 def _refusal(error: urllib.error.HTTPError, key: str | None) -> ChatError:
-    """Explain an HTTP status other than 200, with the start of the server's own words."""
+    """Return the error for an HTTP status outside of 200 to 299, with the start of the server's own words."""
     try:
         words = error.read(4 * LONGEST_SHOWN).decode("utf-8", "replace")
     except (OSError, http.client.HTTPException):

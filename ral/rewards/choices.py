@@ -56,16 +56,16 @@ def chosen_letter(answer: str, options: Sequence[str], question: str = "") -> st
     """Return the capital letter of the option that `answer` names; None where it names none, or more than one.
 
     options: texts with or without letters ("A. blue", "blue"); empty where unknown: then any letter alone counts.
-    Read in this order, each time with one claim less in front ("It is", "I choose", 答案是): a letter alone ("B", "b.",
-    "(B)", 「B」, "**B**"); the text of an option, or letter and text, word for word ("blue", "B blue", "B - blue",
-    "blue (B)"); a letter with a mark and any text ("B. it is blue", "B (blue)"), with "is correct" or "because ...".
-    None where that text is another option's or another number than the option, lists more letters, rules the letter out
-    or refuses to answer. Else what the last words state ("..., so the answer is B"), and then the one option that has a
-    short answer's value (`values`) or written form (`forms`), or that a short sentence names (`mentions`).
-    First of all count a correction (`corrections`), an option given in place of another (`contrasts`) and, where the
-    options are yes and no, a yes or no of any language (`verdicts`). Case, width, quotes and white space never count.
-    Else it is read again without contractions, in the options' forms of a word (`word_forms`, `verb_phrases`), by their
-    kind (`kinds`), without asides (`plain_said`), and, where `question` asks for what is wrong, with "B is wrong" as B.
+    An answer is read in this order. First a correction (`corrections`), an option given in place of another
+    (`contrasts`) and, for options yes and no, a yes or no of any language (`verdicts`). Then its beginning, each time
+    with one claim less in front ("It is", 答案是): a letter alone ("B", "(B)", "**B**"); the text of an option, or
+    letter and text, word for word ("blue", "B - blue", "blue (B)"); a letter with a mark and any text ("B. it is
+    blue"), with "is correct" or "because ...". None where that text is another option's or another number than the
+    option, lists more letters, rules the letter out or refuses to answer. Then what the last words state ("..., so the
+    answer is B"), and the one option that has a short answer's value (`values`) or written form (`forms`), or that a
+    short sentence names (`mentions`). Last, the same is tried without contractions, in the options' forms of a word
+    (`word_forms`, `verb_phrases`), by their kind (`kinds`), without asides (`plain_said`), and, where `question` asks
+    for what is wrong, with "B is wrong" as B. Case, width, quotes and white space never count.
     """
     answer = in_option_points(keyed(answer), options)
     if named := _chosen(answer, options, question):
@@ -170,7 +170,7 @@ def _begins_with_letter(text: str) -> bool:
 
 
 def _bare(text: str, texts: dict[str, str]) -> str | None:
-    """Return the letter of a text that is nothing but a letter in its dress."""
+    """Return the letter of a text that is nothing but a letter, with brackets or marks around it; else None."""
     found = _LETTER.match(text)
     if (again := _REPEATED.fullmatch(text[:LONGEST])) and len(text) <= LONGEST:
         return again[1].upper() if _known(again[1].upper(), texts) else None

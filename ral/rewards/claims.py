@@ -162,7 +162,11 @@ UNSURE = re.compile(
 
 
 def without_claims(text: str) -> list[str]:
-    """Return [the text, the text without the first claim in front, without the second, ...], up to MOST_CLAIMS."""
+    """Return a text, the text without the claim in front, without the next claim too, and so on.
+
+    "The answer is: I choose B" gives itself, "I choose B" and "B". At most MOST_CLAIMS claims are taken off; a claim
+    with nothing behind it stays.
+    """
     forms = [text]
     for _ in range(MOST_CLAIMS):
         head = forms[-1][:LONGEST]
@@ -187,9 +191,10 @@ _OF_ANOTHER = re.compile(
 
 
 def without_subject(text: str) -> str | None:
-    """Return what a sentence says that a thing is, where that begins like a formula: "2√3" for "The length is 2√3".
+    """Return the end of a sentence that says what one thing is, "2√3" of "The length is 2√3", if it begins like a
+    formula; else None.
 
-    None for other texts, and where the subject is another thing's opposite, inverse, half or the like.
+    None also where the subject is another thing's opposite, inverse, half or the like.
     """
     found = _SUBJECT.match(text.strip())
     return text.strip()[found.end() :] if found and not _OF_ANOTHER.search(found["words"]) else None

@@ -96,7 +96,7 @@ _PER = re.compile(
 
 
 def without_times(text: str) -> str | None:
-    """Return a sentence without the clauses that say when, or of how many.
+    """Return a sentence without the clauses that say when ("In 2015,") or of how many ("Of the 8 balls,").
 
     None where it has no such clause, or holds no digit beside them.
     """
@@ -123,8 +123,9 @@ def without_periods(text: str) -> str | None:
 
 
 def without_names(text: str, question: str) -> str | None:
-    """Return a sentence without the numbers that name things in its question, "runner 7", where it repeats them in the
-    same words; None where it repeats none, or no other number is left.
+    """Return a sentence without the names with a number, such as "runner 7", that it repeats from its question.
+
+    None where it repeats none, joins one to something else by "and", "or" or the like, or holds no other number.
     """
     rest = text
     for named in {found[0] for found in _NAMED.finditer(question)}:
@@ -137,13 +138,13 @@ def without_names(text: str, question: str) -> str | None:
 
 
 def without_changes(text: str) -> str | None:
-    """Return a sentence without the change that it says behind its number: "5, up 12% from 2020" is "5"."""
+    """Return a sentence without the change that it tells behind its number, "5" of "5, up 12% from 2020"; else None."""
     found = _CHANGE.fullmatch(text)
     return found["said"] if found else None
 
 
 def year_of_month(text: str) -> str | None:
-    """Return the year of a month: "2015" of 2015年3月, as "March 2015" holds no other number; None for other texts."""
+    """Return the year of a text that is a month of a year in Chinese, "2015" of 2015年3月; None for other texts."""
     found = _MONTH_OF_YEAR.fullmatch(text)
     return found["year"] if found else None
 
@@ -157,7 +158,7 @@ def total_said(text: str) -> str | None:
 
 
 def join_parts(text: str) -> str:
-    """Return a text with "2/5" for "2 out of 5" and "2 in 5"; "5 out of 2" stays as it is."""
+    """Return a text with "2/5" in place of "2 out of 5" and "2 in 5"; "5 out of 2" stays as it is."""
     return _PER.sub(_part, text)
 
 

@@ -24,7 +24,7 @@ class Part:
 
 
 class Reward:
-    """r = sum over parts of weight * part (the paper: 0.9 * accuracy + 0.1 * format)."""
+    """The reward of a response: the sum over parts of weight * part (the paper: 0.9 * accuracy + 0.1 * format)."""
 
     def __init__(self, parts: Mapping[str, Part], *, checkpoint: str | None = None) -> None:
         """Keep the parts. UserError where there is none, or a weight is not finite.

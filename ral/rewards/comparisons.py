@@ -1,4 +1,4 @@
-"""Comparisons: what "A has a higher temperature than B" is said of, where its question asks for just that.
+"""Sentences that compare: "A has a higher temperature than B" is an answer A where its question asks for just that.
 
 What stands behind "than", "compared to", "unlike", "rather than" and "instead of" is not the answer.
 """
@@ -30,12 +30,13 @@ _WORDS = re.compile(r"[^\W_]+")
 
 
 def compared(line: str, question: str) -> tuple[str, str] | None:
-    """Return (the part of a sentence that states something, the thing that it compares with).
+    """Return (what a sentence states, the thing that it compares with); None where it compares in no way that its
+    question asks for.
 
-    "The chair is closer to the table than the lamp" gives ("The chair is closer to the table", "the lamp"). None for a
-    sentence that compares nothing, whose comparative or words between it and "than" `question` does not have, and where
-    either has a negation, "twice", "same" or the like. With "rather than", "instead of" and "unlike" no comparative is
-    needed; one that is there has to be the question's.
+    "The chair is closer to the table than the lamp" gives ("The chair is closer to the table", "the lamp"). The
+    sentence needs one comparative, and `question` has to have the same one and all words behind it ("to the table").
+    With "rather than", "instead of", "unlike" and "as opposed to" a sentence without a comparative counts too. None
+    also where the sentence or the question has a negation, "twice", "same" or the like.
     """
     found = _AHEAD.fullmatch(line) or _BEHIND.fullmatch(line)
     if found is None or _TURNED.search(line) or _TURNED.search(question):
@@ -53,7 +54,7 @@ def compared(line: str, question: str) -> tuple[str, str] | None:
 
 
 def as_asked_for(text: str, question: str) -> bool:
-    """Tell whether a text has the one comparative that its question has: "the lamp is closer" of "Which is closer?"."""
+    """Tell whether a text has one comparative, and `question` the same: "the lamp is closer" to "Which is closer?"."""
     degrees = _comparatives(text)
     return len(degrees) == 1 and degrees == _comparatives(question) and not _TURNED.search(question)
 

@@ -21,10 +21,10 @@ _SAID = re.compile(
 
 
 def option_of_point(text: str, options: Mapping[str, str]) -> str | None:
-    """Return the letter of the one option that is the compass point of a text; None where an option is no point.
+    """Return the letter of the one option that is the compass point which a text says; else None.
 
-    options: {letter: text}. Points of letters are capitals in a text. "Between north and east" behind the point has to
-    be of the same two.
+    options: {letter: text}; None where one of them is no point. Abbreviations in the text count in capitals alone
+    ("NE"). Where the text adds "between north and east", its point has to be of these two.
     """
     points = {letter: _point(own.upper()) or _point(own) for letter, own in options.items()}
     said = _point(text)
@@ -33,9 +33,10 @@ def option_of_point(text: str, options: Mapping[str, str]) -> str | None:
 
 
 def in_option_points(text: str, options: Sequence[str]) -> str:
-    """Return a text with "north east" and "north-east" as the options write it, else as one word.
+    """Return a text with points such as "north east" written as the options write theirs: "north-east" or "northeast".
 
-    Unchanged where no option has a compass point, and behind "from".
+    One word where no option has such a point. The text is unchanged where no option has any point, or where they write
+    theirs in several ways; behind "from" a point stays as it is.
     """
     if not any(re.search(_WORD, own, re.IGNORECASE) for own in options):
         return text

@@ -90,8 +90,8 @@ MOST_WORDS = 3  # of a text that is one noun with what describes it
 def part_of_more(line: str, start: int, end: int) -> bool:
     """Tell whether the words line[start:end] are part of a longer noun that is another thing.
 
-    line: a sentence without dress (`dress.undress`). "dog" is so in "It is a dog house" and "a hot dog", but not in "a
-    brown dog" and "the dog sits there", nor "blue" in "a blue ball" and "tennis" in "a tennis match".
+    line: a sentence without formatting (`dress.undress`). True for "dog" in "It is a dog house" and "a hot dog"; False
+    for "dog" in "a brown dog" and "the dog sits there", "blue" in "a blue ball" and "tennis" in "a tennis match".
     """
     own, behind = line[start:end], line[end:]
     if "\u4e00" <= own[-1:] <= "\u9fff":
@@ -109,7 +109,9 @@ def part_of_more(line: str, start: int, end: int) -> bool:
 
 
 def describes(own: str) -> bool:
-    """Tell whether no noun could follow `own` to form one: an adjective, a number, a verb in -ing, a sentence."""
+    """Tell whether `own`, an option's text, cannot begin a longer noun: an adjective, a number, a verb in -ing, or more
+    than MOST_WORDS words.
+    """
     words = own.casefold().split()
     last = words[-1]
     if len(words) > MOST_WORDS or not last.isalpha() or last in _ADJECTIVES or last in _FUNCTION:

@@ -74,10 +74,10 @@ _NOT_TOLD = re.compile(
 
 
 def times_done(text: str) -> str | None:
-    """Return the number of "The person claps four times (at 0:02, 0:03, 0:05 and 0:07)"; else None.
+    """Return the number of times that a sentence tells, as written: "four" of "The person claps four times"; else None.
 
-    As many moments have to be listed, where they are; a sentence that denies, doubts or compares, or holds another
-    number, has none.
+    Where moments are listed behind it, "(at 0:02, 0:03, 0:05 and 0:07)", there have to be as many. None also for a
+    sentence that denies, doubts or compares, or holds another number.
     """
     found = _DONE.fullmatch(text.strip())
     if found is None or (found["who"] and (not _TOLD.fullmatch(found["who"]) or _NOT_TOLD.search(found["who"]))):
@@ -89,8 +89,9 @@ def times_done(text: str) -> str | None:
 def counted(text: str) -> str | None:
     """Return a sentence with its count alone; None where it says nothing more about the count.
 
-    "N of the M people are" with a verb is the count N where N is no more than M; "N of the M people" alone may be a
-    share, and "N out of M" and "N in M" are. Parts ("2 cats, 1 black and 1 white") have to add up to the count.
+    "N of the M people are", with a verb, is the count N where N is no more than M. "N of the M people" without a verb
+    stays as it is: it may be a share, as "N out of M" and "N in M" are. Parts ("2 cats, 1 black and 1 white") have to
+    add up to the count.
     """
     rest = _SEEN.sub("", _AND_NONE.sub("", text))
     rest = _OF_THESE.sub(_part, rest)

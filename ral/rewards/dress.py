@@ -108,7 +108,7 @@ def unwrapped(text: str) -> str:
 def quoted(text: str) -> str:
     """Return the text that a sentence quotes: EXIT of 'The sign reads "EXIT".' and "The text says: EXIT"; else "".
 
-    So does a sentence that says what one thing is: Sunkist of "The brand is Sunkist."
+    A sentence that says what one thing is counts as well: Sunkist of "The brand is Sunkist."
     """
     found = _QUOTED.fullmatch(text)
     if found is None or not _names_text(found["lead"]) or _NOT.search(found["lead"]):

@@ -29,7 +29,7 @@ _DENIED_AT_ONCE = re.compile(
 
 
 class Judged(NamedTuple):
-    """Outcome of a judgement of a clause. yes: None where it cannot be read."""
+    """Outcome of a judgement of a clause. yes: whether the clause is affirmed; None where that cannot be read."""
 
     yes: bool | None
 

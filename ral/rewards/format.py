@@ -35,7 +35,7 @@ def _without_thought(response: str) -> str | None:
 
 
 def _is_answer_block(text: str) -> bool:
-    """Return True for `<answer>...</answer>` and nothing else, no tag inside."""
+    """Tell whether a text is `<answer>...</answer>` and nothing else, with no tag inside."""
     if not (text.startswith(OPEN) and text.endswith(CLOSE)):
         return False
     inside = text[len(OPEN) : -len(CLOSE)]

@@ -55,9 +55,10 @@ class Han(NamedTuple):
 
 
 def join_han(text: str) -> tuple[str, bool]:
-    """Return (the text with 35000 for "3万5千", whether it had such a number): digits before numerals of scale.
+    """Return (the text with its numbers of digits and numerals in digits alone, whether one had a numeral of scale).
 
-    百分之33 becomes 33%, and 3分之2 becomes 2/3.
+    3万5千 becomes 35000, 百分之33 becomes 33%, 3分之2 becomes 2/3, and 2打 becomes 24. The second value is True for the
+    first of these alone: digits before a numeral of scale such as 万.
     """
     text = _PART_IN_DIGITS.sub(r"\2/\1", _PERCENT_IN_DIGITS.sub(r"\1%", text))
     text = _COUNTED_DOZENS.sub(lambda match: _decimal(_dozens(match[1], match[2])), text)

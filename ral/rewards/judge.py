@@ -64,9 +64,9 @@ class Judge:
 
     url, model: the endpoint ("http://host:8000/v1/chat/completions") and the name it knows the model by.
     api_key_variable: environment variable that holds the key; None where the endpoint wants none.
-    template: a .j2 file that sees question, options, problem_type, gold, response, and answer (in its tags, or "");
-    None: templates/judge.j2. requests: timeouts, retries and how many at once. options: further fields of the request,
-    such as temperature and max_tokens.
+    template: a .j2 file that may use question, options, problem_type, gold, response, and answer, the text in the
+    response's answer tags or ""; None for templates/judge.j2. requests: timeouts, retries and how many at once.
+    options: further fields of the request, such as temperature and max_tokens; None for none.
     UserError where the url is no http address, the template cannot be read, or the key is not set.
     Retried are: no connection, timeouts, statuses 408, 425, 429 and 5xx, replies without a score. After the last retry,
     and at once for any other status, UserError names the entry and the cause. The key is in no message.

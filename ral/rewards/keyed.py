@@ -1,4 +1,4 @@
-"""The answer in a JSON object that a response gives: B of {"answer": "B", "confidence": 0.95}, perhaps in a fence."""
+"""The answer in a JSON object, which may stand in a code fence: B of {"answer": "B", "confidence": 0.95}."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _FENCE = re.compile(r"\s*```[A-Za-z]*\s*(?P<inner>.*?)\s*```\s*", re.DOTALL)
 
 
 def keyed(text: str) -> str:
-    """Return the answer in a JSON object: the value of its one key that is in KEYS. Any other text stays as it is.
+    """Return the answer in a text that is a JSON object: the value of its one key in KEYS. Any other text is unchanged.
 
-    The object may stand in a code fence. Numbers are kept as written. Text stays as it is, too, where two keys are in
-    KEYS, or the value is a list, an object or null.
+    The object may stand in a code fence. A number is returned as written. Unchanged is also an object with no or two
+    keys in KEYS, or whose value there is a list, an object or null.
     """
     fenced = _FENCE.fullmatch(text) if len(text) <= LONGEST else None
     inner = (fenced["inner"] if fenced else text).strip()

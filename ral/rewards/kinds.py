@@ -1,4 +1,4 @@
-"""Options of a kind that is said in several ways, such as dates: the one that an answer means."""
+"""Finds the option that an answer means where options are of a kind with many ways of writing, such as dates."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ LONGEST = 200  # characters of such an answer
 
 
 def option_of_kind(answer: str, options: Sequence[str], question: str) -> str | None:
-    """Return the letter of the one option that an answer means by the kind of the options; else None.
+    """Return the letter of the one option that an answer means, by the rules for the kind of the options; else None.
 
-    Read are "both" and "neither" (`plain_said`), orders (`orders`), and, perhaps behind a claim such as "It is",
-    dates (`dates`),
-    compass points (`compass`), statements that hold (`statements`) and all or none of the others (`all_or_none`).
+    The kinds are "both" and "neither" (`plain_said`), orders (`orders`), dates (`dates`), compass points (`compass`),
+    statements that hold (`statements`), and all or none of the others (`all_or_none`). A claim such as "It is" may
+    stand in front of the last four.
     """
     texts = split_options(tuple(options))
     if named := both_or_neither(visible(answer), texts) or option_of_order(visible(answer), texts):

@@ -25,10 +25,11 @@ _ADDED = re.compile(
 
 
 def only_near(ahead: str, own: str, question: str, options: Iterable[str]) -> bool:
-    """Tell whether the words in front of an option's text make it a landmark: "behind the", "on the way to the".
+    """Tell whether the words `ahead` of an option's text make it a landmark: "behind the", "on the way to the".
 
-    ahead: those words. own: the option's text. False where the question asks by the same relation ("What is the cat
-    behind?"), unless it names this very option, and where the text of an option holds the relation.
+    own: the option's text. options: the texts of all options; False where one of them holds the relation ("behind").
+    False also where the question asks by the same relation ("What is the cat behind?"), unless it names this very
+    option behind it.
     """
     found = _AHEAD.search(ahead)
     if found is None:
@@ -41,7 +42,8 @@ def only_near(ahead: str, own: str, question: str, options: Iterable[str]) -> bo
 
 
 def without_landmark(line: str, question: str) -> str | None:
-    """Return a line without the landmark behind its place: "living room" of "living room, next to the kitchen".
+    """Return the place that a line names without the landmark behind it: "living room" of "living room, next to the
+    kitchen".
 
     None where there is no landmark, and where the question asks by the same relation.
     """

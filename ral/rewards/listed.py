@@ -26,18 +26,20 @@ _BETWEEN = re.compile(r"\s*(?:[,;]\s*(?:and\s+)?|\n+|\s+and\s+)\s*", re.IGNORECA
 
 
 def unlisted(text: str) -> str | None:
-    """Return a text of several lines without bullets and Markdown emphasis; None where it has neither."""
+    """Return a text of several lines without bullets and Markdown emphasis; None for one line, or with neither of them.
+
+    A single bullet stays.
+    """
     plain = _EMPHASIS.sub("", text)
     plain = _BULLET.sub("", plain) if len(_BULLET.findall(plain)) > 1 else plain
     return plain if plain != text and "\n" in text.strip() else None
 
 
 def enumerated(text: str) -> str | None:
-    """Return a count in words without the things listed behind it: "There are two people" of "... two people: a man and
-    a woman".
+    """Return a count in words without the list behind it: "two people" of "two people: a man and a woman"; else None.
 
-    As many things have to be listed as are counted, or "all" has to say what they are; else, and for texts that doubt,
-    add or bound anything, None.
+    As many things have to be listed as are counted, or the list has to begin with "all", "each" or "every one". None
+    also for lists that doubt, deny or add anything.
     """
     plain = _EMPHASIS.sub("", text).strip()
     found = _LISTED.fullmatch(plain)

@@ -62,8 +62,8 @@ _ADDED_AHEAD = re.compile(r"(?:\band|\bplus|[/&+、和与與])\s*(?:an?\s|the\s)
 def one_in_sentence(text: str, options: Mapping[str, str], question: str = "") -> str | None:
     """Return the letter of the one option that a short sentence names by its text or by its last letter; else None.
 
-    text: without dress (`dress.undress`). options: {letter: text in small letters}, empty where unknown. question:
-    asked. Texts count as whole words, the longer first ("hot dog" is no "dog"). Not counted are texts of one letter,
+    text: without formatting (`dress.undress`). options: {letter: text in small letters}, empty where unknown. An
+    option's text counts as whole words, the longer first ("hot dog" is no "dog"). Not counted are texts of one letter,
     articles and other words of any sentence, and landmarks ("behind the table", `landmarks`), unless `question` asks by
     that relation.
     """
@@ -176,8 +176,8 @@ def without_mentions(line: str, options: Mapping[str, str]) -> str:
 def mentions(line: str, options: Mapping[str, str]) -> Iterator[tuple[str, int, int]]:
     """Yield (letter, start, end) of the options' texts in a line, the longest option first.
 
-    Not yielded: a text inside another that was found, or inside a longer noun, of the line (`compounds.part_of_more`)
-    or of an option.
+    Not yielded: a text inside another that was found, and a text inside a longer noun of the line
+    (`compounds.part_of_more`) or of an option.
     """
     taken: list[tuple[int, int]] = []
     for letter, own in sorted(options.items(), key=lambda item: -len(item[1])):

@@ -1,6 +1,6 @@
 """Orders: "plant → blanket → can" and "plant, then blanket, then can" are the option "plant, blanket, can".
 
-Numbered lines are, too. Items and their order have to be those of one option.
+So are numbered lines of the three. Items and their order have to be those of one option.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _DENIES = re.compile(
 
 
 def option_of_order(text: str, options: Mapping[str, str]) -> str | None:
-    """Return the letter of the one option that lists, with commas, what a text puts in the same order; else None.
+    """Return the letter of the one option that lists the items of a text in the text's order; else None.
 
-    text: as the answer is shown, with its lines. options: {letter: text in small letters}. Numbers of lines have to
-    count from 1.
+    text: the answer with its line breaks; it joins items by arrows or "then", or has one in each line, numbered from 1.
+    options: {letter: text in small letters}, with commas between items.
     """
     if len(text) > LONGEST or _DENIES.search(text):
         return None

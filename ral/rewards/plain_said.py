@@ -1,7 +1,7 @@
-"""Answers without what is said around them: "100% sure it's 4", "7 (not counting the 2 dogs)", "~~A~~ B".
+"""Removal of remarks around answers, which state no answer of their own: "100% sure it's 4", "~~A~~ B".
 
-What is taken off states no answer of its own: how sure one is, a reason or exception in brackets, struck-out text, a
-word of assent, a concession behind the answer.
+Remarks are: how sure one is, a reason or exception in brackets ("7 (not counting the 2 dogs)"), struck-out text, a word
+of assent, a concession behind the answer.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ _ALL_OF_TWO = re.compile(
 
 
 def without_asides(text: str) -> str | None:
-    """Return a numerical answer without remarks around the number; None where it has no such remarks."""
+    """Return a numerical answer without remarks around the number, "7" of "7 (not counting the 2 dogs)" and "2" of
+    "only twice"; None where it has no such remarks.
+    """
     if found := _TO_BE_EXACT.fullmatch(text):
         return found["said"]
     if found := _TIMES.fullmatch(text):
@@ -85,9 +87,9 @@ def choice_alone(text: str, question: str) -> str | None:
 
 
 def both_or_neither(text: str, options: Mapping[str, str]) -> str | None:
-    """Return the letter of the one option that begins with "both" or "neither", where a text says just that word.
+    """Return the letter of the one option that begins with "both" or with "neither", where a text says that word alone.
 
-    None for no such option, or for several.
+    options: {letter: text in small letters}. None for other texts, and for no such option or several.
     """
     found = _ALL_OF_TWO.fullmatch(text[:LONGEST].strip())
     named = [letter for letter, own in options.items() if found and own.startswith(f"{found['word'].lower()} ")]

@@ -57,7 +57,7 @@ _JIAO = re.compile(r"(?<![\d.,])(\d+)\s*([元块塊])\s*(\d)\s*[角毛](?:\s*(\d
 
 
 def join_rates(text: str) -> str:
-    """Return a text with "10公里/小时" for 每小时10公里 and 时速10公里."""
+    """Return a text with Chinese, Japanese and Korean rates written with a slash: "10公里/小时" for 每小时10公里."""
     return _RATE.sub(
         lambda found: f"{found['number']}{_KILOMETRES.get(found['unit'], found['unit'])}/{_EACH[found['each']]}", text
     )
@@ -75,7 +75,7 @@ def join_money(text: str) -> str:
 
 
 def join_quantities(text: str) -> str:
-    """Return a text with quantities in several units as one number of the smallest: "66/1 in" for "5 ft 6 in"."""
+    """Return a text with quantities in several units as one number of the smallest unit: "66/1 in" for "5 ft 6 in"."""
     text = _ANGLE.sub(lambda m: f"{_exact(_degrees(m))}°", text)
     text = _FEET.sub(lambda m: f"{_exact(12 * int(m[1]) + Fraction(m[2] + (m[3] or '')))} in", text)
     text = _HOURS.sub(r"\1 h \2 min", text)

@@ -1,4 +1,4 @@
-"""The ways in which a text that is no single number is read again, each of which leaves less of it, in their order."""
+"""Functions by which a text that holds more than one number is read again, in their order; each keeps less of it."""
 
 from __future__ import annotations
 

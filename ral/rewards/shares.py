@@ -13,7 +13,7 @@ PERCENT = Unit(SHARE, Fraction(1, 100))
 
 
 class Share(NamedTuple):
-    """Share of a whole as a unit. The number times `factor` is the number in `unit`."""
+    """Share of a whole as a unit. A number of this share, times `factor`, is the number of `unit`: 5‰ are 0.5%."""
 
     factor: Fraction
     unit: Unit

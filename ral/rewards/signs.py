@@ -40,17 +40,17 @@ _KEPT: tuple[tuple[re.Pattern[str], bool], ...] = (
 
 
 def folded(text: str) -> str:
-    """Return a text in one case and width with single blanks, without accents of Latin letters, LaTeX's $ and tags."""
+    """Return a text in one case and width with single blanks, without LaTeX's $, tags, **, ^ and Latin accents."""
     text = unicodedata.normalize("NFKD", _VULGAR.sub(" ", text)).casefold()
     text = unicodedata.normalize("NFC", _ACCENTS.sub("", text)).translate(_DASHES).replace("^", "")
     return " ".join(_TAG.sub(" ", _FORMULA.sub(r" \1 ", text.replace("**", " "))).split())
 
 
 def with_signs(text: str) -> str:
-    """Return a folded text whose symbols with a meaning stand as characters of SIGN; other marks stay as they are.
+    """Return a text from `folded` with characters of SIGN for symbols that carry meaning; other marks stay as they are.
 
-    A date is read without what parts it (2020-01-05 is 2020/01/05), a number without the commas of its thousands, and
-    a currency behind a number as in front of it.
+    The parts of a date are parted by blanks (2020-01-05 and 2020/01/05 become 2020 01 05), commas between thousands are
+    removed, and a currency behind a number is put in front of it.
     """
     text = _DATE.sub(r"\1 \3 \4", _THOUSANDS.sub(lambda found: found[0].replace(",", ""), text))
     text = _MONEY_BEHIND.sub(r"\2\1", text)

@@ -35,11 +35,11 @@ Places = frozenset[int]
 
 
 def option_of_statements(text: str, options: Mapping[str, str], question: str = "") -> str | None:
-    """Return the letter of the option with the statements that a text says to hold; else None.
+    """Return the letter of the one option that names the same true statements as a text; else None.
 
-    options: {letter: text as written}, each of which has to be a set of statements by Roman numerals or figures ("I
-    only", "Both I and II", "Neither"). "Only II", "II" and "I is false; II is true" are "II only", where each statement
-    is judged; judgements are not read where `question` asks for what is wrong.
+    options: {letter: text as written}; each has to name statements by Roman numerals or figures ("I only", "Both I and
+    II", "Neither"). "Only II", "II" and "I is false; II is true" mean "II only"; judgements such as the last have to
+    judge each statement, and are not read where `question` asks for what is wrong.
     """
     lines = {letter: " ".join(own.split()).strip(ENDS) for letter, own in options.items()}
     known = frozenset(_NUMERALS[name] for own in lines.values() for name in re.findall(_ONE, own))

@@ -27,10 +27,10 @@ _UNIT = re.compile(r"(?<=\d)\s*(?:°|[A-Za-z]{2,}(?:\^[23])?|\s[A-Za-z])$")
 
 
 def last_step(text: str) -> str | None:
-    r"""Return what the last step of a solved equation says that its unknown is: "3" of "2x = 6 → x = 3".
+    r"""Return the value of the unknown in the last step of a solved equation: "3" of "2x = 6 → x = 3".
 
-    Steps stand in rows, or between arrows, commas or "so". The last one is "x = 3" or "3" alone, of the one letter
-    that the steps in front have, and these hold for that value. The arrow of "$\Rightarrow 3$" is left out. None for
+    Steps stand in rows, or between arrows, commas or "so". The last one is "x = 3" or "3" alone; the steps in front
+    have that one letter and hold for that value. Of "$\Rightarrow 3$" the text without the arrow is returned. None for
     other texts.
     """
     rows = _ENVIRONMENT.sub(" ", text)

@@ -1,4 +1,4 @@
-"""Options that are things done, "pat its head", in answers that tell them of somebody: "He pats its head"."""
+"""Options that name actions, "pat its head", and answers that say who does them: "He pats its head"."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _ASKED_OF = re.compile(r"\b(?:do|does|did|is|are|was|were) (?P<who>[^?.,]{1,60}?
 
 
 def in_base_form(answer: str, options: Sequence[str], question: str) -> str:
-    """Return an answer with its options' own verbs: "He pat its head" for "He pats its head".
+    """Return an answer with verbs in the form that the options have: "He pat its head" for "He pats its head".
 
-    options: texts without letters, in small letters. Read are verbs with -s, -ed or -ing, and the past of some others,
-    in front of the option's own further words and behind a pronoun or a noun with its article; behind a noun of the
-    question, only where the question asks what that one does. Half of the options have to be such phrases ("sit
-    down"). Left as they are: clauses behind "after" or "stops".
+    options: texts without letters, in small letters; two of them, and half of all, have to be such phrases ("sit
+    down"). A verb in -s, -ed or -ing, or an irregular past, is changed where the rest of the option follows it and a
+    pronoun or a noun with its article stands in front; a noun that the question has must be the one whose actions the
+    question asks for. Clauses behind "after", "stops" and the like stay as they are.
     """
     phrases = [found for option in options if (found := _PHRASE.fullmatch(option))]
     if len(phrases) < _FEWEST * len(options) or len(phrases) < 2:

@@ -76,7 +76,7 @@ class Verdict(NamedTuple):
 
 
 def find_verdict(text: str) -> Verdict | None:
-    """Return the verdict that a text without dress begins with; None where it begins with none.
+    """Return the verdict that a text without formatting begins with; None where it begins with none.
 
     A word of yes or no counts only before a mark, the end of the text, or a clause of its own ("Yes it is"): "no dogs",
     "no idea", 不一定 and 对不起 are no verdicts.
@@ -103,7 +103,7 @@ def changed_verdict(text: str) -> Verdict | None:
 
 
 def stated_verdict(text: str) -> Verdict | None:
-    """Return the verdict that a text without dress states first or last; None where it states and doubts none.
+    """Return the verdict that a text without formatting states first or last; None where it states and doubts none.
 
     "Yes, it is", "The answer is yes", "I'd say no" and "There is one, so yes" state one. Texts that deny or doubt one
     ("not yes", "I wouldn't say yes", "I'm not sure it's yes") give Verdict(None, ""), while "there are two" and "yes
@@ -134,7 +134,7 @@ def _behind_question(text: str) -> str:
 
 
 def stated_truth(text: str) -> Verdict | None:
-    """Return the verdict of a text on a statement: "It is not true." is False, "isn't false" True; else None."""
+    """Return the verdict of a text on a statement, with `yes` False for "It is not true."; None where it has none."""
     line = _plain(text)
     if clause := next(filter(None, map(_of_clause, without_claims(line))), None):
         return clause
@@ -179,11 +179,11 @@ def verdict_of_gold(gold: str) -> bool | None:
 
 
 def option_of_verdict(forms: Sequence[str], options: Mapping[str, str]) -> tuple[str | None] | None:
-    """Return (letter,) of the option that means the yes or no with which an answer begins; (None,) where it says both.
+    """Return (letter,) of the option that means the yes or no that an answer begins or ends with.
 
-    None where the answer says neither, or where the options are not one yes and one no, perhaps with others beside
-    them.
-    forms: an answer as written, then without its claims. options: {letter: text in small letters}.
+    (None,) where the answer says both, doubts, or also names another letter. None where it says neither, or where the
+    options do not hold one yes and one no; other options may stand beside these.
+    forms: the answer as written, then without its claims. options: {letter: text in small letters}.
     """
     poles = _poles(options)
     if not poles:

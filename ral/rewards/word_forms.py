@@ -28,11 +28,12 @@ _TWO_WORDS = re.compile(r"([a-z]{2,})([ -])([a-z]{2,})")
 
 
 def in_option_words(answer: str, options: Sequence[str]) -> str:
-    """Return an answer with its options' own forms of a word: "It decrease" for "It decreases", "second" for "2nd".
+    """Return an answer with words in the form that the options have: "It decrease" for "It decreases", "second" for
+    "2nd".
 
-    options: texts without letters, in small letters. An ending is taken off a verb of change that an option
-    begins with, where no option has the longer word. An option of two words, "back-right", has them with a hyphen or a
-    blank between them.
+    options: texts without letters, in small letters. Changed are: forms of a verb of change that an option begins with,
+    unless an option has that form too; ordinals; and the hyphen or blank in an option of two words ("back right" for
+    "back-right").
     """
     known = {word for option in options for word in _WORD.findall(option)}
     for word in dict.fromkeys(found[0] for option in options if (found := _WORD.match(option))):

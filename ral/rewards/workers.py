@@ -41,7 +41,10 @@ Answer = list[float] | str
 
 
 class Worker:
-    """A process that scores the jobs it is sent, in order. functions: {part of the reward: its function}."""
+    """A process, started here, that scores the jobs it is sent, in order.
+
+    functions: {part of the reward: its function}, sent first. UserError where the process has ended.
+    """
 
     def __init__(self, functions: Mapping[str, Callable[..., float]]) -> None:
         self.process = piped.start(COMMAND)
@@ -122,7 +125,10 @@ class RewardBeside:
         return one_by_one + [Job(n, examples, texts) for n in many if last]
 
     def scores(self, dealt: Sequence[Sequence[Job]], examples: Sequence[Example], rollout: Rollout) -> Scores:
-        """Wait for the workers; return the scores. UserError: the first that the reward itself would have raised."""
+        """Wait for the workers; return the scores. UserError: the first that the reward itself would have raised.
+
+        dealt: the jobs that each worker was sent. examples: the example of each response.
+        """
         answers = [worker.receive() for worker in self.workers]
         values: dict[str, list[float]] = {}
         for name, part in self.reward.parts.items():
