@@ -1,4 +1,4 @@
-"""The attention of a model's answer to one question about a file: settings as text -> example, pixels, answer, map."""
+"""The attention of models' answers to one question about a file: from settings as text to answers and their maps."""
 
 from __future__ import annotations
 
@@ -40,15 +40,16 @@ DEFAULTS = {
     "device": "cpu",
 }
 UNKNOWN = {"template": "as_asked", "max_frames": 128, "min_pixels": 784}
-"""Settings for a checkpoint with no config.yaml beside it to say how it was trained; MOST_PIXELS are the others."""
+"""Settings for a checkpoint without a config.yaml beside it that says how it was trained; max_pixels is in MOST_PIXELS.
+"""
 MOST_PIXELS = {"image": 4014080, "video": 100352}
 
 
 @dataclass(frozen=True)
 class MappedAnswer:
-    """A model's answer and its attention map: grid (T, H, W), weights of sum 1, seconds of a slot.
+    """A model's answer with its attention map: grid (T, H, W) of visual tokens, weights of sum 1, slot seconds.
 
-    name: the checkpoint. block: whether the map is that of the answer block, not of the whole response. grounding:
+    name: the checkpoint. block: whether the map is that of the answer block, else of the whole response. grounding:
     share of the map inside the evidence, in [0, 1]; None where the question has no evidence.
     """
 
@@ -60,24 +61,24 @@ class MappedAnswer:
 
     @property
     def caption(self) -> str:
-        """Return the line above the answer's image."""
+        """Return the line above the answer's image on the sheet."""
         share = "" if self.grounding is None else f"  grounding {100 * self.grounding:.1f}%"
         return f"{self.name}{share}: {' '.join(self.text.split())}"
 
     @property
     def lines(self) -> list[str]:
-        """Return the lines that the terminal shows."""
+        """Return the lines on the answer for the terminal."""
         of = "answer block" if self.block else "whole response (it has no answer block)"
         found = [f"{self.name}: {' '.join(self.text.split())}", f"attention of: {of}"]
         return found if self.grounding is None else [*found, f"grounding: {self.grounding:.4f}"]
 
 
 def complete(given: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings with defaults: template, frames and pixels as the checkpoint was trained, if known.
+    """Return the settings with defaults; template, frames and pixels are those of the checkpoint's training, if known.
 
     Of two checkpoints the second's training counts, where it is known.
 
-    UserError unless the question and one of image and video are given.
+    UserError unless the question and either an image or a video are given.
     """
     found = DEFAULTS | dict(given)
     if bool(found["image"]) == bool(found["video"]):
@@ -93,8 +94,15 @@ def complete(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def filled(settings: Mapping[str, str], otherwise: Mapping[str, Any]) -> dict[str, str]:
-    """Return the settings, with those that are empty taken from `otherwise`."""
+    """Return the settings, with the empty ones taken from `otherwise`."""
     return {**settings, **{key: settings[key] or str(value) for key, value in otherwise.items()}}
+
+
+def said_of(settings: Mapping[str, str]) -> str:
+    """Return the template and the pixel bounds in words. settings: complete ones (`complete`)."""
+    kind = "frame" if settings["video"] else "picture"
+    fewest, most = (number(settings, key) for key in ("min_pixels", "max_pixels"))
+    return f"template={settings['template']}, a {kind} of {fewest:,} to {most:,} pixels"
 
 
 def output_of(settings: Mapping[str, str]) -> Path:
@@ -105,15 +113,8 @@ def output_of(settings: Mapping[str, str]) -> Path:
     return output
 
 
-def said_of(settings: Mapping[str, str]) -> str:
-    """Return the template and the pixel bounds of complete settings, in words."""
-    kind = "frame" if settings["video"] else "picture"
-    fewest, most = (number(settings, key) for key in ("min_pixels", "max_pixels"))
-    return f"template={settings['template']}, a {kind} of {fewest:,} to {most:,} pixels"
-
-
 def number(settings: Mapping[str, str], key: str) -> int:
-    """Return the setting `key` as a whole number. UserError where it is none."""
+    """Return the setting `key` as a whole number. UserError where it is no whole number."""
     try:
         return int(settings[key])
     except ValueError as error:
@@ -121,7 +122,7 @@ def number(settings: Mapping[str, str], key: str) -> int:
 
 
 def example_of(settings: Mapping[str, str]) -> Example:
-    """Return the question as an Example. UserError for evidence that is no box."""
+    """Return the settings' question as an Example. UserError where `evidence` is no box."""
     kind = "image" if settings["image"] else "video"
     evidence: tuple[Evidence, ...] = ()
     if settings["evidence"]:
@@ -137,9 +138,9 @@ def example_of(settings: Mapping[str, str]) -> Example:
 
 
 def read(settings: Mapping[str, str], example: Example, factor: int) -> Pixels:
-    """Return the pixels of the example's image or video. factor: both sides become a multiple of it.
+    """Return the pixels of the example's only image or video. factor: both sides become multiples of it.
 
-    UserError where the file is not there, or cannot be read.
+    UserError where the file does not exist, or cannot be read.
     """
     (file,) = example.media
     if not file.path.is_file():
@@ -150,7 +151,10 @@ def read(settings: Mapping[str, str], example: Example, factor: int) -> Pixels:
 
 
 def map_answer(policy: MLLM, name: str, example: Example, pixels: Pixels, settings: Mapping[str, str]) -> MappedAnswer:
-    """Return the model's greedy answer and the attention map of its tokens. UserError for a layer that is not there."""
+    """Return a model's greedy answer with its attention map. name: how messages name the model.
+
+    UserError for a layer that does not exist.
+    """
     layer, template = number(settings, "layer"), settings["template"]
     if not -policy.depth <= layer < policy.depth:
         raise UserError(
@@ -162,9 +166,9 @@ def map_answer(policy: MLLM, name: str, example: Example, pixels: Pixels, settin
 
 
 def load_model(checkpoint: str, device: str) -> MLLM:
-    """Return the model of a folder, of a checkpoint in this repository, or of a hub id, on `device`.
+    """Return a checkpoint's model on `device`. checkpoint: a folder, one of this repository's models, or a hub id.
 
-    UserError where there is none.
+    UserError where there is no such model.
     """
     disable_progress_bar()  # of loading weights
     try:
@@ -174,9 +178,9 @@ def load_model(checkpoint: str, device: str) -> MLLM:
 
 
 def map_answers(settings: Mapping[str, str]) -> tuple[Example, Pixels, list[MappedAnswer]]:
-    """Return (example, pixels, answers): the settings' question answered by each of their checkpoints.
+    """Return (example, pixels, answers): the settings' question, answered by each of their checkpoints.
 
-    The pixels are those that the first checkpoint reads.
+    The pixels are those that the first checkpoint reads. Errors are those of the other functions of this module.
     """
     example, pixels, answers = example_of(settings), None, list[MappedAnswer]()
     for name in filter(None, (settings["checkpoint"], settings["checkpoint2"])):
