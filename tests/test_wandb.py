@@ -198,6 +198,9 @@ def test_a_title_says_what_was_typed_and_the_seed(typed: list[str], said: str) -
 def test_a_long_title_keeps_its_ends() -> None:
     found = title("ral", [f"dataset.path=/{'x' * 300}"], 12)
     assert len(found) <= 128 and found.startswith("ral dataset.path=/x") and found.endswith("… seed=12")
+    for length in (118, 119, 121, 300):
+        found = title("n" * length, ["algo.kl.coef=1"], 12)
+        assert len(found) <= 128 and found.startswith("nnnn") and found.endswith(" seed=12")
 
 
 def test_the_configuration_tags_and_summaries_are_sent(tmp_path: Path) -> None:

@@ -43,13 +43,20 @@ def varying(typed: Sequence[str]) -> Sequence[str]:
 
 
 def title(name: str, typed: Sequence[str], seed: int) -> str:
-    """Return a run's name, the overrides that change the training, and its seed. Overrides beyond LONGEST are cut off.
+    """Return a run's name, the overrides that change the training, and its seed. It has at most LONGEST characters.
 
     title("ral", ["algo=ral", "algo.attention.coef=2"], 0) is "ral attention.coef=2 seed=0".
     """
     said = (override.lstrip("+~").partition("=") for override in typed)
     kept = [f"{'.'.join(key.split('.')[-PARTS:])}={value}" for key, _, value in said if key not in SAID_OTHERWISE]
     middle, end = " ".join(kept), f"seed={seed}"
-    room = LONGEST - len(name) - len(end) - PARTS
-    middle = middle if len(middle) <= room else f"{middle[: room - 1]}…"
+    name = shortened(name, LONGEST - len(end) - 1)
+    middle = shortened(middle, LONGEST - len(name) - len(end) - PARTS)
     return " ".join(part for part in (name, middle, end) if part)
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a text of at most `most` characters: a longer one ends in "…", and is "" where most is below 2."""
+    if len(text) <= most:
+        return text
+    return f"{text[: most - 1]}…" if most > 1 else ""

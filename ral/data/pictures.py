@@ -48,11 +48,7 @@ class BadMedia(BadSample):
 
 def refuse_pointer(path: Path) -> None:
     """Raise BadMedia where a file is a Git LFS pointer in place of the file itself."""
-    try:
-        pointer = is_pointer(path)
-    except OSError:
-        return
-    if pointer:
+    if is_pointer(path):
         raise BadMedia(path, "a Git LFS pointer, not the file itself", "fetch it: git lfs pull")
 
 

@@ -130,8 +130,8 @@ def change(before: Content, now: Content) -> str:
     if "" in before.files or "" in now.files:
         return "" if before.files == now.files else f"{now.path} has changed"
     for name, words in (
-        *((name, "is gone") for name in before.files.keys() - now.files.keys()),
-        *((name, "is new") for name in now.files.keys() - before.files.keys()),
+        *((name, "is gone") for name in sorted(before.files.keys() - now.files.keys())),
+        *((name, "is new") for name in sorted(now.files.keys() - before.files.keys())),
         *((name, "has changed") for name in sorted(before.files) if before.files[name] != now.files.get(name)),
     ):
         return f"{Path(now.path, name)} {words}"

@@ -9,6 +9,9 @@ POINTER = b"version https://git-lfs"
 
 
 def is_pointer(path: Path) -> bool:
-    """Tell whether a file is a pointer of Git LFS, not the content itself."""
-    with path.open("rb") as file:
-        return file.read(len(POINTER)) == POINTER
+    """Tell whether a file is a pointer of Git LFS, not the content itself; False for one that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(POINTER)) == POINTER
+    except OSError:
+        return False
