@@ -16,6 +16,7 @@ from ral.errors import UserError
 from ral.models.family import PatchSettings
 from ral.models.patches import normalised
 from ral.models.pixel_files import pixel_settings
+from ral.models.processor import Processor
 from ral.models.registry import FAMILIES
 
 PICTURES, CLIPS, BOTH = "preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json"
@@ -117,3 +118,22 @@ def test_tiles_are_squares(model_folder: Callable[[str], Path], tmp_path: Path) 
     write(folder, PICTURES, size={"shortest_edge": 112})
     with pytest.raises(UserError, match=rf"{PICTURES} cannot be understood \(KeyError: 'height'\)"):
         settings(folder)
+
+
+@pytest.mark.parametrize("name", [PICTURES, CLIPS, BOTH, "chat_template.json"])
+@pytest.mark.parametrize(("text", "problem"), [('{"a": ', "is no JSON .*"), ("[1]", "holds no JSON object")])
+def test_a_file_of_settings_that_is_broken_is_named_with_a_remedy(
+    folder: Path, name: str, text: str, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ral.models.processor.read_config", AutoConfig.from_pretrained)  # as for an id of the hub
+    if name == "chat_template.json":
+        (folder / "chat_template.jinja").unlink()
+    (folder / name).write_text(text)
+    with pytest.raises(UserError, match=rf"^model.pretrained={folder}: {name} {problem}; download it again$"):
+        Processor.from_folder(str(folder))
+
+
+def test_a_folder_without_config_is_named_before_anything_is_read(folder: Path) -> None:
+    (folder / "config.json").unlink()
+    with pytest.raises(UserError, match=rf"^model.pretrained={folder}: the folder has no config.json: .*; write"):
+        Processor.from_folder(str(folder))

@@ -36,9 +36,18 @@ def file_of(folder: str, name: str) -> str | None:
 
 
 def json_of(folder: str, name: str) -> dict[str, Any]:
-    """Return the object in a JSON file of a model folder or hub id; {} where there is none."""
-    raw = file_of(folder, name)
-    return json.loads(raw) if raw else {}
+    """Return the object in a JSON file of a model folder or hub id; {} where the file is missing or empty.
+
+    UserError for a file that holds no JSON object.
+    """
+    try:
+        raw = file_of(folder, name)
+        content = json.loads(raw) if raw else {}
+    except ValueError as error:
+        raise UserError(f"model.pretrained={folder}: {name} is no JSON ({error}); download it again") from error
+    if not isinstance(content, dict):
+        raise UserError(f"model.pretrained={folder}: {name} holds no JSON object; download it again")
+    return content
 
 
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json")
@@ -46,11 +55,11 @@ TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json
 
 
 def broken_json(folder: str, names: Sequence[str]) -> str:
-    """Return the first name of `names` whose file is in the folder and holds no JSON; "" where every file is JSON."""
+    """Return the first name of `names` whose file is in the folder and holds no JSON object; "" where there is none."""
     for name in names:
         try:
             json_of(folder, name)
-        except ValueError:
+        except UserError:
             return name
     return ""
 

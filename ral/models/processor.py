@@ -14,12 +14,13 @@ from pathlib import Path
 import torch
 from jinja2 import TemplateError
 from torch import Tensor
-from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from ral.data.bad import BadSample
 from ral.data.marks import MARK
 from ral.data.prompts import conversation
 from ral.models.family import Family, PatchSettings
+from ral.models.network_config import read_config
 from ral.models.pixel_files import FILES, TOKENIZER, broken_json, file_of, json_of, pixel_settings
 from ral.models.reach import blocks, grid_of, most_positions, reach
 from ral.models.registry import FAMILIES
@@ -71,7 +72,8 @@ class Processor:
 
     @classmethod
     def from_folder(cls, folder: str) -> Processor:
-        """Read tokenizer and patch settings of a model folder or hub id. UserError names a missing or bad file."""
+        """Read tokenizer and patch settings of a model folder or hub id. UserError names a missing or broken file."""
+        config = read_config(folder)
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder)
         except Exception as error:  # of the tokenizers library too, which has no class for its errors
@@ -84,7 +86,6 @@ class Processor:
             tokenizer.chat_template = written or json_of(folder, "chat_template.json").get("chat_template")
         if tokenizer.chat_template is None:
             raise UserError(f"model.pretrained={folder}: the folder has no chat template (chat_template.jinja)")
-        config = AutoConfig.from_pretrained(folder)
         family = FAMILIES[config.model_type]
         settings = pixel_settings(folder, config, family)
         return cls(tokenizer, family, settings, name=folder, most_positions=most_positions(config))
