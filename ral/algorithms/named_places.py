@@ -35,7 +35,8 @@ class NamedPlaces(Forward):
     offers: ClassVar[frozenset[str]] = OF_A_POLICY | {"named"}
 
     def live(self, model: MLLM, experience: Experience, needs: frozenset[str]) -> dict[str, Any]:
-        """Return {name: signal} of the policy being trained, as `Forward.live`, and `named` [N C P] bool if needed."""
+        """Return {name: signal} of the policy being trained, as `Forward.live`; where needed, `named` [N C P] bool too.
+        """
         signals = super().live(model, experience, needs)
         return signals | {"named": named(self.places, experience, model.processor)} if "named" in needs else signals
 

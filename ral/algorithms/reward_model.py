@@ -59,10 +59,11 @@ class RewardModelTask:
         return [record(example, *pair) for example, pair in zip(prompts.examples, pairs, strict=True)]
 
     def export(self, policy: MLLM, state: dict[str, Tensor], run: Path, step: int) -> None:
-        """Write hf/ into the run's folder: the backbone, the head, and facts about the scores in eval/after.jsonl.
+        """Write the model into the folder hf/ of the run's folder: the backbone, the head, and reward_model.json.
 
-        The facts are mean and standard deviation of the scores, accuracy and number of the pairs. state: all weights of
-        the network, whole. run: the run's folder. step: the last step.
+        reward_model.json has mean and standard deviation of the scores in the run's eval/after.jsonl, the number of its
+        pairs and the accuracy on them, and the step. state: all weights of the network, whole. run: the run's folder.
+        step: the last step.
         """
         records = jsonl.read(run / "eval" / "after.jsonl")
         save_reward_model(policy, state, run / "hf", {**summary(records), "step": step, **accuracy(records)})

@@ -66,8 +66,8 @@ def load_policy(cfg: DictConfig) -> MLLM:
 def build_models(cfg: DictConfig, policy: MLLM, objective: Objective) -> Models:
     """Return the policy and the frozen models whose signals the objective needs.
 
-    UserError for a teacher that is not set or has other tokens, for frozen_in_memory with sharded weights, and where a
-    model lacks layers or heads of algo.attention_policy or rows for eval.layers=all.
+    UserError for a teacher that is not set or has other tokens, for frozen_in_memory with sharded weights, and as
+    `check_attention`.
     """
     if cfg.hardware.gradient_checkpointing:
         policy.checkpoint_layers()
@@ -131,7 +131,11 @@ def reads_rows(cfg: DictConfig, objective: Objective) -> bool:
 
 
 def check_attention(cfg: DictConfig, policy: MLLM, frozen: Mapping[str, FrozenModel]) -> None:
-    """Raise UserError where a network lacks layers or heads of algo.attention_policy, or rows for eval.layers."""
+    """Raise UserError where a model lacks a layer or head that algo.attention_policy names.
+
+    UserError also where such a layer has no softmax attention over all earlier tokens, and for eval.layers=all where
+    the policy has any layer without it. policy, frozen: the models, frozen ones by name.
+    """
     check_spec(instantiate(cfg.algo.attention_policy), [policy, *frozen.values()])
     others = set(attention_types(policy.network.config)) - {FULL}
     if others and cfg.eval.layers == "all":

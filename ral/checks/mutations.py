@@ -88,7 +88,8 @@ def passes(folder: Path, tests: str, limit: int = LIMIT_S) -> bool:
 
 
 def log_of(folder: Path) -> Path:
-    """Return the file beside a copy that gets the output of the copy's tests."""
+    """Return the path of the log of a copy's tests: beside the folder `folder` of the copy, with .log behind its name.
+    """
     return folder.with_name(f"{folder.name}.log")
 
 

@@ -28,9 +28,9 @@ def asked(media: Media, settings: MediaSettings) -> tuple[MediaSettings, Excerpt
 
 
 def even(count: int | None) -> int | None:
-    """Return the even number nearest to `count` frames; of two that are, the multiple of 4, as in qwen-vl-utils.
+    """Return the even number nearest to `count` frames: for an odd one its neighbour that is a multiple of 4.
 
-    None for None. BadRequest where the result is below 2.
+    As in qwen-vl-utils. None for None. BadRequest where the result is below 2.
     """
     if count is None:
         return None

@@ -156,12 +156,12 @@ def read_picture(path: Path, settings: MediaSettings, data: bytes | None = None)
 def read_pictures(
     paths: Sequence[Path], settings: MediaSettings, part: Excerpt, rate: float | None
 ) -> tuple[Frames, float]:
-    """Return images in order as a video [T H W 3] uint8, T even, and the seconds that it takes.
+    """Return images in order as a video [T H W 3] uint8, T even, and its length in seconds.
 
     All are resized to the size that fits the first one. rate: images a second; None: PICTURES_A_SECOND. All images of
     the part are taken, the last one twice where their number is odd; where they are more than part.count
     (settings.max_frames where it is None), that many are taken, evenly in time. BadMedia, naming the image, where one
-    cannot be read; BadRequest for a part that does not exist or has too few images.
+    cannot be read or the first one is too elongated; BadRequest for a part that does not exist or has too few images.
     """
     rate = PICTURES_A_SECOND if rate is None else rate
     shown = Timeline(np.arange(len(paths)) / rate, len(paths) / rate)

@@ -40,7 +40,8 @@ class Meter:
 
 
 def detached(pairs: Mapping[str, tuple[Any, Any]]) -> Metrics:
-    """Return the (total, count) pairs with tensors detached, so that no graph is kept until they are added up."""
+    """Return the (total, count) pairs with their tensors detached from the graph, which would otherwise stay in memory.
+    """
 
     def plain(value: Any) -> Any:
         return value.detach() if isinstance(value, Tensor) else value

@@ -26,7 +26,7 @@ class Reader(Protocol):
         ...
 
     def place(self, pieces: Pieces, piece: Piece) -> Place:
-        """Return the index of a piece's values in the result."""
+        """Return the index of a piece's values in the result for the whole batch, the tensor that `empty` returns."""
         ...
 
     def __call__(self, pieces: Pieces, piece: Piece, weights: Float[Tensor, "g c k"]) -> Float[Tensor, "g c *rest"]:

@@ -45,7 +45,9 @@ class Networks:
     def frozen_bytes(self) -> dict[str, float]:
         """Return {name: bytes} of the networks other than the policy, unsharded.
 
-        With adapters the reference is left out, since it is the policy without them and takes no bytes.
+        With adapters the reference is left out, since it is the policy without them and takes no bytes. Where the
+        vision tower is frozen, reference and EMA share it with the policy, so that their bytes are those of the
+        decoder.
         """
         numbers, signals = self.work.numbers, self.work.frozen.signals
         own = self.policy.counts.total if self.work.training.vision else self.policy.counts.decoder

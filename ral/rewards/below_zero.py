@@ -28,9 +28,11 @@ FREEZING = re.compile(r"\b(?:below|under) (?:freezing|the freezing point)\b", re
 
 
 def below_zero(text: str) -> str:
-    """Return a text with "-5" for "5 below zero" and "5 degrees below", and "5" for "5 above zero"; also in words.
+    """Return a text with its numbers below zero written with a minus: "-5" for "5 below zero", "5 bajo cero" or 零下5.
 
-    "5 below" alone stays: it may count what lies below something.
+    A number in words gets the word: "minus five" for "five below zero". "above zero" is left out: "5" for "5 above
+    zero". "5 degrees below" becomes "-5 degrees" at the end of the text alone; "5 below" stays, since it may count what
+    lies below something.
     """
     text = _AHEAD.sub("-", _ABOVE.sub("", text))
     for pattern in (_BELOW, _DEGREES_BELOW):

@@ -189,9 +189,9 @@ def decode(
     """Decode `count` responses to each prompt, in one batch that finished responses leave.
 
     prepared: the prompts. uniform [N C]: random numbers in [0, 1) by which tokens are drawn; None for the likeliest
-    tokens. openings: response prefixes; None where responses begin without one. explored: noise on the attention, which
-    records itself; None for no noise. capture: captures steps of fixed shapes; None for ordinary steps. UserError where
-    the first logits are not finite.
+    tokens. openings: response prefixes; None where responses begin without one. explored: noise on the attention, and
+    its record, which is filled here; None for no noise. capture: captures steps of fixed shapes; None for ordinary
+    steps. UserError where the first logits are not finite.
     """
     processor, device, total = policy.processor, policy.device, count * len(prepared)
     uniform = None if uniform is None else uniform.to(device)

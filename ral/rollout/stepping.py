@@ -25,7 +25,7 @@ from ral.rollout.engine import Sampling
 Drawn = tuple[Tensor, Tensor]
 """Tokens [n] and their log-probs [n] fp32, nats."""
 Pick = Callable[[Tensor, Tensor | None], Drawn]
-"""Draws tokens: (states [n D] that predict them, uniform numbers [n] or None for the likeliest) -> Drawn."""
+"""Draws tokens: (hidden states [n D] that predict them, uniform numbers [n] or None for the likeliest) -> Drawn."""
 Step = Callable[[], None]
 """A decoding step that reads and writes tensors at fixed addresses."""
 Capture = Callable[[Step], Step]
@@ -48,7 +48,7 @@ class Steps(Protocol):
 
 
 def drawn(policy: MLLM, sampling: Sampling, banned: Tensor, hidden: Tensor, uniform: Tensor | None) -> Drawn:
-    """Draw tokens [n] from states [n D] that predict them; return them with their log-probs.
+    """Draw tokens [n] from the hidden states [n D] that predict them; return them with their log-probs.
 
     banned [V]: tokens that are never drawn. uniform [n]: numbers in [0, 1); None for the likeliest tokens.
     """
@@ -61,7 +61,7 @@ def drawn(policy: MLLM, sampling: Sampling, banned: Tensor, hidden: Tensor, unif
 class OrdinarySteps:
     """Decoding steps without capture, each of the shapes that it needs. state: the decoding state, changed in place.
 
-    pick: draws the next tokens from the states that predict them.
+    pick: draws the next tokens from the hidden states that predict them.
     """
 
     policy: MLLM

@@ -28,7 +28,7 @@ WRONG_LOOKS = 0.80  # of the student's wrong steps, at least
 class Cuts:
     """Accuracies of the teacher in [0, 1]: uncut, and with evidence cut from response tokens or from question tokens.
 
-    placebo: as many other visual tokens are cut.
+    placebo: with as many other visual tokens cut, from response tokens or from question tokens, the lower of the two.
     """
 
     whole: float
@@ -112,7 +112,11 @@ def measure(settings: Mapping[str, Any], output: Path) -> None:
 
 
 def cuts_of(found: Mapping[str, float]) -> Cuts:
-    """Return the teacher's accuracies in [0, 1] from a knockout's results.json (percent), of two placebos the lower."""
+    """Return the teacher's accuracies, in [0, 1], from the percentages of a knockout's results.json.
+
+    found: the content of results.json. Cuts.placebo is the lower of its `placebo_from_response` and
+    `placebo_from_question`.
+    """
     placebo = min(found["placebo_from_response"], found["placebo_from_question"])
     each = (found["none"], found["evidence_from_response"], found["evidence_from_question"], placebo)
     return Cuts(*(value / 100 for value in each))

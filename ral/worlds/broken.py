@@ -236,10 +236,10 @@ def is_clip(path: Path) -> bool:
 
 
 def plan(entries: int, share: float, seed: int) -> dict[int, str]:
-    """Return {position: kind} of the entries that are broken or odd. seed: fixes their positions.
+    """Return {position: kind} of the entries that are broken or odd (good, but unusual).
 
-    round(entries * share) entries are broken, all kinds equally often. Each odd kind has ODD_ENTRIES entries; where
-    these are more than a quarter of the rest, the last kinds have fewer or none.
+    seed: fixes their positions. round(entries * share) entries are broken, all kinds equally often. Each odd kind has
+    ODD_ENTRIES entries; where these are more than a quarter of the rest, the last kinds have fewer or none.
     """
     rng, broken = random.Random(seed), [*BROKEN]
     count, odd = round(entries * share), [kind for kind in ODD for _ in range(ODD_ENTRIES)]
@@ -263,8 +263,8 @@ BROKEN = (
 def make(output: Path, entries: int, share: float, seed: int = 0) -> None:
     """Write data.json, key.jsonl, media/ and sources/ to the folder `output`, which is deleted first.
 
-    key.jsonl holds {"index": position, "kind": damage} or {"index": position, "odd": kind} for each entry that is not
-    plain. entries: number of entries. share: the share of them that is broken, in [0, 1].
+    key.jsonl has {"index": position, "kind": damage} for each broken entry, and {"index": position, "odd": kind} for
+    each good one of a kind in ODD (see `plan`). share: the share of the entries that is broken, in [0, 1].
     """
     shutil.rmtree(output, ignore_errors=True)
     good, odd = good_media(output / "sources" / "good"), odd_media(output / "sources" / "odd")

@@ -174,7 +174,7 @@ def signs(rng: Random, grid: int, distractors: int) -> Scene:
 def movers(rng: Random, count: int, asked_least: int) -> list[int]:
     """Return, for each of `count` moves, the number of the item that makes it.
 
-    Item 0 moves at least `asked_least` times, item 1 at least once.
+    Item 0, which the question is about, moves at least `asked_least` times, item 1 at least once.
     """
     asked = rng.randint(asked_least, count - 1)
     salient = rng.randint(1, count - asked)
@@ -195,10 +195,10 @@ def free_directions(items: Sequence[Item], mover: int, grid: int) -> list[str]:
 
 
 def clip(rng: Random, grid: int, frames: int, asked_least: int) -> Scene | None:
-    """Return a scene of three objects for a video of `frames` frames, with one move between any two slots.
+    """Return a scene of three objects for a video of `frames` frames; one object moves between consecutive time slots.
 
-    There are frames / 2 slots. asked_least: least number of moves of item 0. None where an object that has to move has
-    no empty cell beside it.
+    There are frames / 2 time slots. asked_least: least number of moves of item 0, the object that the question is
+    about. None where an object that has to move has no empty cell beside it.
     """
     scene = objects(rng, grid, CLIP_ITEMS)
     items, moves = scene.items, []

@@ -93,8 +93,9 @@ class Recorder:
 class Packed(Recorder):
     """Training layout of shared prompts: a prompt and all its responses in one sequence.
 
-    Networks with linear-attention layers run prompts and responses in two passes (`on_prompt`, `on_answers`). prompts:
-    layer -> queries, keys and values of the first pass; queries are empty for layers that are not recorded.
+    One pass computes them all (`attend`). Networks with linear-attention layers need two: a first pass of the prompts
+    (`on_prompt`) and a second one of the responses (`on_answers`). prompts: layer -> queries, keys and values of the
+    first pass; queries are empty for layers that are not recorded.
     """
 
     prompts: dict[int, tuple[Tensor, Tensor, Tensor]] = field(default_factory=dict)
