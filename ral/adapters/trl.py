@@ -73,7 +73,7 @@ class RALTrainer(GRPOTrainer):
         return bool(self.args.gradient_accumulation_steps % updates)
 
     def _generate_and_score_completions(self, inputs: Any) -> Any:
-        """Return what TRL generates, with the attention rows of the policy that did."""
+        """Return what TRL generates, with the attention rows of the policy that sampled it."""
         batch = super()._generate_and_score_completions(inputs)
         if self._moves_between_updates and self.model.training:
             batch[OLD_ROWS] = self._rows(batch).transpose(0, 1)  # TRL shuffles and cuts batches along the first axis

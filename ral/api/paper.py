@@ -66,8 +66,9 @@ def plan(settings: Settings) -> str:
 def make(settings: Settings) -> Path:
     """Run the chosen stages that are not done and write the page of results; return its folder.
 
-    UserError, before any stage runs, where something is missing or a finished stage has other inputs now; and where a
-    stage failed, once the page is written.
+    UserError, before any stage runs, for an unknown scale or stage, where something is missing, where a finished stage
+    has other inputs now, and where another process makes runs in the folder; and where a stage failed, once the page is
+    written.
     """
     graph = graph_of(settings)
     stages = choose(graph, settings.stages)

@@ -143,8 +143,8 @@ def knockout(config: Composed) -> Results:
         config: a configuration from `ral.compose("checkpoint=assets/tiny_teacher", "limit=64", ..., task="knockout")`.
 
     Returns:
-        `Results` with `.folder` and `.content`, the content of results.json: the accuracy (0 to 1) under every cut,
-        with its interval and a conclusion in words.
+        `Results` with `.folder` and `.content`, the content of results.json: the accuracy, in percent, under every cut,
+        its interval, and a sentence that says which tokens read the evidence.
 
     Raises:
         UserError: one line on a problem that other settings can fix.

@@ -66,8 +66,8 @@ def load_policy(cfg: DictConfig) -> MLLM:
 def build_models(cfg: DictConfig, policy: MLLM, objective: Objective) -> Models:
     """Return the policy and the frozen models whose signals the objective needs.
 
-    UserError for a teacher that is not set or has other tokens, for frozen_in_memory with sharded weights, and as
-    `check_attention`.
+    UserError as `teacher`, for frozen_in_memory with sharded weights, as `fuse` where hardware.fused_log_probs is set,
+    and as `check_attention`.
     """
     if cfg.hardware.gradient_checkpointing:
         policy.checkpoint_layers()

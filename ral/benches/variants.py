@@ -52,7 +52,7 @@ class VariantMLLM(PlainMLLM):
         spec: AttentionSpec | None,
         shown: Shown | None = None,
     ) -> States:
-        """Return the states as MLLM.states does.
+        """Return hidden states and captured attention as MLLM.states does.
 
         With the saving `update` a prompt's row is shared by its responses, else each response has a row [prompt |
         response].
@@ -66,7 +66,7 @@ class VariantMLLM(PlainMLLM):
         return base._training_layout(self, prepared, valid, layers)
 
     def prefill(self, prepared: Prepared, group_size: int, openings: Openings | None = None) -> tuple[Tensor, Decode]:
-        """Return logits and decoding state as MLLM.prefill does.
+        """Return hidden states and decoding state as MLLM.prefill does.
 
         With the saving `prefill` the prompt's cache is shared by its responses, else each response has one.
         """

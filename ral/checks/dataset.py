@@ -152,7 +152,7 @@ def scan_all(splits: Mapping[str, Samples], workers: int) -> list[Usable | Bad]:
 def scan_dataset(cfg: DictConfig) -> None:
     """Check every entry, print the tables of usable and skipped entries, write the list of bad ones.
 
-    UserError where no entry can be used, and where the list would replace that of a run.
+    UserError as `open_splits`, where no entry can be used, and where the list would replace that of a run.
     """
     check_no_run(Path(HydraConfig.get().runtime.output_dir))
     splits = open_splits(cfg)

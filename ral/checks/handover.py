@@ -167,9 +167,9 @@ def pushed(
 ) -> dict[str, Any]:
     """Hand the weights over, sample once, then change the weights by noise; return the figures of this push.
 
-    push: number of this push, from 0. memory: gets the GPU's memory in MB, in place. In the figures, gap is the mean
-    gap in nats to the policy that was handed over, and far the mean gap to the changed policy, as an engine with stale
-    weights would have it.
+    push: number of this push, from 0. memory: filled in place with {"with weights", "awake", "asleep": the GPU's memory
+    then, in MB}. In the figures, gap is the mean gap in nats to the policy that was handed over, and far the mean gap
+    to the changed policy, as an engine with stale weights would have it.
     """
     spec = {"prompts": given.prompts, "prompt_tokens": given.prompt_tokens}
     prepared = policy.prepare(prompts_of(policy, spec, push))
@@ -201,7 +201,8 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
 def wrong(found: dict[str, Any], bound: float, case: Case, cache_gb: float) -> str | None:
     """Return one line on what is wrong in the figures of a case, or None.
 
-    bound: largest mean gap that passes, in nats. cache_gb: GiB of the engine's cache, which sleep frees.
+    found: the figures, as `measured` returns them. bound: largest mean gap that passes, in nats. cache_gb: GiB of the
+    engine's cache, which sleep frees.
     """
     for number, push in enumerate(found["pushes"]):
         if not push["gap"] <= bound:

@@ -83,7 +83,8 @@ def check_layers(tree: Node) -> None:
     """Raise UserError where diagnostics measure attention in layers that the model does not have.
 
     tree: the configuration of a training, resolved. Nothing is checked where config.json does not tell the number of
-    layers, as for a model on the hub: the network itself is checked later.
+    layers, as for a model on the hub: the network itself is checked later. UserError also for a config.json that holds
+    no JSON object.
     """
     layers, folder = select(tree, "algo.attention_policy.layers"), select(tree, "model.pretrained")
     measured = bool(select(tree, "diagnostics.every"))

@@ -1,8 +1,8 @@
 """Video files as sampled and resized frames, by decord or by PyAV. Imports neither torch nor other slow packages.
 
-A reader is a function (path, settings, part) -> (frames [T H W 3] uint8, seconds that they stand for), T even; without
-`part` it reads the whole video. It opens the file for one read, since a decord reader that lives across a fork hangs.
-Frames are resized one by one, so that memory holds few of the file's own size.
+A reader is a function (path, settings, part) -> (frames [T H W 3] uint8, length in seconds of the part that they show),
+T even; without `part` it reads the whole video. It opens the file for one read, since a decord reader that lives across
+a fork hangs. Frames are resized one by one, so that memory holds few of the file's own size.
 
 Which frames are shown, and when, is read from the packets by PyAV (`ral.data.packets`) for both readers. decord ignores
 edit lists and mirrored frames, counts packets for frames and finds those behind an open group of pictures by a wrong
@@ -45,7 +45,7 @@ def frame_indices(total: int, count: int) -> list[int]:
 
 
 def _sampled(shown: Timeline, settings: MediaSettings, part: Excerpt) -> tuple[list[int], float]:
-    """Return the indices of the frames to decode for a part of a video, and the seconds that the part takes.
+    """Return the indices of the frames to decode for a part of a video, and the part's length in seconds.
 
     BadRequest where the part is not in the video, or has fewer frames than the entry asks for.
     """
@@ -80,10 +80,10 @@ def _decord_batches(reader: Any, indices: Sequence[int]) -> Iterator[Frames]:
 
 
 def read_by_decord(path: Path, settings: MediaSettings, part: Excerpt = WHOLE) -> tuple[Frames, float]:
-    """Return frames [T H W 3] uint8, T even, and their seconds: by decord where it counts frames as a player does.
+    """Return frames [T H W 3] uint8, T even, and the length in seconds of the part that they show.
 
-    Elsewhere PyAV's decoder reads them. BadRequest where the video has no such part; other exceptions for unreadable
-    files.
+    decord decodes where it counts frames as a player does, PyAV's decoder elsewhere. BadRequest where the video has no
+    such part; other exceptions for unreadable files.
     """
     stream = look(path)
     if not stream.plain:
@@ -110,9 +110,9 @@ def _agrees(reader: Any, shown: Timeline) -> bool:
 
 
 def read_by_pyav(path: Path, settings: MediaSettings, part: Excerpt = WHOLE) -> tuple[Frames, float]:
-    """Return frames [T H W 3] uint8, T even, and the seconds that they stand for, by PyAV.
+    """Return frames [T H W 3] uint8, T even, and the length in seconds of the part that they show.
 
-    BadRequest where the video has no such part; other exceptions for unreadable files.
+    PyAV decodes. BadRequest where the video has no such part; other exceptions for unreadable files.
     """
     return _decoded(path, settings, part, look(path))
 
@@ -132,7 +132,7 @@ def _decoded(path: Path, settings: MediaSettings, part: Excerpt, stream: Stream)
 def _picked(path: Path, indices: Sequence[int], seen: list[int | None]) -> Iterator[Frames]:
     """Yield the decoded frames with the given numbers, which ascend, each as often as it is named.
 
-    seen: gets the timestamps of all frames decoded so far.
+    seen: list to which the timestamp of each decoded frame is appended.
     """
     for number, frame in enumerate(decoded(path)):
         seen.append(frame.pts)
@@ -145,9 +145,9 @@ def _picked(path: Path, indices: Sequence[int], seen: list[int | None]) -> Itera
 
 
 def _all_ticks(path: Path, stream: Stream) -> tuple[int | None, ...]:
-    """Return the timestamps of all frames that can be decoded. ValueError where many behind the first one are missing.
+    """Return timestamps of all frames that can be decoded. ValueError where many behind the first of these are missing.
 
-    Frames before the first one lack frames on which they depend, where a video was cut without being encoded anew.
+    Frames before the first one may be missing: a cut without encoding anew removes frames on which they depend.
     """
     ticks = tuple(frame.pts for frame in decoded(path))
     if not ticks:

@@ -52,7 +52,7 @@ class Decoder:
         return {"_process": None, "_clips": 0}
 
     def read(self, reader: ClipReader, path: Path, settings: MediaSettings) -> tuple[Frames, float]:
-        """Return the result of reader(path, settings): frames [T H W 3] and seconds.
+        """Return the result of reader(path, settings): frames [T H W 3] and their length in seconds.
 
         BadRequest where the reader raises it; ValueError, with the reason, where it raises anything else, crashes, or
         takes longer than settings.timeout_s.

@@ -44,7 +44,7 @@ def cache_key(media: Media, settings: MediaSettings) -> str:
 
 
 class DiskCache:
-    """Frames and seconds by key, at most `cap_bytes` of them, in `folder`.
+    """Frames of images and videos with their lengths in seconds, by key, at most `cap_bytes` of them, in `folder`.
 
     UserError where the folder cannot be written. A file is written under another name and then renamed. `folder/size`
     holds the total of bytes and is the lock for changing it; where it holds no number, since a process was killed, the
@@ -62,7 +62,7 @@ class DiskCache:
             raise UserError(f"dataset.disk_cache={folder}: {error.strerror}; name a folder to write to") from error
 
     def get(self, key: str) -> tuple[Frames, float] | None:
-        """Return (frames [T H W 3], seconds) under a key; None where there are none that can be read.
+        """Return (frames [T H W 3], length in seconds) under a key; None where there are none that can be read.
 
         They count as used from now on.
         """
@@ -79,7 +79,7 @@ class DiskCache:
         return frames, float(seconds)
 
     def put(self, key: str, frames: Frames, seconds: float) -> None:
-        """Keep frames [T H W 3] and their seconds under a key, unless they fill more than KEPT of the limit.
+        """Keep frames [T H W 3] and their length in seconds under a key, unless they fill more than KEPT of the limit.
 
         Where they cannot be written, as on a full disk, this warns once, and nothing more is kept.
         """

@@ -81,8 +81,8 @@ def open_rows(path: Path, folder: Path = UNPACKED) -> FileRows:
     """Return the raw entries of a file, or of a table on disk.
 
     path: may end in ::KEY, or ::KEY.KEY, to take one list within an object, as in data.json::train. folder: folder for
-    unpacked copies and for media that are stored as bytes. UserError for a file that is missing, empty, cut off or of
-    no known format.
+    unpacked copies and for media that are stored as bytes. UserError for a file that is missing, unreadable, empty, cut
+    off or of no known format.
     """
     file, _ = _keyed(path)
     _check_there(file)
@@ -102,7 +102,8 @@ def _opened(path: Path, stamp: tuple[int, int], folder: Path) -> FileRows:
 
 
 def _table(path: Path, folder: Path) -> TableRows:
-    """Return the rows of a table, all columns under their own names. UserError where it has splits, or no rows."""
+    """Return the rows of a table, all columns under their own names. UserError as `open_table`, for splits, or no rows.
+    """
     table, shape = open_table(path)
     if isinstance(table, Mapping):
         raise UserError(f"{path}: holds the splits {', '.join(table)}; write dataset=hf, which knows of splits")

@@ -177,8 +177,8 @@ def _form(window: _Window) -> str | None:
 def spans_of(path: Path, text: Path) -> tuple[str, list[Span]]:
     """Return how the entries of a UTF-8 file stand (ARRAY, LINES or OBJECTS), and the span of each in `text`.
 
-    path: the file that messages name. UserError for an array that is not closed, and where no entry is found behind a
-    bad one.
+    path: the file that messages name. UserError for an array that is not closed or that anything follows, and where no
+    entry is found behind a bad one.
     """
     with text.open("rb") as file:
         window = _Window(file)

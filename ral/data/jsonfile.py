@@ -135,8 +135,8 @@ def open_json(path: Path, text: Path | None = None, shape: str | None = None) ->
     """Return the entries of a JSON array, JSON lines or objects one after another, in UTF-8.
 
     path: the file, as messages name it. text: the file to read instead; None: `path`. shape: how the entries of `path`
-    stand, where `text` is a copy; None to find out. UserError for a missing, empty or cut file, and where none of the
-    first TRIED entries is JSON.
+    stand, where `text` is a copy; None to find out. UserError for a missing, unreadable, empty or cut file, and where
+    none of the first TRIED entries is JSON.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; write the path of a JSON or JSON lines file")

@@ -40,7 +40,7 @@ def _here(reader: ClipReader, path: Path, settings: MediaSettings) -> tuple[Fram
 def read_clip(
     path: Path, settings: MediaSettings, decode: Decode = _here, part: Excerpt = WHOLE
 ) -> tuple[Frames, float]:
-    """Return a video as frames [T H W 3] uint8, T even, and the seconds that its part takes.
+    """Return a video as frames [T H W 3] uint8, T even, and the length in seconds of the part that they show.
 
     decode: a function that calls a reader, in this process or in another. part: the part to read. BadMedia, with all
     reasons, where no reader can read the file; BadRequest where the video has no such part.
@@ -98,7 +98,8 @@ class MediaReader:
         return pixels
 
     def _kept(self, media: Media) -> tuple[Frames, float]:
-        """Return the frames [T H W 3] and seconds from the disk cache, or decode them and keep them there."""
+        """Return frames [T H W 3] and their length in seconds from the disk cache, or decode them and keep them there.
+        """
         for path in () if media.data is not None else media.frames or (media.path,):
             if not path.is_file():
                 raise BadMedia(path, "no such file", f"check {ROOT_KEY}")

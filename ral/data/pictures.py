@@ -140,7 +140,7 @@ def _without_words(path: Path, data: bytes | None) -> bytes | None:
 
 
 def read_picture(path: Path, settings: MediaSettings, data: bytes | None = None) -> tuple[Frames, float]:
-    """Return an image as frames [1 H W 3] uint8, resized within the settings' bounds, and 0.0 as its seconds.
+    """Return an image as frames [1 H W 3] uint8, resized within the settings' bounds, and 0.0, its length in seconds.
 
     data: the encoded image; None to read the file. BadMedia where it cannot be read or is too elongated.
     """
@@ -173,7 +173,7 @@ def read_pictures(
 
 
 def _chosen(shown: Timeline, part: Span, count: int | None, most: int, rate: float) -> tuple[list[int], float]:
-    """Return the indices of the images to take of a part, an even number, and the seconds for which they stand."""
+    """Return the indices of the images to take of a part, an even number, and their length in seconds as a video."""
     doubled = part.total + part.total % 2
     if count is not None and count > doubled:
         raise BadRequest(f"asks for {count} frames, but {part.total} pictures are there", f"ask for {doubled} at most")

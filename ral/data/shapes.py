@@ -56,7 +56,8 @@ def shaped(value: Any, place: object, key: str | None = None) -> Shaped | None:
     """Return the rows in a JSON value; None where the value is one entry itself.
 
     place: the file that messages name. key: where the list to take stands, "a" or "a.b"; None to find it. UserError
-    where there are no rows, or several lists and no key.
+    where there are no rows, several lists and no key, or a fault in the form of the rows, such as columns of different
+    lengths.
     """
     try:
         if key is not None:

@@ -87,7 +87,7 @@ def file_split(
     parse: Parse,
     unpacked: str | Path,
 ) -> Entries:
-    """Return a split of a file whose entries `parse` reads; the other parameters are those of `video_r1`."""
+    """Return a split of a file whose entries `parse` reads; other parameters and errors are those of `video_r1`."""
     return _split(
         split,
         located(path),
@@ -150,8 +150,9 @@ def video_r1(
     `validation_size` entries (at most a fifth of the file) are the validation split and the rest is for training; with
     it, all of that file is held out. "test" is the validation split; "sft" is the training split. limit: first entries
     of the training split to keep; None for all. unpacked: folder for copies of files that are not read in place
-    (`open_rows`). seed: not used, since nothing is drawn; every loader takes it.
-    UserError, naming the file, where it cannot be read; BadSample, when an entry is asked for, where it cannot be used.
+    (`open_rows`). seed: not used, since nothing is drawn; every loader takes it. UserError, naming the file, where it
+    cannot be read, and for an unknown split, validation_size < 1, limit < 1, and a file of one entry to split;
+    BadSample, when an entry is asked for, where it cannot be used.
     """
     return file_split(split, path, media_root, validation_path, validation_size, limit, parse_video_r1, unpacked)
 

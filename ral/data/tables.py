@@ -157,7 +157,8 @@ def is_table(path: Path) -> bool:
 def open_table(path: Path) -> tuple[Any, str]:
     """Return (table, its format in words) of a folder or file. The table is a Dataset, or {split: Dataset}.
 
-    UserError where it is no table, or cannot be read.
+    UserError where it is no table or cannot be read, and where names of files tell several splits or only some names
+    tell one.
     """
     import datasets  # takes a second, so only where it is used
 

@@ -140,7 +140,8 @@ def example_of(settings: Mapping[str, str]) -> Example:
 def read(settings: Mapping[str, str], example: Example, factor: int) -> Pixels:
     """Return the pixels of the example's only image or video. factor: both sides become multiples of it.
 
-    UserError where the file does not exist, or cannot be read.
+    UserError where the file does not exist or cannot be read, and for min_pixels, max_pixels or max_frames that are no
+    whole numbers or fit no file.
     """
     (file,) = example.media
     if not file.path.is_file():

@@ -128,7 +128,7 @@ def adapter_base(folder: Path) -> str:
 
 
 def read_json(path: Path, named: str) -> dict[str, Any]:
-    """Return the object in a JSON file. UserError for a file that holds none, and for a pointer of Git LFS."""
+    """Return the object in a JSON file. UserError for one that is unreadable, holds none, or is a Git LFS pointer."""
     if is_pointer(path):
         raise UserError(f"{named}: {path.name} is a Git LFS pointer, not the file; fetch it with git lfs pull")
     try:

@@ -180,8 +180,9 @@ def _same_file(handle: int, path: Path) -> bool:
 def claim_for_run(folder: Path, resume: str | None, overwrite: bool, inputs: Inputs = dict) -> Claim:
     """Lock a folder for a run. UserError as in `claim`, and where it holds a run that may not be resumed or removed.
 
-    resume: None, "auto" or a checkpoint's folder; overwrite: whether files of an earlier run may be removed. UserError
-    also where that would remove what is to be resumed, what the run reads (`inputs`), or what no run wrote.
+    resume: None, "auto" or a checkpoint's folder, UserError for another type; overwrite: whether files of an earlier
+    run may be removed. UserError also where that would remove what is to be resumed, what the run reads (`inputs`), or
+    what no run wrote.
     """
     check_resume(resume)
     claimed = claim(folder)

@@ -23,8 +23,8 @@ MOST_DUMPS = 5
 class Guard:
     """Guard of updates: one whose gradient is not finite is skipped and counted.
 
-    folder: gets the batches of the first MOST_DUMPS skipped updates, one file a rank each. max_skipped: most updates
-    that a run may skip.
+    folder: where the batches of the first MOST_DUMPS skipped updates are written, one file a rank each. max_skipped:
+    most updates that a run may skip.
     """
 
     folder: Path

@@ -68,8 +68,9 @@ class Moved:
 def draw(sizes: Sequence[int], most: int, seed: int) -> list[Tensor]:
     """Return, for each of several flat tensors of these sizes, the indices of its sampled entries.
 
-    All entries are sampled where the tensors have at most `most` together. Otherwise `most` entries are drawn from all
-    of them with replacement, and duplicates dropped, so that slightly fewer remain. seed: fixes the draw.
+    All entries are sampled where the tensors have no more than `most` of them in all. Otherwise `most` entries are
+    drawn from all of them with replacement, and duplicates dropped, so that slightly fewer remain. seed: fixes the
+    draw.
     """
     total = sum(sizes)
     if total <= most:

@@ -213,7 +213,7 @@ def told(consequence: str) -> Iterator[None]:
 
 
 def looks(record: Mapping[str, Any], read: Read) -> Any:
-    """Return a W&B image of a record's first medium under the response's attention; of a video, of the frame with most.
+    """Return a W&B image of a record's first medium, or a video's most attended frame, under the response's attention.
 
     read: gives a medium's pixels. None where the record has no attention, and where the file can no longer be read.
     """

@@ -18,11 +18,11 @@ from ral.models.states import Openings
 def run_decoder(
     decoder: Any, embeds: Tensor, positions: Tensor, layout: Layout, deepstack: Tensor | None = None
 ) -> Tensor:
-    """Run the decoder layers and return the states [B S D] of B sequences of S tokens. embeds: their embeddings.
+    """Run the decoder layers and return hidden states [B S D] of B sequences of S tokens. embeds: their embeddings.
 
     positions [A B S]: position of each token on A axes. layout: computes the attention. deepstack [J B P D]: features
-    added to the first P states after each of the first J layers, P <= S; None where the model has none. Networks with
-    linear-attention layers take two passes, over prompts and over responses.
+    added to the first P hidden states after each of the first J layers, P <= S; None where the model has none. Networks
+    with linear-attention layers take two passes, over prompts and over responses.
     """
     if isinstance(past := layout.past, LinearStates):
         assert deepstack is None or not len(deepstack), "no family has both deepstack and linear attention"
@@ -42,7 +42,7 @@ def states_kept(linear: bool) -> LinearStates | None:
 
 
 def run_in_parts(decoder: Any, embeds: Tensor, positions: Tensor, layout: Any, past: LinearStates) -> Tensor:
-    """Run the decoder over prompts, then over their responses; return the states [B S D] of both, side by side.
+    """Run the decoder over prompts, then over their responses; return the hidden states [B S D] of both, side by side.
 
     In a decoding step it runs over one token of each response. Parameters as in `run_decoder`. past: collects the
     prompts' linear-attention states; in decoding, hands out the states from which this step continues.
@@ -65,11 +65,11 @@ def run_in_parts(decoder: Any, embeds: Tensor, positions: Tensor, layout: Any, p
 def open_by_token(
     decode: Callable[[Tensor, Decode], Tensor], hidden: Tensor, state: Decode, openings: Openings
 ) -> Tensor:
-    """Feed a prefix to each response, one token in each pass; return the states [N D] that predict the next token.
+    """Feed a prefix to each response, one token in each pass; return hidden states [N D] that predict the next.
 
-    For networks with linear attention, where padding after a shorter prefix must not enter the states. decode: feeds
-    one token to each response. hidden [N D]: states after the prompts, returned for empty prefixes. state: the decoding
-    state, changed in place. openings: the prefixes.
+    For networks with linear attention, whose layers keep states that padding after a shorter prefix must not enter.
+    decode: feeds one token to each response. hidden [N D]: hidden states after the prompts, returned for empty
+    prefixes. state: the decoding state, changed in place. openings: the prefixes.
     """
     shape, fed = state.position.shape, openings.mask()
     for step in range(openings.ids.shape[1]):
@@ -84,7 +84,7 @@ def open_by_token(
 
 
 def call(decoder: Any, embeds: Tensor, positions: Tensor, layout: Layout, mask: Any, **others: Any) -> Tensor:
-    """Call the network's decoder once on embeddings [M S D]; return the states [M S D] after its last layer.
+    """Call the network's decoder once on embeddings [M S D]; return the hidden states [M S D] after its last layer.
 
     positions [A M S], layout: as in `run_decoder`. mask: attention mask as Transformers takes it. others: further
     keywords of the decoder.

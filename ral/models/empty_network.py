@@ -41,8 +41,8 @@ def empty_network(pretrained: str, dtype: torch.dtype) -> tuple[PreTrainedModel,
     """Return a network on the meta device, and the place of its weights in their files, to be read in parts later.
 
     pretrained: folder or hub id of the model. Weights will be read as fp32, or as bf16 where that is `dtype` and the
-    dtype of all stored tensors. UserError where the files cannot be read or hold adapters, and where a weight is
-    missing, left over or of another shape. The numbers are checked when they are read.
+    dtype of all stored tensors. UserError where config.json is unfit (`read_config`), the files cannot be read or hold
+    adapters, and where a weight is missing, left over or of another shape. The numbers are checked when they are read.
     """
     check_folder(pretrained)
     folder = local(pretrained)

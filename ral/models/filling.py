@@ -18,14 +18,14 @@ from ral.models.mllm import MLLM
 from ral.models.stored import Stored, own_name
 
 Found = dict[str, Numbers]
-"""Facts about the numbers of weights (finite, how large, all zero), by name of the weight."""
+"""{name of a weight: `Numbers`: whether its numbers are finite, how large they are, and whether all are zero}"""
 
 
 def fill(models: Mapping[str, MLLM], device: torch.device) -> dict[str, Found]:
     """Fill networks on the meta device with their weights, sharded ones with this rank's parts, on `device`.
 
-    models: networks by name. Return {model: facts about the numbers that this rank read}, for models that were read
-    from files, not copied. UserError where a file cannot be read.
+    models: networks by name. Return {model: {weight: `Numbers` of the part that this rank read}}, for models that were
+    read from files, not copied. UserError where a file cannot be read.
     """
     found: dict[str, Found] = {}
     filled: dict[Stored, dict[str, nn.Parameter]] = {}
@@ -45,7 +45,7 @@ def read_parts(model: MLLM, stored: Stored, device: torch.device) -> Found:
     """Read this rank's part of every weight that is still on the meta device, and every buffer that is in the files.
 
     model: the network, filled in place. stored: its weights in the files. device: device of the parts. Return {name of
-    a weight: facts about the numbers read}, without the buffers.
+    a weight: `Numbers` of the part read}, without the buffers.
     """
     found = {}
     for name, weight in list(model.network.named_parameters()):
@@ -61,7 +61,7 @@ def read_parts(model: MLLM, stored: Stored, device: torch.device) -> Found:
 
 @torch.no_grad()
 def read_part(weight: Tensor, stored: Stored, name: str) -> Numbers:
-    """Fill this rank's part of the weight `name` from the files, in place; return facts about the numbers read."""
+    """Fill this rank's part of the weight `name` from the files, in place; return the `Numbers` of that part."""
     part, known = local(weight), Numbers(matrix=weight.ndim > 1)
     shape, offset = placed(weight)
     for row, values in stored.blocks(name, shape, offset):
@@ -117,7 +117,7 @@ def put(network: nn.Module, old: nn.Parameter, new: nn.Parameter) -> None:
 
 
 def joined(parts: Iterable[dict[str, Found]]) -> dict[str, Found]:
-    """Return {model: facts about its whole weights}. parts: one result of `fill` from each rank."""
+    """Return {model: {weight: `Numbers` of the whole weight}}. parts: one result of `fill` from each rank."""
     whole: dict[str, Found] = {}
     for part in parts:
         for model, found in part.items():

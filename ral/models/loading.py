@@ -45,8 +45,8 @@ def load_network(pretrained: str, dtype: torch.dtype) -> PreTrainedModel:
     """Return the network of a folder or hub id, every weight from its files.
 
     Weights are fp32, or bf16 where that is `dtype` and the dtype of all stored tensors. UserError, one line, where the
-    files cannot be read or hold adapters; a weight is missing, left over, of another shape, not finite or too large; or
-    a part is mostly zeros.
+    folder is not whole (`check_folder`); the files cannot be read or hold adapters; a weight is missing, left over or
+    of another shape; or numbers are unfit (`check_numbers`).
     """
     check_folder(pretrained)
     folder = find(pretrained)
@@ -217,7 +217,7 @@ def head_of(name: str) -> str:
 
 @dataclass(frozen=True)
 class Numbers:
-    """Facts about the numbers of a weight, or of a part of it.
+    """Summary of the numbers of a weight, or of a part of it.
 
     matrix: whether the weight has two axes or more. finite: whether no number is NaN or infinite. greatest: largest
     absolute value. empty: whether all numbers are zero.
@@ -229,19 +229,19 @@ class Numbers:
     empty: bool = True
 
     def and_of(self, values: torch.Tensor) -> Numbers:
-        """Return the facts about the numbers seen so far and the further numbers `values` of the same weight."""
+        """Return the summary of the numbers seen so far and the further numbers `values` of the same weight."""
         most = greatest(values)
         whole = self.finite and math.isfinite(most)
         return Numbers(self.matrix, whole, max(self.greatest, most), self.empty and not most)
 
     def joined(self, other: Numbers) -> Numbers:
-        """Return the facts about the weight of which this and `other` are parts."""
+        """Return the summary of the weight of which this and `other` are summaries of parts."""
         most = max(self.greatest, other.greatest)
         return Numbers(self.matrix, self.finite and other.finite, most, self.empty and other.empty)
 
 
 def numbers_of(network: nn.Module) -> dict[str, Numbers]:
-    """Return the facts about the numbers of each weight, by name."""
+    """Return {name of a weight: summary of its numbers}."""
     weights = {name: weight.detach() for name, weight in network.named_parameters()}
     return {name: Numbers(weight.ndim > 1).and_of(weight) for name, weight in weights.items()}
 
@@ -251,7 +251,7 @@ def check_numbers(pretrained: str, numbers: Mapping[str, Numbers], norms: Collec
 
     Such are: NaN or infinity; absolute values above LARGEST; a part (`part_of`) with a share of all-zero matrices above
     MOST_EMPTY; a norm whose weight is all zeros. pretrained: name or folder of the network, for the message. numbers:
-    {name of a weight: facts about its numbers}. norms: names of the weights of norms.
+    {name of a weight: summary of its numbers}. norms: names of the weights of norms.
     """
     if bad := [name for name, known in numbers.items() if not known.finite]:
         raise UserError(

@@ -221,7 +221,7 @@ class MLLM(nn.Module):
         spec: AttentionSpec | None,
         shown: Shown | None = None,
     ) -> States:
-        """Run one pass over [prompt | r1 | ... | rG] of each prompt; return the states that predict response tokens.
+        """Run one pass over [prompt | r1 | ... | rG] of each prompt; return hidden states that predict response tokens.
 
         token_ids, valid [N C]: the responses, N = B * G. spec: attention to capture; None for none. shown: from `show`.
         """
@@ -258,7 +258,7 @@ class MLLM(nn.Module):
 
     @in_own_arithmetic
     def prefill(self, prepared: Prepared, group_size: int, openings: Openings | None = None) -> tuple[Tensor, Decode]:
-        """Run one pass over the prompts; return states [N D] that predict each first token, and the decoding state.
+        """Run one pass over the prompts; return hidden states [N D] that predict first tokens, and the decoding state.
 
         group_size: G. openings: response prefixes, fed before the first sampled token; None for no prefixes.
         """
@@ -273,7 +273,7 @@ class MLLM(nn.Module):
         return hidden, state
 
     def _open(self, hidden: Tensor, state: Decode, openings: Openings) -> Tensor:
-        """Feed response prefixes in one pass, into `state`; return states [N D] that predict the tokens after them."""
+        """Feed response prefixes in one pass, into `state`; return hidden states [N D] that predict the next tokens."""
         if isinstance(state.past, LinearStates):
             return open_by_token(self.decode, hidden, state, openings)
         (batch, group), length = state.position.shape, openings.ids.shape[1]

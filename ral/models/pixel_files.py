@@ -68,7 +68,8 @@ def pixel_settings(folder: str, config: Any, family: Family) -> PatchSettings:
     """Return the PatchSettings of a model, read from the files of its image and video processors.
 
     folder: folder or hub id. config: Transformers' configuration of the model. family: family of the model. UserError,
-    naming the file, where settings are missing, impossible, contradict each other or are not supported here.
+    naming the file, where one holds no JSON object, or settings are missing, impossible, contradict each other or are
+    not supported here.
     """
     found = dict(_settings_files(folder))
     name, raw = next(((n, r) for n, r in found.items() if n in (PICTURES, INSIDE)), ("", {}))

@@ -77,7 +77,7 @@ class PlainMLLM(MLLM):
         spec: AttentionSpec | None,
         shown: Shown | None = None,
     ) -> States:
-        """Return the states that predict response tokens, from one sequence [prompt | response] for each response.
+        """Return hidden states that predict response tokens, from one sequence [prompt | response] for each response.
 
         Parameters as in MLLM.states.
         """
@@ -90,7 +90,7 @@ class PlainMLLM(MLLM):
 
     @in_own_arithmetic
     def prefill(self, prepared: Prepared, group_size: int, openings: Openings | None = None) -> tuple[Tensor, Decode]:
-        """Run one pass over prompts, one sequence for each response; return states [N D] and the decoding state.
+        """Run one pass over prompts, a sequence for each response; return hidden states [N D] and the decoding state.
 
         Parameters and result as in MLLM.prefill. AssertionError for openings with tokens.
         """

@@ -190,7 +190,8 @@ class Processor:
 
         Images and videos stand at marks in the text (<image>, <video>), or before it where it has none. ended: whether
         the first assistant turn already has its end token, so that the segment begins after it. UserError for a text
-        with tokens of media or turns, or whose marks do not fit `media`.
+        with tokens of media or turns, or whose marks do not fit `media`, and for a chat template that refuses the turns
+        or does not end one.
         """
         if found := self.intruder(text):
             raise UserError(f"{SHOWN}: it holds the {found}; take it out")

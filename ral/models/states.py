@@ -34,7 +34,7 @@ class Openings:
 
 @dataclass(frozen=True)
 class States:
-    """Result of a training pass. hidden [N C D]: the state that predicts each response token.
+    """Result of a training pass. hidden [N C D]: the hidden state that predicts each response token.
 
     attention: captured queries and keys of the layers asked for; None where no layer was asked for.
     """

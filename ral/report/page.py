@@ -72,8 +72,8 @@ def render(
 ) -> str:
     """Return the HTML of a run's page.
 
-    read: a function from an image or video to its pixels; None: ral.data.media. failures: a list that gets a sentence
-    for each part that is damaged or could not be drawn; the page shows them too. viewer: address of the run's
+    read: a function from an image or video to its pixels; None: ral.data.media. failures: a list to which a sentence is
+    appended for each part that is damaged or could not be drawn; the page shows them too. viewer: address of the run's
     explore.html; None where there is none.
     """
     failures = [] if failures is None else failures

@@ -111,7 +111,7 @@ PANELS = (
 def draw_panels(metrics: Sequence[Mapping[str, Any]], failures: list[str] | None = None) -> list[Drawn]:
     """Return the panels whose metrics were logged, drawn for light and dark pages. metrics: lines of metrics.jsonl.
 
-    failures: a list that gets a sentence for each panel that cannot be drawn.
+    failures: a list to which a sentence is appended for each panel that cannot be drawn.
     """
     failures = [] if failures is None else failures
     drawn = [part(f"panel {spec.title}", lambda: _draw(spec, metrics), None, failures) for spec in PANELS]  # noqa: B023

@@ -48,7 +48,8 @@ def direction(text: str) -> int:
 def contradicts(gold: str, answer: str) -> bool:
     """Tell whether an answer names a change, and not in the one direction that the gold answer names.
 
-    So do "a 5% increase", "not a 5% decrease" and "it decreased to 5%" beside "Decrease by 5%"; "5%" does not.
+    To the gold answer "Decrease by 5%" it is True for "a 5% increase", "not a 5% decrease" and "it decreased to 5%",
+    and False for "5%".
     """
     own = direction(gold)
     return own != 0 and direction(answer) != own and _CHANGED.search(answer) is not None

@@ -155,7 +155,7 @@ def _read(answer: str, texts: dict[str, str]) -> str | None:
 
 
 def _instead(text: str, texts: dict[str, str]) -> str | None:
-    """Return the letter B of "not A but B", each by its letter or text; None where both are one or either none."""
+    """Return the letter of B in "not A but B"; None where A and B are one option, or either is none."""
     found = INSTEAD.match(text[:LONGEST]) if len(text) <= LONGEST else None
     if found is None:
         return None

@@ -49,7 +49,7 @@ _FORMS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
 
 
 def option_of_form(text: str, options: Sequence[str]) -> str | None:
-    """Return the letter of the one option that is written like the text (`written_form`); None for no such or several.
+    """Return the letter of the one option that is written like the text (`written_form`); None for none or several.
 
     Blanks, dashes, LaTeX or Unicode signs and, in sentences, commas make no difference. Nothing else may stand beside.
     """

@@ -96,7 +96,7 @@ def lone_number(text: str) -> Fraction | None:
 
 
 def _share(part: str, whole: str) -> Words | None:
-    """Return the fraction of "two out of five"; None where one is no integer, or the part is the larger."""
+    """Return the fraction of "two out of five"; None where a number is no integer, or the part exceeds the whole."""
     top, bottom = read_words(part), read_words(whole)
     if (
         top is None

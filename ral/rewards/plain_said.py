@@ -89,7 +89,7 @@ def choice_alone(text: str, question: str) -> str | None:
 def both_or_neither(text: str, options: Mapping[str, str]) -> str | None:
     """Return the letter of the one option that begins with "both" or with "neither", where a text says that word alone.
 
-    options: {letter: text in small letters}. None for other texts, and for no such option or several.
+    options: {letter: text in small letters}. None for other texts, and where no option, or more than one, begins so.
     """
     found = _ALL_OF_TWO.fullmatch(text[:LONGEST].strip())
     named = [letter for letter, own in options.items() if found and own.startswith(f"{found['word'].lower()} ")]

@@ -148,7 +148,7 @@ _ANGLES = {
 
 
 def _symbols() -> dict[str, Unit]:
-    """Return {symbol: unit} of those whose case counts: "mW" is not "MW", "Gb" is not "GB", "Mm" is not "mm"."""
+    """Return {symbol: unit} of the units whose case counts: "mW" is not "MW", "Gb" is not "GB", "Mm" is not "mm"."""
     found = {"C": UNITS["°c"], "F": UNITS["°f"], "K": UNITS["kelvin"]}
     for (prefix, power), (symbol, (dimension, _, size)) in itertools.product(_SIZES.items(), _SI.items()):
         found[prefix + symbol] = Unit(dimension, Fraction(f"1e{power}") * size)
@@ -174,7 +174,7 @@ def _of_bits() -> dict[str, Unit]:
 def _ambiguous() -> dict[str, Unit]:
     """Return {name in lower case: unit} of the symbols with a prefix, for answers written in another case.
 
-    Where capitals alone tell two apart ("mw" may be mW or MW) the unit meets nothing but itself.
+    Where capitals alone tell two units apart ("mw" may be mW or MW) the unit meets nothing but itself.
     """
     known: dict[str, set[Unit]] = {}
     for name, unit in SYMBOLS.items():

@@ -223,7 +223,7 @@ def lead_grows(letter: str, axis: str, reduced: Mapping[str, Resolution], traine
 
 
 def grows(found: Resolution, what: str, between: tuple[int, int] | None = None) -> Comparison:
-    """Return the comparison of claims (c), (c'): (ral - grpo) at the larger of two values less that at the smaller one.
+    """Return the comparison of claims (c), (c'): (ral - grpo) at the larger of two values less that at the smaller.
 
     found: {row: {seed: {value: accuracy}}}; differences are by seed. what: the unit of the values, for its name.
     between: the two values, also where some have no runs; None: the smallest and the largest of all seeds.

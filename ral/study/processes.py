@@ -25,7 +25,7 @@ GRACE = 10.0  # seconds that a stopped run has to leave
 
 @dataclass
 class Process:
-    """A command that was started. path, log: the file that gets its output and errors.
+    """A command that was started. path, log: the file to which its output and errors are written.
 
     started: time.monotonic() at the start.
     """

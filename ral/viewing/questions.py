@@ -57,7 +57,10 @@ def own_settings(cfg: DictConfig) -> dict[str, str]:
 
 
 def own_question(cfg: DictConfig, policy: MLLM) -> list[Question]:
-    """Return the user's own question, in a list. UserError where its text is missing, or the file cannot be read."""
+    """Return the user's own question, in a list.
+
+    UserError as `own_settings`, for an `evidence` that is no box, an unusable template, and a file that cannot be read.
+    """
     settings = own_settings(cfg)
     example = replace(example_of(settings), uid=Path(settings["image"] or settings["video"]).name)
     pixels = read(settings, example, policy.processor.patches.factor)
@@ -75,7 +78,8 @@ def of_dataset(
 ) -> Iterator[Question]:
     """Yield the questions of a split that are about an image or video, with the prompts of training.
 
-    wanted: uids; None for all. skipped: a list that gets a line for each entry that cannot be used.
+    wanted: uids; None for all. skipped: a list to which a line is appended for each entry that cannot be used.
+    thinking: whether prompts ask for a think block.
     """
     collate = Collate(
         policy.processor,
@@ -101,7 +105,7 @@ def of_dataset(
 def dataset_questions(cfg: DictConfig, policy: MLLM, skipped: list[str]) -> tuple[list[Question], int]:
     """Return the first cfg.limit usable questions of a split, and the split's number of entries.
 
-    skipped: a list that gets a line for each entry that cannot be used.
+    skipped: a list to which a line is appended for each entry that cannot be used.
     """
     found = list(islice(of_dataset(cfg.dataset, policy, cfg.split, cfg.thinking, skipped), cfg.limit))
     return found, len(instantiate(cfg.dataset.source)(split=cfg.split))
@@ -121,7 +125,7 @@ class RecordedRun:
     def questions(self, policy: MLLM, side: str, skipped: list[str]) -> list[Question]:
         """Return the report's questions, in its order, with the recorded responses of `side` ("before" or "after").
 
-        skipped: a list that gets a line for each entry that cannot be used.
+        skipped: a list to which a line is appended for each entry that cannot be used.
         """
         algo, dataset = self.config.algo, self.config.dataset
         found: dict[str, Question] = {}

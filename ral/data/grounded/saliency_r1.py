@@ -37,8 +37,8 @@ def source(
     """Return the examples of a split. The last `validation_size` rows (at most a fifth) are held out.
 
     media_root: folder that relative paths of images start from; None: the folder of the table. limit: first training
-    rows to keep; None for all. unpacked: folder for images that are stored as bytes. UserError for an unknown split,
-    and for a table that cannot be read or lacks a column.
+    rows to keep; None for all. unpacked: folder for images that are stored as bytes. UserError as `source_of`, such as
+    for an unknown split, and for a table that cannot be read or lacks a column.
     """
     rows = rows_of(path, "train", COLUMNS, unpacked)
     return source_of(rows, split, parse, media_root, validation_size, limit)

@@ -42,7 +42,7 @@ def source_of(
     """Return a split of rows that have no split of their own; the last rows are held out (`ral.data.sources.parts`).
 
     media_root: folder that relative paths of media start from; None: the folder of the table. limit: first training
-    rows to keep; None for all. UserError for an unknown split.
+    rows to keep; None for all. UserError as `parts`, such as for an unknown split.
     """
     root = rows.path.parent if media_root is None else located(media_root)
     return Entries(rows, root, parse, parts(rows.path, split, len(rows), validation_size, limit))

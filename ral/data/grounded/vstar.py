@@ -99,7 +99,8 @@ def source(
     """Return the examples of a split. The last `validation_size` entries (at most a fifth) are held out.
 
     media_root: the folder that holds the folders of images; None where these lie beside their JSON files. limit: first
-    training entries to keep; None for all. UserError for an unknown split or another layout.
+    training entries to keep; None for all. UserError for another layout, and as `ral.data.sources.parts`, such as for
+    an unknown split.
     """
     rows = JsonBeside(located(path))
     root = rows.path if media_root is None else located(media_root)

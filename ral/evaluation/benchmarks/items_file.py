@@ -50,7 +50,7 @@ NAMES = [f.name for f in fields(Answered)]
 
 
 def read(path: Path) -> list[Answered]:
-    """Return the items answered so far, by index; [] where there is no file.
+    """Return the items answered so far, sorted by index; [] where there is no file.
 
     A last line that was cut while written, and items with an error, are left out, and so asked again. UserError for a
     file with lines of another kind.

@@ -94,7 +94,7 @@ def video_r1(path: str | Path, *, media_root: str | Path | None = None) -> OwnIt
     """Return the items of one of Video-R1's evaluation files, or of all `eval_*.json` in a folder.
 
     A group is a file's name without "eval_". media_root: folder that paths of media start from; None: the file's own
-    folder. UserError where there is no such file.
+    folder. UserError where there is no such file, or one cannot be read.
     """
     path = Path(path).expanduser()
     files = [path] if path.is_file() else sorted(path.glob(VIDEO_R1))

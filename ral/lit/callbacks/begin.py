@@ -12,7 +12,7 @@ class Begin(L.Callback):
     """Callback that calls `write` before the first evaluation, and `begun` before each step and at the end of the run.
 
     Both are called on rank 0 alone. `begun` has to do its work once, at the first call. settings: the run's
-    configuration, which every logger gets; None for an empty one.
+    configuration, which is sent to every logger; None for an empty one.
     """
 
     def __init__(

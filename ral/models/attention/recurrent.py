@@ -157,11 +157,12 @@ class AnswersPart:
 
 
 Stack = Callable[[Tensor, Tensor, PromptPart | AnswersPart, Tensor | None], Tensor]
-"""The decoder: (embeddings [M S D], positions [3 M S], layout, valid [M S] or None for all) -> states [M S D]."""
+"""The decoder: (embeddings [M S D], positions [3 M S], layout, valid [M S] or None for all) -> hidden states [M S D].
+"""
 
 
 def run_prompts(stack: Stack, embeds: Tensor, positions: Tensor, layout: OfPrompts, past: LinearStates) -> Tensor:
-    """Run the decoder over left-padded prompts; return the states [B P D] after its last layer.
+    """Run the decoder over left-padded prompts; return the hidden states [B P D] after its last layer.
 
     stack: the decoder. embeds [B P D], positions [3 B P]: those of the prompts. layout: computes the attention. past:
     collects the linear-attention states, which padding does not enter.
@@ -173,7 +174,7 @@ def run_prompts(stack: Stack, embeds: Tensor, positions: Tensor, layout: OfPromp
 def run_answers(
     stack: Stack, embeds: Tensor, positions: Tensor, layout: OfAnswers, past: LinearStates, group: int
 ) -> Tensor:
-    """Run the decoder over the responses to B prompts; return the states [B G*C D] after its last layer.
+    """Run the decoder over the responses to B prompts; return hidden states [B G*C D] after its last layer.
 
     stack: the decoder. embeds [B G*C D], positions [3 B G*C]: those of the responses, padded on the right. layout:
     computes the attention. past: hands out the linear-attention states with which each response begins. group: G.

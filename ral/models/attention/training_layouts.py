@@ -59,8 +59,9 @@ class Recorder:
     ) -> CapturedAttention:
         """Return the recorded queries and keys as a CapturedAttention.
 
-        spec: its heads and query are chosen here. visual [B P]: visual tokens of prompts. valid [N C]: response tokens
-        that are no padding. shown: tokens of responses that were not sampled; None where all were sampled.
+        spec: the heads to keep, and the position whose query each token has. visual [B P]: visual tokens of prompts.
+        valid [N C]: response tokens that are no padding. shown: tokens of responses that were not sampled; None where
+        all were sampled.
         """
         layers = tuple(self._split(*self.recorded[layer][:2], spec) for layer in self.layers)
         scaling = self.recorded[self.layers[0]][2]

@@ -194,7 +194,7 @@ def frames(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def times(count: int, every: float) -> dict[str, Any]:
-    """Return vLLM's facts about a video of `count` frames, one every `every` seconds, all of which are read."""
+    """Return the metadata that vLLM takes with a video of `count` frames, all to be read, one every `every` seconds."""
     known = {"total_num_frames": count, "frames_indices": list(range(count)), "do_sample_frames": False}
     return {**known, "fps": 1 / every, "duration": count * every, "video_backend": "given"}
 

@@ -204,7 +204,8 @@ class OwnProcess:
         """Hand weights or adapters to the process, now and after each later start of a process.
 
         name: WEIGHTS or "adapters"; a name given again replaces its function. give: function that hands them to a
-        process. UserError where vLLM refuses, or where a process started again ends as well.
+        process. UserError where vLLM refuses, or where a process that takes the place of an ended one does not start or
+        ends as well.
         """
         self.given[name] = give
         try:
@@ -216,7 +217,7 @@ class OwnProcess:
     def exchange(self, message: Message) -> Message:
         """Send a message and return the reply. Where the process has ended, a new one is started and gets the message.
 
-        UserError where vLLM refuses, or where the new process ends as well.
+        UserError where vLLM refuses, or where the new process does not start or ends as well.
         """
         try:
             return self.process.exchange(message)
@@ -227,7 +228,7 @@ class OwnProcess:
     def give_again(self, then: Callable[[], T]) -> T:
         """Call all functions in `given` for a new process, then call `then` and return its result.
 
-        UserError where the process ends.
+        UserError where vLLM refuses, or the process ends.
         """
         try:
             for give in self.given.values():
