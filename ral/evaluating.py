@@ -76,8 +76,7 @@ def evaluate(cfg: DictConfig) -> None:
 
 
 def make_engine(cfg: DictConfig, policy: MLLM) -> Engine:
-    """Return the rollout engine that cfg.rollout names, with the policy's weights. UserError where it cannot be used.
-    """
+    """Return the rollout engine that cfg.rollout names, with the policy's weights. UserError where it is unusable."""
     engine = open_engine(instantiate(cfg.rollout.engine), policy)
     engine.update_weights(policy, version=0)
     return engine

@@ -68,7 +68,7 @@ class RALTrainer(GRPOTrainer):
 
     @property
     def _moves_between_updates(self) -> bool:
-        """Tell whether some updates on a batch are made at other weights than those that sampled it."""
+        """Tell whether the weights at some updates on a batch are no longer those that sampled the batch."""
         updates = self.args.steps_per_generation * self.num_iterations
         return bool(self.args.gradient_accumulation_steps % updates)
 

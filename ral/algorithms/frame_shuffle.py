@@ -1,7 +1,7 @@
 """Prompts with the frames of their videos in another order, for T-GRPO.
 
 The result equals that of videos whose frames were shuffled before the processor made patches of them (tests prove it
-for every family). Tokens, positions and times stay, so that the model takes the new order for the real one.
+for every family). Tokens, positions and times stay as they are, so that the model takes the new order for the real one.
 """
 
 from __future__ import annotations

@@ -130,7 +130,8 @@ def build_task(cfg: DictConfig, objective: Objective, engine: Engine, reward: An
 def build_responding(cfg: DictConfig, objective: Objective, engine: Engine, policy: MLLM) -> Responding:
     """Return the maker of a step's responses, with the companion of algo.temporal and the redrawing of algo.redraw.
 
-    UserError where a term needs a record of noise that the sampling does not make.
+    UserError where a term needs a record of noise that the sampling does not make, and for settings of algo.temporal or
+    algo.redraw that do not fit.
     """
     source = build_source(cfg.algo, objective, engine, policy)
     companion = instantiate(cfg.algo.temporal) or NoCompanion()

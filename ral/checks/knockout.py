@@ -55,8 +55,8 @@ FREE = ("checkpoint", "output", "debug", "device", "threads", "layers", "window"
 def knock_out(cfg: DictConfig) -> None:
     """Measure the answers under every condition, print the table, write the files; the last line printed is the result.
 
-    That line is the content of results.json. UserError where the model or the data cannot be used, or the folder holds
-    answers with other settings.
+    That line is the content of results.json. UserError where the model, its `layers` or the data cannot be used, or the
+    folder holds answers with other settings.
     """
     disable_progress_bar()  # of loading weights
     cfg, line = dataset_as_trained(cfg, overridden())
@@ -101,7 +101,7 @@ def settings_of(cfg: DictConfig) -> dict[str, Any]:
 def wanted(cfg: DictConfig) -> dict[str, list[str] | None]:
     """Return the problem types and kinds of media that are asked, {key of TAUGHT: list}; None for all.
 
-    Where they are not set, they are TAUGHT for visual_search and None for other data.
+    A list that the settings leave out is that of TAUGHT for visual_search, and None for other data.
     """
     made = HydraConfig.get().runtime.choices["dataset"] == MADE
     chosen = {name: cfg[name] if cfg[name] is not None else own if made else None for name, own in TAUGHT.items()}

@@ -88,8 +88,7 @@ def passes(folder: Path, tests: str, limit: int = LIMIT_S) -> bool:
 
 
 def log_of(folder: Path) -> Path:
-    """Return the path of the log of a copy's tests: beside the folder `folder` of the copy, with .log behind its name.
-    """
+    """Return the path of the log of a copy's tests: beside the copy's folder, with its name and .log behind."""
     return folder.with_name(f"{folder.name}.log")
 
 

@@ -102,7 +102,9 @@ def _opened(path: Path, stamp: tuple[int, int], folder: Path) -> FileRows:
 
 
 def _table(path: Path, folder: Path) -> TableRows:
-    """Return the rows of a table, all columns under their own names. UserError as `open_table`, for splits, or no rows.
+    """Return the rows of a table, all columns under their own names.
+
+    UserError where the table has splits or no rows, and as `open_table`.
     """
     table, shape = open_table(path)
     if isinstance(table, Mapping):

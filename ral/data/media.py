@@ -98,8 +98,7 @@ class MediaReader:
         return pixels
 
     def _kept(self, media: Media) -> tuple[Frames, float]:
-        """Return frames [T H W 3] and their length in seconds from the disk cache, or decode them and keep them there.
-        """
+        """Return frames [T H W 3] and their length in seconds: from the disk cache, or decoded and then kept there."""
         for path in () if media.data is not None else media.frames or (media.path,):
             if not path.is_file():
                 raise BadMedia(path, "no such file", f"check {ROOT_KEY}")

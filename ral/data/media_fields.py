@@ -61,7 +61,7 @@ def _is_picture(item: object) -> bool:
 
 
 def with_reading(entry: Entry, media: Sequence[Media], answer: str = "") -> tuple[Media, ...]:
-    """Return the media with the entry's settings for reading them, where they have none of their own.
+    """Return the media, each with its own settings for reading, else with those of the entry.
 
     answer: the gold answer in words. BadSample for settings that fit no medium, for fields that look meant for the
     media and are not read (`ral.data.stray`), and for an image file named as a video.

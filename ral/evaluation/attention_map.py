@@ -169,7 +169,7 @@ def map_answer(policy: MLLM, name: str, example: Example, pixels: Pixels, settin
 def load_model(checkpoint: str, device: str) -> MLLM:
     """Return a checkpoint's model on `device`. checkpoint: a folder, one of this repository's models, or a hub id.
 
-    UserError where there is no such model.
+    UserError where the model is missing, unreadable or unfit.
     """
     disable_progress_bar()  # of loading weights
     try:

@@ -40,8 +40,7 @@ class Meter:
 
 
 def detached(pairs: Mapping[str, tuple[Any, Any]]) -> Metrics:
-    """Return the (total, count) pairs with their tensors detached from the graph, which would otherwise stay in memory.
-    """
+    """Return the (total, count) pairs with tensors detached from the graph, which would otherwise stay in memory."""
 
     def plain(value: Any) -> Any:
         return value.detach() if isinstance(value, Tensor) else value

@@ -34,7 +34,8 @@ NO_LAYER = (
 def check_spec(spec: AttentionSpec, models: Sequence[FrozenModel]) -> None:
     """Raise UserError where a model lacks a layer or head that the attention policy names.
 
-    UserError also where such a layer has no softmax attention over all earlier tokens, as with a sliding window.
+    UserError also where such a layer has no softmax attention over all earlier tokens, as with a sliding window, and
+    for an empty list of heads.
     """
     for model in models:
         kinds = attention_types(model.network.config)

@@ -289,7 +289,7 @@ class MLLM(nn.Module):
 
     @in_own_arithmetic
     def decode(self, token_ids: Tensor, state: Decode) -> Tensor:
-        """Feed one token to each response of a decoding state, ids [N]; return states [N D] that predict the next."""
+        """Feed one token, ids [N], to each response of a decoding state; return hidden states [N D] for the next."""
         words = self._words(token_ids.view(state.position.shape))
         out = self._decoder(words, state.places().expand(3, -1, -1), state)
         state.advance()

@@ -110,7 +110,8 @@ def joined(found: Sequence[ViewedSample]) -> ViewedSample:
 def answers_of(side: Side, kept: Kept, room: float) -> dict[tuple[str, str], ViewedSample]:
     """Return {(uid, prompt text): a question with a model's response and its rows}.
 
-    room: bytes that all rows may take on the page. UserError where they do not fit.
+    room: bytes that all rows may take on the page. UserError where they do not fit, for a layer without rows, and where
+    the model or its questions cannot be loaded.
     """
     policy = side.open()
     asked = [ask(policy, question) for question in side.questions(policy)]

@@ -99,7 +99,7 @@ def find_data(source: Path) -> Path:
 def read_questions(data: Path, half: str, first: int) -> list[Question]:
     """Return all questions of a part. half: "train" or "test". first: number of the first question.
 
-    UserError for an unreadable file, a malformed row or a missing image.
+    UserError for a file that is no JSON or has no questions, a malformed row or a missing image.
     """
     path = data / half / "questions.json"
     try:

@@ -30,8 +30,8 @@ def overlap(one: Box, other: Box) -> float:
 def boxes(text: str) -> list[tuple[str, ...]]:
     """Return the boxes in a text, each as four numbers as written: left, top, right, bottom.
 
-    A box is four numbers in a row, or two pairs in brackets. Where the text has none of these, it is the one whose four
-    sides are named ("x1=0.1, y1=0.1, x2=0.6, y2=0.6").
+    A box is four numbers in a row, or two pairs in brackets. A text with neither of these forms may have one box whose
+    four sides are named ("x1=0.1, y1=0.1, x2=0.6, y2=0.6").
     """
     named = [side.findall(text) for side in _NAMED]
     alone = [tuple(found[0] for found in named)] if all(len(found) == 1 for found in named) else []
