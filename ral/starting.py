@@ -157,10 +157,12 @@ def check_unresumed(cfg: DictConfig) -> None:
 
 
 def check_resumed(cfg: DictConfig, checkpoint: Path) -> None:
-    """Raise UserError where settings (ral.config.resuming) or contents (ral.config.contents) are not those of that run.
+    """Raise UserError where settings (ral.config.resuming) or contents (ral.config.contents) are not the resumed run's.
 
-    Data made locally are not compared: they may have to be made first. Print a line where the settings or contents of
-    that run are unknown, where another max_steps changes the learning rate, and where no step is left to make.
+    The resumed run is the one that wrote `checkpoint`; settings and contents that resume_changed names may differ. Data
+    made locally are not compared: they may have to be made first. UserError also where the run's configuration or a
+    file cannot be read. Print a line where the settings or contents of the resumed run are unknown, where another
+    max_steps changes the learning rate, and where no step is left to make.
     """
     tell = partial(print, file=sys.stderr) if folders.first_rank() else lambda line: None
     kept = config_of(checkpoint)

@@ -35,7 +35,9 @@ class NamedPlaces(Forward):
     offers: ClassVar[frozenset[str]] = OF_A_POLICY | {"named"}
 
     def live(self, model: MLLM, experience: Experience, needs: frozenset[str]) -> dict[str, Any]:
-        """Return {name: signal} of the policy being trained, as `Forward.live`; where needed, `named` [N C P] bool too.
+        """Return {name: signal} of the policy being trained, as `Forward.live`, and `named` if it is needed.
+
+        named [N C P] bool: True on the visual tokens of the prompt that a response token has to look at.
         """
         signals = super().live(model, experience, needs)
         return signals | {"named": named(self.places, experience, model.processor)} if "named" in needs else signals

@@ -141,7 +141,7 @@ def read_json(path: Path, named: str) -> dict[str, Any]:
 
 
 def check_config(path: Path, named: str, names: Sequence[str], any_type: bool = False) -> None:
-    """Raise UserError for a model_type not in MODEL_TYPES, no vision, quantization, quoted numbers, or an adapter."""
+    """Raise UserError for broken JSON, a type not in MODEL_TYPES, no vision, quantization, quoted numbers, adapters."""
     config = read_json(path / CONFIG, named)
     kind = config.get("model_type")
     if kind not in MODEL_TYPES and not any_type:

@@ -75,10 +75,10 @@ def values_of(
     texts: Sequence[str],
     rollout: Rollout | None,
 ) -> list[float]:
-    """Return the values of the part `name`, one finite number a response. UserError where its function gives no such.
+    """Return the values of the part `name`, one finite number a response.
 
-    A function with score_rollout or score_many is called once, any other once a response. UserError also where the
-    function raises. ValueError where it has score_rollout and `rollout` is None.
+    A function with score_rollout or score_many is called once, any other once a response. UserError where the function
+    raises, or returns anything but finite numbers. ValueError where it has score_rollout and `rollout` is None.
     """
     whole = getattr(function, "score_rollout", None)
     if whole is not None:

@@ -25,7 +25,7 @@ _COMMAND = re.compile(r"\\[A-Za-z]+")
 
 
 def option_of_value(text: str, options: Sequence[str]) -> str | None:
-    """Return the letter of the one option that is the same number; None also where several are.
+    """Return the letter of the one option that is the same number; else None, also where several are.
 
     Where no option is, a decimal of FEWEST_DIGITS digits or more names the one option that it rounds or is cut off
     from, if that is a fraction, a root or a multiple of π: 0.33 and 0.333 name 1/3, 0.66 and 0.667 name 2/3, 0.3 names

@@ -100,9 +100,9 @@ def read_adapters(folder: str, model: MLLM, rank: int = 0) -> Resumed:
 
 
 def check_facts(facts: Mapping[str, Any], folder: str, rank: int) -> None:
-    """Raise UserError unless adapter_config.json (`facts`) is of plain LoRA with this rank (0 for any).
+    """Raise UserError unless adapter_config.json (`facts`) is of plain LoRA on an unchanged base, with this rank.
 
-    folder: folder of the adapters, which messages name.
+    rank: 0 for any. folder: folder of the adapters, which messages name.
     """
     named = f"{RESUME}={folder}: adapter_config.json"
     if facts.get("peft_type") != "LORA":
