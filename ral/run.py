@@ -218,13 +218,13 @@ def build_callbacks(
 ) -> list[L.Callback]:
     """Return the callbacks around the steps. Lightning calls them in this order, at every event.
 
-    given: contents of the run's data and models, which checkpoints keep.
-    The progress bar first: it shows a step as soon as it is made. `begin` then marks the folder as begun, before
-    anything is written to it. `stop` agrees on a signal before the evaluation, for which a scheduler's signal leaves no
-    time, and before the checkpoint, which an interruption asks for. The evaluation precedes the checkpoint, which holds
-    its step and keeps the best. GivesBack frees the memory that both have left. The watch warns last, under the step's
-    line and after the checkpoint: a run that resumes from a step repeats the warnings of that step. The profiler ends a
-    step when all else is done.
+    given: contents of the run's data and models, which checkpoints keep. resumed: whether the run continues from a
+    checkpoint. The progress bar comes first: it shows a step as soon as it is made. `begin` then marks the folder as
+    begun, before anything is written to it. `stop` agrees on a signal before the evaluation, for which a scheduler's
+    signal leaves no time, and before the checkpoint, which an interruption asks for. The evaluation precedes the
+    checkpoint, which holds its step and keeps the best. GivesBack frees the memory that both have left. The watch warns
+    last, under the step's line and after the checkpoint: a run that resumes from a step repeats the warnings of that
+    step. The profiler ends a step when all else is done.
     """
     hardware = cfg.hardware
     keeping = Keeping(**{**cfg.checkpoint, "sharded": cfg.checkpoint.sharded and hardware.shard is not None})
@@ -247,7 +247,7 @@ def build_callbacks(
 def build_trainer(
     cfg: DictConfig, folder: Path, state: RunState, stop: GentleStop, given: Mapping[str, Any], resumed: bool
 ) -> L.Trainer:
-    """Return Lightning's Trainer with this project's callbacks and loggers. given: as for `build_callbacks`."""
+    """Return Lightning's Trainer with callbacks and loggers of this project. given, resumed: see `build_callbacks`."""
     hardware = cfg.hardware
     if hardware.threads:
         torch.set_num_threads(hardware.threads)

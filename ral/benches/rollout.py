@@ -106,8 +106,9 @@ def spent(reply: Reply) -> float:
 def figures(replies: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return an engine's tokens a second of wall and of processor time, its bandwidth_share and its peak memory in GB.
 
-    bandwidth_share: time to read the weights once a token at the memory's measured bandwidth, over the wall time of a
-    step, prefill and vision tower included. 1 is the limit of any engine that reads all weights at each token.
+    replies: those of the engine's worker, one a step. bandwidth_share: time to read the weights once a token at the
+    memory's measured bandwidth, over the wall time of a step, prefill and vision tower included. 1 is the limit of any
+    engine that reads all weights at each token.
     """
     shares = [r["facts"]["bytes_read"] / r["facts"]["bytes_per_second"] / r["seconds"] for r in replies]
     tokens = [r["facts"]["tokens"] for r in replies]

@@ -86,7 +86,7 @@ def token_side(family: str) -> int:
 
 
 def drawn(on_gpu: bool) -> tuple[str, str]:
-    """Return (device, dtype) for write_bench_model. A GPU draws billions of weights in a second."""
+    """Return (device, dtype) for write_bench_model. on_gpu: True for a GPU, which draws weights much faster."""
     return ("cuda", "bfloat16") if on_gpu else ("cpu", "float32")
 
 

@@ -100,7 +100,7 @@ def reward(example: object, text: str) -> float:
 def environment_facts(network: Any, optimizer: Any) -> dict[str, Any]:
     """Return the facts of this process that must be equal on both sides, such as versions, dtype and threads.
 
-    updates: optimizer steps since the start.
+    network, optimizer: those of this side. "updates" in the result: optimizer steps since the start.
     """
     import torch
 

@@ -201,8 +201,8 @@ def timed(call: Callable[[], Any]) -> tuple[float, Any]:
 def wrong(found: dict[str, Any], bound: float, case: Case, cache_gb: float) -> str | None:
     """Return one line on what is wrong in the figures of a case, or None.
 
-    found: the figures, as `measured` returns them. bound: largest mean gap that passes, in nats. cache_gb: GiB of the
-    engine's cache, which sleep frees.
+    found: the figures under "pushes" and "memory_mb". bound: largest mean gap that passes, in nats. cache_gb: GiB of
+    the engine's cache, which sleep frees.
     """
     for number, push in enumerate(found["pushes"]):
         if not push["gap"] <= bound:

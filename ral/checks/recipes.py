@@ -220,7 +220,7 @@ def markdown(found: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def cell(figures: Mapping[str, float] | None) -> str:
-    """Return planned GB, the GB found and their ratio as one cell; "-" where plan or check has no such stage."""
+    """Return planned GB, the GB found and their ratio as one cell: `figures` of a stage; "-" for None or no ratio."""
     if figures is None or "ratio" not in figures:
         return "-"
     return f"{figures['planned_gb']:.1f} / {figures['stepped_gb']:.1f} = {figures['ratio']:.2f}"

@@ -69,8 +69,9 @@ def read_as(
 ) -> str:
     """Set in cfg how the file `path` is read, if it is one of the run's own data; return the end of a line on that.
 
-    path: None for no file. keys: {setting of the run's data: the same setting here}. typed: keys given on the command
-    line, which stay. Returned is "" where nothing was set.
+    trained: settings of the run; None where they are not known. path: None for no file. keys: {setting of the run's
+    data: the same setting here}. typed: keys given on the command line, which stay. Returned is "" where nothing was
+    set.
     """
     found = {keys[name]: value for name, value in (trained.read_by(path) if trained else {}).items() if name in keys}
     new = {key: value for key, value in found.items() if key not in typed and _differs(cfg, key, value)}

@@ -131,7 +131,10 @@ def logits(decoder: Decoder, answers: int, distilled: bool) -> float:
 
 
 def scores(decoder: Decoder, batch: Batch, on_gpu: bool) -> float:
-    """Return the bytes of the attention scores that exist at once while attention rows are computed."""
+    """Return the bytes of the attention scores that exist at once while attention rows are computed.
+
+    on_gpu: whether they are computed on a GPU.
+    """
     most = batch.together * batch.response * decoder.heads * (batch.prompt + batch.response)
     return float(min(most, SCORES_AT_ONCE[on_gpu]) * 4 * SCORE_TENSORS)
 

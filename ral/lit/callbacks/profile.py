@@ -48,7 +48,7 @@ class Profile(L.Callback):
             self.profiler.stop()
 
     def write(self, profiler: Any) -> None:
-        """Write trace.json and top_costs.txt."""
+        """Write trace.json and top_costs.txt from PyTorch's `profiler`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         profiler.export_chrome_trace(str(self.folder / "trace.json"))
         column = "self_cuda_time_total" if torch.cuda.is_available() else "self_cpu_time_total"
