@@ -176,7 +176,7 @@ def test_one_update_on_a_batch_is_told_and_costs_nothing(tmp_path: Path) -> None
         warnings.simplefilter("always")
         made = trainer(tmp_path, settings={"num_iterations": 1, "gradient_accumulation_steps": 1, "max_steps": 1})
     (said,) = [str(w.message) for w in heard if w.category is UserWarned]
-    assert "the attention term is zero; write num_iterations=2" in said
+    assert "the attention term is zero; write steps_per_generation * num_iterations above" in said
     made.train()
     assert "attention_divergence" not in logged(made)[0]
 

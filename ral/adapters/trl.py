@@ -40,8 +40,8 @@ class RALTrainer(GRPOTrainer):
     metric attention_divergence is logged: mean over tokens, in nats.
 
     The term is the divergence from the attention at the weights that sampled, so it needs more than one update on a
-    batch: num_iterations of 2 or more, or steps_per_generation above gradient_accumulation_steps; else it is zero, with
-    a warning. The decoder's attention becomes SDPA. UserError, one line, for a loss_type outside of LOSSES and for
+    batch; it is zero, with a warning, where gradient_accumulation_steps is a multiple of steps_per_generation *
+    num_iterations. The decoder's attention becomes SDPA. UserError, one line, for a loss_type outside of LOSSES and for
     layers that do not fit.
     """
 
@@ -61,7 +61,7 @@ class RALTrainer(GRPOTrainer):
         if not self._moves_between_updates:
             warnings.warn(
                 "RALTrainer: one update on a batch, at the very weights that sampled it: the attention term is zero; "
-                "write num_iterations=2 or more",
+                "write steps_per_generation * num_iterations above gradient_accumulation_steps",
                 UserWarned,
                 stacklevel=2,
             )

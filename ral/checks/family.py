@@ -67,7 +67,7 @@ def of_positions(case: Case) -> float:
 
 
 def of_log_probs(case: Case) -> float:
-    """Return the largest difference of sampled tokens' log-probs from those of Transformers' model, in nats.
+    """Return the largest difference of hidden states of sampled tokens, shared prompts against unshared rows."""
 
     Both are normalised over the tokens that may be sampled.
     """
@@ -102,7 +102,7 @@ def of_attention(case: Case) -> float:
 
 
 def of_plain(case: Case) -> float:
-    """Return the largest difference of hidden states between the shared-prompt path and the path of unshared rows."""
+    """Return the largest difference of hidden states of sampled tokens, shared prompts against unshared rows."""
     passes = Forward(1.0, AttentionSpec())
     with torch.no_grad():
         views = case.view, read(case.plain, case.prompts, case.rollout)

@@ -67,11 +67,11 @@ def dataset_as_trained(cfg: DictConfig, typed: Collection[str]) -> tuple[DictCon
 def read_as(
     cfg: DictConfig, trained: TrainedAs | None, path: str | None, keys: Mapping[str, str], typed: Collection[str]
 ) -> str:
-    """Set in cfg how the file `path` is read, if it is one of the run's own data; return the end of a line on that.
+    """Set in cfg how a checkpoint's training read the file `path`; return words on that to append to the user's line.
 
-    trained: settings of the run; None where they are not known. path: None for no file. keys: {setting of the run's
-    data: the same setting here}. typed: keys given on the command line, which stay. Returned is "" where nothing was
-    set.
+    Nothing is set, and "" returned, for a file that the training did not read. trained: settings of that training; None
+    where unknown. path: None for no file. keys: {setting of the training's data: the same setting here}. typed: keys
+    given on the command line, which stay.
     """
     found = {keys[name]: value for name, value in (trained.read_by(path) if trained else {}).items() if name in keys}
     new = {key: value for key, value in found.items() if key not in typed and _differs(cfg, key, value)}

@@ -82,10 +82,10 @@ def common(rows: Sequence[Sequence[int]]) -> int:
 
 
 def buckets(shared: Shared) -> list[list[int]]:
-    """Return batches of heads to decode at once, each a list of indices.
+    """Return batches of heads (common beginnings of prompts, see `Shared`) to decode at once, each a list of indices.
 
-    A batch holds heads of similar lengths. It has as many rows for each head as the head with most questions needs;
-    rows without a question are kept few (PLACES).
+    Heads of a batch have similar lengths, and each gets as many rows as the head with most questions; the rows of a
+    batch are at most PLACES times its questions.
     """
     lengths, counts = shared.heads.valid.sum(1).tolist(), [len(places) for places in shared.places]
     found: list[list[int]] = []

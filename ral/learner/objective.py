@@ -66,10 +66,10 @@ def total(losses: Mapping[str, Loss]) -> Tensor:
 
 
 def loss_metrics(losses: Mapping[str, Loss]) -> list[Metrics]:
-    """Return the metrics of one micro-batch's losses, as (total, count) pairs.
+    """Return the metrics of one micro-batch's losses, as (total, count) pairs, of which the mean is total / count.
 
-    The loss of an update is a sum over micro-batches and ranks, so that its count is 0 here; `counted_once` adds the
-    count of the update.
+    Losses of micro-batches and ranks are summed, not averaged, so they have count 0 here; `counted_once` adds a count
+    of 1 for the update.
     """
     found: list[Metrics] = []
     for name, loss in losses.items():

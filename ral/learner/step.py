@@ -100,7 +100,9 @@ class Responding:
     ) -> tuple[Prepared, Rollout, Scores, int]:
         """Return the prompts that `redraw` chose, their responses and scores, and the number of prompts tried.
 
-        prepared: the prompts of all rounds. reward: scores the responses of each round.
+        prepared: the prompts of all rounds. reward: scores the responses of each round. Every rank must call this.
+        UserError, on all ranks, where the engine fails, samples with weights older than max_lag allows, or gives
+        responses of several turns.
         """
 
         def answer(part: Prepared, seed: int) -> tuple[Rollout, Scores]:

@@ -24,7 +24,8 @@ def option_of_kind(answer: str, options: Sequence[str], question: str) -> str | 
 
     The kinds are "both" and "neither" (`plain_said`), orders (`orders`), dates (`dates`), compass points (`compass`),
     statements that hold (`statements`), and all or none of the others (`all_or_none`). A claim such as "It is" may
-    stand in front of the last four.
+    stand in front of dates, points, statements, and all or none; these four are not tried for answers of more than
+    LONGEST characters.
     """
     texts = split_options(tuple(options))
     if named := both_or_neither(visible(answer), texts) or option_of_order(visible(answer), texts):

@@ -125,9 +125,10 @@ class Streams:
         on_all_ranks(twice if error else None)
 
     def attempt(self, policy: MLLM, process: Process, dtype: torch.dtype, merge: bool) -> UserError | Ended | None:
-        """Hand the weights to a process; return the error of that process, or None.
+        """Hand the weights to a process; return the UserError or Ended with which it refused them or ended, or None.
 
-        After an error the rest is still gathered, since other ranks need this rank for that.
+        dtype, merge: as in `named_weights`. After an error the remaining buckets are gathered but not sent, since
+        gathering needs all ranks.
         """
         error = failure(lambda: process.exchange(Message({"do": "begin"})))
         for bucket in buckets(policy, dtype, STREAMED, self.device, merge):
