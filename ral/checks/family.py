@@ -67,7 +67,7 @@ def of_positions(case: Case) -> float:
 
 
 def of_log_probs(case: Case) -> float:
-    """Return the largest difference of hidden states of sampled tokens, shared prompts against unshared rows."""
+    """Return the largest difference of sampled tokens' log-probs from those of Transformers' model, in nats.
 
     Both are normalised over the tokens that may be sampled.
     """

@@ -23,8 +23,8 @@ _SAID = re.compile(
 def option_of_point(text: str, options: Mapping[str, str]) -> str | None:
     """Return the letter of the one option that is the compass point which a text says; else None.
 
-    None also where an option is no compass point. options: {letter: text}. Abbreviations in the text count in capitals alone
-    ("NE"). Where the text adds "between north and east", its point has to be of these two.
+    None also where an option is no compass point. options: {letter: text}. Abbreviations in the text count only in
+    capitals ("NE"). Where the text adds "between north and east", its point has to be of these two.
     """
     points = {letter: _point(own.upper()) or _point(own) for letter, own in options.items()}
     said = _point(text)
