@@ -26,7 +26,7 @@ from ral.worlds.visual_path.entries import Cells, Settings, Steps, board_key, co
 CELL = 28
 SIZES = {"sft": 80, "train": 80, "validation": 16, "test": 16}
 READER = MediaReader(MediaSettings(image_min_pixels=CELL**2, video_min_pixels=CELL**2, video_max_pixels=1024 * CELL**2))
-SETTINGS = Settings("train", 80, 3, KINDS, Cells(4, 3, 1, 1.0), Steps(3, 3), 0.0)
+SETTINGS = Settings("train", 80, 3, KINDS, Cells(4, 3, (1,), 1.0), Steps(3, 3), 0.0)
 Pixels = NDArray[np.float64]
 
 
@@ -195,7 +195,7 @@ def test_signs_beside_the_route_change_nothing() -> None:
 
 @pytest.mark.parametrize("share, filled", [(0.0, 4), (0.5, 10), (1.0, 16)])
 def test_distractors_fill_that_share_of_the_other_cells(share: float, filled: int) -> None:
-    settings = replace(SETTINGS, kinds=("arrows", "digits", "looks"), cells=Cells(4, 3, 1, share))
+    settings = replace(SETTINGS, kinds=("arrows", "digits", "looks"), cells=Cells(4, 3, (1,), share))
     for index in range(12):
         board, _, _ = compose(index, settings)
         assert len(board.slots[0]) == filled
@@ -215,6 +215,21 @@ def test_visual_tokens_from_16_to_1024(tmp_path: Path, grid: int, zoom: int, tok
         if grid <= 4 or kind == "arrows":
             texts, answer, _ = solved(example, kind, 3 if kind == "handed" else grid)
             assert (texts, answer) == ([step.text for step in example.steps], example.answer)
+
+
+def test_zooms_of_a_list_take_turns_and_change_nothing_else(tmp_path: Path) -> None:
+    knobs: dict[str, Any] = {"sizes": {"train": 8}, "seed": 0, "kinds": ["arrows", "digits"], "longest": 4}
+    one = source("train", root=tmp_path / "one", zoom=1, **knobs)
+    turns = source("train", root=tmp_path / "turns", zoom=[1, 2, 4], **knobs)
+    sides = [slots(example).shape[1] // CELL for example in turns]
+    assert sides == [4, 4, 8, 8, 16, 16, 4, 4]  # both kinds at each zoom
+    assert [(e.question, e.answer, e.steps) for e in one] == [(e.question, e.answer, e.steps) for e in turns]
+
+
+@pytest.mark.parametrize("zooms, hint", [([2, 16], "2 to 2 cells for zoom 16"), ([4, 1], "4 to 32 cells for zoom 1")])
+def test_every_zoom_of_a_list_has_to_fit_the_grid(tmp_path: Path, zooms: list[int], hint: str) -> None:
+    with pytest.raises(UserError, match=f"field 'grid': 3 does not work; write {hint}"):
+        source("train", root=tmp_path, sizes={"train": 2}, seed=0, kinds=["arrows"], grid=3, zoom=zooms, longest=3)
 
 
 def test_clips_of_1024_tokens_a_frame_are_read_whole(tmp_path: Path) -> None:
@@ -262,7 +277,7 @@ def test_smaller_split_is_the_beginning_of_a_larger(root: Path, train: list[Exam
 
 
 def test_no_board_is_in_two_splits_even_of_different_seeds() -> None:
-    tight = replace(SETTINGS, size=60, kinds=("arrows",), cells=Cells(4, 3, 1, 0.0), steps=Steps(1, 1))
+    tight = replace(SETTINGS, size=60, kinds=("arrows",), cells=Cells(4, 3, (1,), 0.0), steps=Steps(1, 1))
     made = {
         split: {board_key(compose(n, replace(tight, split=split, seed=seed))[0]) for n in range(60)}
         for split, seed in zip(SIZES, (0, 0, 0, 1), strict=True)
@@ -315,10 +330,12 @@ def test_a_step_whose_neighbour_leads_nowhere_is_read_right() -> None:
 @pytest.mark.parametrize(
     "knob, value, hint",
     [
-        ("grid", 3, "4 to 32 cells for zoom 1"),
         ("grid", 33, "4 to 32 cells for zoom 1"),
         ("clip_grid", 1, "2 to 32 cells for zoom 1"),
         ("zoom", 0, "at least 1 visual token a side of a cell"),
+        ("zoom", [], "at least 1 visual token a side of a cell"),
+        ("zoom", [1, 0], "at least 1 visual token a side of a cell"),
+        ("grid", 3, "4 to 32 cells for zoom 1"),
         ("shortest", 0, "1 to 3 steps"),
         ("shortest", 4, "1 to 3 steps"),
         ("longest", 5, "1 to 4 steps for this grid"),

@@ -72,7 +72,8 @@ def made_tokens(source: Tree, vision: Vision) -> int | None:
     """
     if "grid" not in source or "clip_grid" not in source:
         return None
-    picture = source["grid"] ** 2 * source.get("zoom", 1) ** 2
+    zoom = source.get("zoom", 1)
+    picture = source["grid"] ** 2 * (zoom if isinstance(zoom, int) else max(zoom)) ** 2
     return max(picture, source["clip_grid"] ** 2 * -(-source.get("frames", 8) // vision.frames))
 
 

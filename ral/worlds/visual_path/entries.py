@@ -39,7 +39,7 @@ class Cells:
 
     grid: int
     clip_grid: int
-    zoom: int
+    zooms: tuple[int, ...]
     distractors: float
 
     def a_side(self, kind: Kind) -> int:
@@ -70,7 +70,14 @@ class Settings:
     def record(self) -> dict[str, Any]:
         """Return the content of the split's settings file: every setting under its own name."""
         knobs = asdict(self)
-        return knobs.pop("cells") | knobs.pop("steps") | knobs | {"version": VERSION}
+        cells = knobs.pop("cells")
+        zooms = cells.pop("zooms")
+        cells["zoom"] = zooms[0] if len(zooms) == 1 else zooms
+        return cells | knobs.pop("steps") | knobs | {"version": VERSION}
+
+    def zoom_of(self, index: int) -> int:
+        """Return the visual tokens a side of a cell in entry `index` (from 0); each zoom serves one round of kinds."""
+        return self.cells.zooms[index // len(self.kinds) % len(self.cells.zooms)]
 
 
 def _require(ok: bool, field: str, value: object, text: str) -> None:
@@ -85,8 +92,10 @@ def check(settings: Settings) -> None:
     _require(s.size >= 1, "size", s.size, "at least 1 entry")
     known = bool(s.kinds) and set(s.kinds) <= set(KINDS)
     _require(known, "kinds", list(s.kinds), f"a list of some of {', '.join(KINDS)}")
-    _require(s.cells.zoom >= 1, "zoom", s.cells.zoom, "at least 1 visual token a side of a cell")
-    _check_grids(s)
+    text = "at least 1 visual token a side of a cell, or a list of such numbers"
+    _require(bool(s.cells.zooms) and min(s.cells.zooms) >= 1, "zoom", s.record()["zoom"], text)
+    for zoom in sorted(set(s.cells.zooms)):
+        _check_grids(s, zoom)
     shortest, longest, most = s.steps.shortest, s.steps.longest, _longest(s)
     _require(1 <= longest <= most, "longest", longest, f"1 to {most} steps for this grid")
     _require(1 <= shortest <= longest, "shortest", shortest, f"1 to {longest} steps, the longest route")
@@ -95,9 +104,9 @@ def check(settings: Settings) -> None:
     _check_looks(s)
 
 
-def _check_grids(s: Settings) -> None:
-    """Raise UserError unless images have 16 to 1,024 visual tokens, and frames of videos at most 1,024."""
-    grid, clip_grid, zoom = s.cells.grid, s.cells.clip_grid, s.cells.zoom
+def _check_grids(s: Settings, zoom: int) -> None:
+    """Raise UserError unless images of this zoom have 16 to 1,024 visual tokens, and frames of videos at most 1,024."""
+    grid, clip_grid = s.cells.grid, s.cells.clip_grid
     most = MOST_TOKENS // zoom
     if set(s.kinds) - {"handed"}:
         least = max(2, -(-LEAST_TOKENS // zoom))
@@ -201,7 +210,7 @@ def entry_of(index: int, settings: Settings) -> tuple[Board, dict[str, Any]]:
 def _drawn(index: int, settings: Settings) -> tuple[Draw, dict[str, Any]]:
     """Return the function that draws entry `index`, and its JSON entry."""
     board, entry = entry_of(index, settings)
-    return partial(write, board, settings.cells.zoom), entry
+    return partial(write, board, settings.zoom_of(index)), entry
 
 
 def make(root: Path, settings: Settings) -> Path:
@@ -224,7 +233,7 @@ def source(
     kinds: Sequence[Kind] = KINDS,
     grid: int = 4,
     clip_grid: int = 3,
-    zoom: int = 1,
+    zoom: int | Sequence[int] = 1,
     shortest: int = 3,
     longest: int = 3,
     distractors: float = 1.0,
@@ -234,13 +243,14 @@ def source(
     """Return the examples of a split, made first if need be, below the folder `root`. sizes: {split: entries}.
 
     kinds: those of boards, which take turns; grid, clip_grid: cells a side, the latter for the kind "handed"; zoom:
-    visual tokens a side of a cell; shortest, longest: steps of a route; distractors: share of the cells beside the
-    route that hold a sign; misread: share of the steps of SFT entries that read the neighbouring cell; limit: first
-    entries to keep, None for all. UserError for a split without a size, for settings that do not work, for a root that
-    cannot be written.
+    visual tokens a side of a cell, or a list of such numbers, which take turns; shortest, longest: steps of a route;
+    distractors: share of the cells beside the route that hold a sign; misread: share of the steps of SFT entries that
+    read the neighbouring cell; limit: first entries to keep, None for all. UserError for a split without a size, for
+    settings that do not work, for a root that cannot be written.
     """
     if split not in sizes:
         raise UserError(f"{NAME}: field 'sizes': no size for split '{split}'; write sizes.{split}: 100, say")
-    cells, steps = Cells(grid, clip_grid, zoom, float(distractors)), Steps(shortest, longest)
+    zooms = (zoom,) if isinstance(zoom, int) else tuple(zoom)
+    cells, steps = Cells(grid, clip_grid, zooms, float(distractors)), Steps(shortest, longest)
     settings = Settings(split, sizes[split], seed, tuple(kinds), cells, steps, float(misread))
     return read_file(make(located(root), settings), limit=limit)
