@@ -1,4 +1,4 @@
-r"""Gold answers in the wrappings of datasets: "\boxed{B}", "= \boxed{42}.", "<CONCLUSION> B </CONCLUSION>"."""
+r"""Gold answers in the wrappings of datasets: "\boxed{B}", "so = \boxed{42}.", "<CONCLUSION> B </CONCLUSION>"."""
 
 from __future__ import annotations
 
