@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 from ral.rewards.number_words import SMALL
 
 _LONGEST = 100  # characters of such an answer
 _N = r"\d{1,9}(?:\.\d+)?"
-_TENS = {
-    name: 10 * n
-    for n, name in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], 2)
-}
+_TEN_NAMES = "twenty thirty forty fifty sixty seventy eighty ninety"
+_TENS = {name: 10 * n for n, name in enumerate(_TEN_NAMES.split(), start=2)}
 _WORDS = {**SMALL, **_TENS}
 _COUNT = rf"(?:{_N}|{'|'.join(sorted(_WORDS, key=len, reverse=True))})"
 _BETWEEN = rf"(?:between |from )?(?P<low>{_COUNT}) ?(?:-|–|—|to|and) ?(?P<high>{_COUNT})"
@@ -52,13 +51,15 @@ class Range(NamedTuple):
 def option_of_range(text: str, options: Mapping[str, str]) -> str | None:
     """Return the letter of the one option that a text's range is, or in which its number lies; None for other texts.
 
-    options: {letter: text}; all have to be ranges of the same thing. A number with a range behind it has to lie in
-    that.
+    options: {letter: text}; all have to be ranges of the same thing that do not overlap. A number with a range behind
+    it has to lie in that.
     """
     line = " ".join(text.split()).rstrip(" .!")
     own = {letter: found for letter, option in options.items() if (found := _range(option.strip(" .")))}
     things = {found.thing for found in own.values()}
-    if len(own) < max(2, len(options)) or len(things) != 1 or len(line) > _LONGEST:
+    ends = sorted((found.low, found.high) for found in own.values())
+    apart = all(first[1] <= later[0] for first, later in pairwise(ends))
+    if len(own) < max(2, len(options)) or len(things) != 1 or len(line) > _LONGEST or not apart:
         return None
     told = _TOLD.fullmatch(line)
     if told is None:

@@ -26,7 +26,8 @@ _SIGNS = tuple(
     )
 )
 _BARE = re.compile(
-    rf"(?:(?:the )?(?:(?:correct|right|missing) )?(?:sign|symbol) (?:is )?|they are |it is )?[`\"'“”]?({_SIGN})[`\"'“”]?"
+    r"(?:(?:the )?(?:(?:correct|right|missing) )?(?:sign|symbol) (?:is )?|they are |it is )?"
+    rf"[`\"'“”]?({_SIGN})[`\"'“”]?"
     r"(?: sign)?",
     re.IGNORECASE,
 )
