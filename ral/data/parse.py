@@ -46,6 +46,7 @@ from ral.data.option_fields import (
     without_numbers,
 )
 from ral.data.subjects import type_by_subject
+from ral.data.wrapped_gold import boxed_number, concluded, unwrapped
 from ral.types import Example
 
 VIDEO_R1_ANSWER = '"<answer>B</answer>"'
@@ -106,6 +107,7 @@ def parse_own(entry: Entry) -> Example:
         text_of(entry, THOUGHT, '"the star is red"') or inside("think", said) or inside("think", chat.answer or "")
     )
     answer = _presented(_bare(entry, field, said), kind, (question, *options))
+    answer = unwrapped(entry, field, answer, kind, question) if not options else answer
     if chosen is None:  # preferences need no gold answer
         if not answer:
             refuse_null(entry, field, options)
@@ -117,7 +119,7 @@ def parse_own(entry: Entry) -> Example:
     options, answer = _chosen(entry, field, options, answer, kind)
     if untyped:
         refuse_unread_options(entry)
-        kind = type_by_subject(entry, answer, worked=final_answer(without("think", said)) is not None)
+        kind = type_by_subject(entry, answer, worked=_worked(said, answer))
     if not options:
         refuse_columns(entry, field, answer, kind, question)
     responses = ((entry.named(THOUGHT) or field, thought), ("chosen", chosen), ("rejected", rejected))
@@ -223,7 +225,7 @@ def _bare(entry: Entry, field: str, said: str) -> str:
     BadSample for several different answer blocks, and for half a tag.
     """
     rest = without("think", said)
-    rest = final_answer(rest) or rest
+    rest = final_answer(rest) or concluded(entry, field, rest) or rest
     blocks = {text.strip() for text in _blocks(rest)}
     if len(blocks) > 1:
         entry.fail(field, f"{shown(rest)} holds {len(blocks)} different answers", "one <answer>...</answer>")
@@ -231,6 +233,11 @@ def _bare(entry: Entry, field: str, said: str) -> str:
     if "<answer>" in answer or "</answer>" in answer or "<think>" in answer or "</think>" in answer:
         entry.fail(field, f"{shown(rest)} holds a tag without its other half", '"<answer>red</answer>" or "red"')
     return answer
+
+
+def _worked(said: str, answer: str) -> bool:
+    """Tell whether a gold answer stood under a worked solution: behind its mark, or as a number in a box."""
+    return final_answer(without("think", said)) is not None or boxed_number(said, answer)
 
 
 def _presented(answer: str, kind: str, asked: Sequence[str]) -> str:

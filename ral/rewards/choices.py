@@ -20,7 +20,6 @@ from ral.rewards.claims import (
     without_claims,
     without_subject,
 )
-from ral.rewards.compass import in_option_points
 from ral.rewards.compounds import article_before
 from ral.rewards.contractions import written_out
 from ral.rewards.contrasts import preferred
@@ -31,6 +30,7 @@ from ral.rewards.forms import option_of_form
 from ral.rewards.keyed import keyed
 from ral.rewards.kinds import option_of_kind
 from ral.rewards.mentions import one_in_sentence
+from ral.rewards.option_spelling import in_option_spelling
 from ral.rewards.option_texts import normalised, split_options
 from ral.rewards.plain_said import choice_alone
 from ral.rewards.values import option_of_value, other_number, values_differ_in_unit
@@ -67,7 +67,7 @@ def chosen_letter(answer: str, options: Sequence[str], question: str = "") -> st
     (`word_forms`, `verb_phrases`), by their kind (`kinds`), without asides (`plain_said`), and, where `question` asks
     for what is wrong, with "B is wrong" as B. Case, width, quotes and white space never count.
     """
-    answer = in_option_points(keyed(answer), options)
+    answer = in_option_spelling(keyed(answer), options)
     if named := _chosen(answer, options, question):
         return named
     plain, own = written_out(answer), tuple(map(written_out, options))

@@ -7,13 +7,18 @@ from collections.abc import Sequence
 
 from ral.options import lettered
 from ral.rewards.all_or_none import option_of_all_or_none
+from ral.rewards.calendar_words import option_of_calendar
+from ral.rewards.camera import option_of_move
 from ral.rewards.claims import without_claims
 from ral.rewards.compass import option_of_point
 from ral.rewards.dates import option_of_date
 from ral.rewards.dress import undress, visible
 from ral.rewards.option_texts import split_options
 from ral.rewards.orders import option_of_order
+from ral.rewards.places import option_of_place
 from ral.rewards.plain_said import both_or_neither
+from ral.rewards.ranges import option_of_range
+from ral.rewards.relations import option_of_relation
 from ral.rewards.statements import option_of_statements
 
 LONGEST = 200  # characters of such an answer
@@ -23,8 +28,10 @@ def option_of_kind(answer: str, options: Sequence[str], question: str) -> str | 
     """Return the letter of the one option that an answer means, by the rules for the kind of the options; else None.
 
     The kinds are "both" and "neither" (`plain_said`), orders (`orders`), dates (`dates`), compass points (`compass`),
-    statements that hold (`statements`), and all or none of the others (`all_or_none`). A claim such as "It is" may
-    stand in front of dates, points, statements, and all or none; these four are not tried for answers of more than
+    statements that hold (`statements`), all or none of the others (`all_or_none`), signs and relations (`relations`),
+    ranges of numbers (`ranges`), a camera's moves (`camera`), numbered pictures (`places`), days, months and times of
+    day (`calendar_words`). A claim such as "It is" may
+    stand in front of all but the first two; these are not tried for answers of more than
     LONGEST characters.
     """
     texts = split_options(tuple(options))
@@ -43,4 +50,9 @@ def _of_kind(text: str, options: dict[str, str], question: str) -> str | None:
         or option_of_point(text, options)
         or option_of_statements(text, options, question)
         or option_of_all_or_none(text, options, question)
+        or option_of_relation(text, options, question)
+        or option_of_range(text, options)
+        or option_of_move(text, options)
+        or option_of_place(text, options, question)
+        or option_of_calendar(text, options, question)
     )

@@ -17,10 +17,10 @@ from ral.rewards.answers import CLOSE, OPEN, THINK_CLOSE, THINK_OPEN, extract_an
 from ral.rewards.asked import as_asked
 from ral.rewards.choices import chosen_letter
 from ral.rewards.claims import DESCRIBED, UNSURE, without_claims
-from ral.rewards.compass import in_option_points
 from ral.rewards.denials import denied
 from ral.rewards.dress import undress, unmarked
 from ral.rewards.mentions import SETS_OFF, mentions, one_in_sentence, one_text, without_mentions
+from ral.rewards.option_spelling import in_option_spelling
 from ral.rewards.option_texts import split_options
 from ral.rewards.verdicts import option_of_verdict
 
@@ -100,7 +100,7 @@ def letter(text: str, options: Sequence[str], question: str = "") -> str:
     only "B."; the one option whose text occurs; the one capital letter that stands alone.
     """
     texts = split_options(tuple(options))
-    text = in_option_points(text, options)
+    text = in_option_spelling(text, options)
     chosen = chosen_letter(text, options, question)
     if chosen and first_of_several(text, texts) == chosen and not _DOUBT.search(text) and not _DENIED.search(text):
         return ""
