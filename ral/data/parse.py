@@ -45,6 +45,7 @@ from ral.data.option_fields import (
     refuse_unread_options,
     without_numbers,
 )
+from ral.data.placeholders import refuse_in_questions, refuse_placeholders
 from ral.data.subjects import type_by_subject
 from ral.types import Example
 
@@ -86,6 +87,7 @@ def parse_video_r1(entry: Entry) -> Example:
         source=entry.place,
     )
     refuse_marks(entry, ("solution", answer), ("process", thought))
+    refuse_placeholders(entry, kind, ("solution", answer))
     marks = marks_in([question, *options])
     check_places(entry, marks, example.media)
     return without_leading_marks(example, marks)
@@ -122,6 +124,8 @@ def parse_own(entry: Entry) -> Example:
         refuse_columns(entry, field, answer, kind, question)
     responses = ((entry.named(THOUGHT) or field, thought), ("chosen", chosen), ("rejected", rejected))
     refuse_marks(entry, (field, answer), *responses)
+    refuse_placeholders(entry, kind, (field, answer), *responses[1:])
+    refuse_in_questions(entry, chat.turns, question)
     example = Example(
         uid=uid_of(entry, IDS),
         question=question,
