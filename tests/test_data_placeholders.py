@@ -59,8 +59,10 @@ def test_an_earlier_turn_and_the_object_beside_a_column_are_seen(folder: Path) -
 
 @pytest.mark.parametrize(
     "gold",
-    ["<box>", "<bbox><bbox>", "<obj0>", "at <obj_1>", "<ref>", "<seg>", "It is [SEG].", "<point>", "<box></box>"]
-    + ["<ref>van</ref><box>", "<points>", "<mask>", "<region1>", "<quad>", "<BBOX>"],
+    (
+        "<box> <bbox><bbox> <obj0> at_<obj_1> <ref> <seg> It_is_[SEG]. <point> <box></box> <ref>van</ref><box> "
+        "<points> <mask> <region1> <quad> <BBOX>"
+    ).split(),
 )
 def test_an_unfilled_tag_is_no_gold_answer(folder: Path, gold: str) -> None:
     assert "holds the placeholder" in refused(folder, GOOD | {"answer": gold})
@@ -90,8 +92,17 @@ def test_a_preferred_response_and_a_video_r1_answer_hold_no_placeholder(folder: 
 
 @pytest.mark.parametrize(
     "gold",
-    ["<box>(1,2),(30,40)</box>", "<ref>van</ref><box>(1,2),(3,4)</box>", "<points>1 2</points>", "[1, 2, 30, 40]"]
-    + ["{x}", "[answer: 3]", "<b>", "<loc0012>", "the answer"],
+    [
+        "<box>(1,2),(30,40)</box>",
+        "<ref>van</ref><box>(1,2),(3,4)</box>",
+        "<points>1 2</points>",
+        "[1, 2, 30, 40]",
+        "{x}",
+        "[answer: 3]",
+        "<b>",
+        "<loc0012>",
+        "the answer",
+    ],
 )
 def test_what_is_filled_in_is_a_gold_answer(folder: Path, gold: str) -> None:
     assert read(folder, GOOD | {"answer": gold}).answer == gold
