@@ -59,10 +59,23 @@ def test_an_earlier_turn_and_the_object_beside_a_column_are_seen(folder: Path) -
 
 @pytest.mark.parametrize(
     "gold",
-    (
-        "<box> <bbox><bbox> <obj0> at_<obj_1> <ref> <seg> It_is_[SEG]. <point> <box></box> <ref>van</ref><box> "
-        "<points> <mask> <region1> <quad> <BBOX>"
-    ).split(),
+    [
+        "<box>",
+        "<bbox><bbox>",
+        "<obj0>",
+        "at <obj_1>",
+        "<ref>",
+        "<seg>",
+        "It is [SEG].",
+        "<point>",
+        "<box></box>",
+        "<ref>van</ref><box>",
+        "<points>",
+        "<mask>",
+        "<region1>",
+        "<quad>",
+        "<BBOX>",
+    ],
 )
 def test_an_unfilled_tag_is_no_gold_answer(folder: Path, gold: str) -> None:
     assert "holds the placeholder" in refused(folder, GOOD | {"answer": gold})
