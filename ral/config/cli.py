@@ -31,7 +31,7 @@ from ral.config import listing, sweeps
 from ral.config.check import check as check_config
 from ral.config.check import first_line
 from ral.config.explain import VERSION_BASE, better, explain
-from ral.config.groups import refuse_numbers
+from ral.config.groups import refuse_no_options
 from ral.config.other_names import undashed
 from ral.config.typed_configs import refuse_config_flags
 from ral.config.typed_files import refuse_files_as_options, refuse_several_files
@@ -111,7 +111,7 @@ def run(
         sys.argv[1:] = flags_first(with_home(sys.argv[1:]))
         flags = _check_flags(sys.argv[1:], of_training=config_name == "train")
         refuse_config_flags(flags, config_dir, config_name)
-        refuse_numbers(flags.overrides, config_dir)
+        refuse_no_options(flags.overrides, config_dir, config_name)
         refuse_files_as_options(flags.overrides, config_dir, config_name)
         refuse_several_files(flags.overrides, sweep=flags.multirun)
         if (page := listing.help_page(flags, config_dir, config_name, VERSION_BASE)) is not None:
