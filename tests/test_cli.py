@@ -251,6 +251,7 @@ def test_an_experiment_of_ones_own_behind_the_settings(start: Start, tmp_path: P
         ("dataset.path=[/no/a.jsonl,/no/b.jsonl]", "`cat a.jsonl b.jsonl > all.jsonl`"),
         ("algo=1", "algo=1: conf/algo has no '1'; known: "),
         ("+model=true", "model=true: conf/model has no 'true'; known: "),
+        ("algo=null", "algo=null: conf/algo has no 'null'; known: grpo, ral; leave algo out for grpo"),
         ("--learning_rate=1e-6", "settings are written key=value without dashes: write algo.learning_rate=1e-6"),
         ("output_dir=out", "unknown key output_dir: write hydra.run.dir=out"),
         ("seed=abc", "seed='abc' has the wrong type: int expected"),

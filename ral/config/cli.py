@@ -31,10 +31,11 @@ from ral.config import listing, sweeps
 from ral.config.check import check as check_config
 from ral.config.check import first_line
 from ral.config.explain import VERSION_BASE, better, explain
-from ral.config.groups import refuse_numbers
+from ral.config.groups import refuse_no_options
 from ral.config.other_names import undashed
 from ral.config.typed_configs import refuse_config_flags
 from ral.config.typed_files import refuse_files_as_options, refuse_several_files
+from ral.config.typed_hydra import check_job, refuse_hydra_settings
 from ral.config.typed_paths import with_home
 from ral.errors import UserError, warn_in_plain_lines
 from ral.files import run_folder
@@ -111,7 +112,8 @@ def run(
         sys.argv[1:] = flags_first(with_home(sys.argv[1:]))
         flags = _check_flags(sys.argv[1:], of_training=config_name == "train")
         refuse_config_flags(flags, config_dir, config_name)
-        refuse_numbers(flags.overrides, config_dir)
+        refuse_no_options(flags.overrides, config_dir, config_name)
+        refuse_hydra_settings(flags.overrides, multirun=flags.multirun)
         refuse_files_as_options(flags.overrides, config_dir, config_name)
         refuse_several_files(flags.overrides, sweep=flags.multirun)
         if (page := listing.help_page(flags, config_dir, config_name, VERSION_BASE)) is not None:
@@ -171,6 +173,7 @@ def _guarded(main: Main, check: Main, claim: Claiming | None, failures: list[Exc
     @functools.wraps(main)
     def job(cfg: DictConfig) -> float | None:
         try:
+            check_job()
             claimed = claim(cfg) if claim is not None and (run_folder.first_rank() or sweeps.is_alone(cfg)) else None
         except UserError as error:  # the folder is another run's, so nothing is noted in it
             return failed(error, cfg, sweeps.refused)

@@ -34,6 +34,7 @@ INSTEAD = {
 """(configuration, group of another program) -> what to write. Datasets for evaluate.py: `_of_own_data`."""
 NO_PACKAGE = ": its yaml sets keys below experiment, not the run's own: write # @package _global_ as its first line"
 """Words about an experiment's yaml without that line."""
+NO_VALUE = ("", "null", "''", '""')
 _NO_OPTION = re.compile(r"[-+]?[\d.]+|true|false", re.IGNORECASE)
 
 
@@ -65,13 +66,52 @@ def _of_own_data(typed: Sequence[str]) -> str:
     return f"benchmark=jsonl benchmark.path={paths[-1] if paths else '<file>'}, or another of conf/benchmark"
 
 
-def refuse_numbers(typed: Sequence[str], config_dir: Path) -> None:
-    """Raise UserError where a group is given a number or a truth value in place of an option.
+def refuse_no_options(typed: Sequence[str], config_dir: Path, config_name: str) -> None:
+    """Raise UserError where a group is given null, nothing, a number, a truth value or a mapping in place of an option.
 
-    typed: the overrides of the command line.
+    typed: the overrides of the command line. config_name: the configuration of this program.
     """
     for override in typed:
-        key, _, value = override.lstrip("+~").partition("=")
-        if key and (config_dir / key).is_dir() and any(_NO_OPTION.fullmatch(part) for part in value.split(",")):
-            known = ", ".join(sorted(path.stem for path in (config_dir / key).glob("*.yaml")))
-            raise UserError(f"{key}={value}: conf/{key} has no '{value}'; known: {known}")
+        key, equals, value = override.lstrip("+").partition("=")
+        group = key.lstrip("~").partition("@")[0]
+        wrong = _no_option(value, bool(equals), deleted=key.startswith("~"))
+        if not group or wrong is None:
+            continue
+        if (line := of_another_program(group, config_dir, config_name, typed)) is not None:
+            raise UserError(line)
+        if group.startswith("hydra/"):
+            raise UserError(f"{key}={value}: the name of an option is missing; leave {key} out for Hydra's own")
+        if (config_dir / group).is_dir():
+            known, left = ", ".join(_options_of(config_dir / group)), _left_out(group, config_dir, config_name)
+            raise UserError(f"{key}={value}: conf/{group} has no '{wrong}'; known: {known}{left}")
+
+
+def _no_option(value: str, equals: bool, deleted: bool) -> str | None:
+    """Return the part of a typed value, of one option or several, that can be no option's name; None for none.
+
+    equals: whether the value stands behind `=`. deleted: whether the override removes a group (`~group`).
+    """
+    text = value.strip()
+    if not equals or (deleted and text.lower() in NO_VALUE):
+        return None
+    if text.startswith("{"):
+        return text
+    inner = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if text and not inner.strip():
+        return text  # [], no option at all
+    parts = [part.strip() for part in inner.split(",")]
+    found = (part.strip("'\"") for part in parts if part.lower() in NO_VALUE or _NO_OPTION.fullmatch(part))
+    return next(found, None)
+
+
+def _options_of(folder: Path) -> list[str]:
+    """Return the options of a group; those in a folder of their own as FOLDER/NAME."""
+    inner = [f"{path.parent.name}/{path.stem}" for path in folder.glob("*/*.yaml") if path.parent.name != "shared"]
+    return sorted(path.stem for path in folder.glob("*.yaml")) + sorted(inner)
+
+
+def _left_out(group: str, config_dir: Path, config_name: str) -> str:
+    """Return the end of a message about a group: what leaving it out means; "" where the defaults do not say."""
+    tree = yaml.safe_load((config_dir / f"{config_name}.yaml").read_text(encoding="utf-8"))
+    chosen = [one[group] for one in tree.get("defaults") or [] if isinstance(one, dict) and group in one]
+    return f"; leave {group} out for {chosen[0] or 'none'}" if chosen else ""

@@ -36,6 +36,8 @@ PARTS: dict[str, Kind] = {
     "input_video": "video",
 }
 MARKS: dict[Kind, str] = {"image": IMAGE_MARK, "video": VIDEO_MARK}
+SOURCE = '{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "..."}}'
+FILE = '{"type": "image", "image": "a.png"}'
 TEXTS = ("text", "input_text", "output_text")
 ContentPart = str | tuple[Kind, Media | None]
 """A text, or an image or video at its place, as (kind, medium); (kind, None) where another field names the file."""
@@ -195,7 +197,22 @@ def _medium(entry: Entry, field: str, part: dict[str, Any], kind: Kind) -> Media
     """Return the image or video that a part names; None where it names none."""
     said = {key: value for key, value in part.items() if key not in ("type", "text") and value is not None}
     holders = (*PARTS, "url", "path", "bytes")
+    if "source" in said and not any(key in said for key in holders):
+        said |= _from_source(entry, field, said.pop("source"))
     return media_of(entry, field, said, kind) if any(key in said for key in holders) else None
+
+
+def _from_source(entry: Entry, field: str, source: object) -> dict[str, Any]:
+    """Return the object of a medium for the `source` of a part of Anthropic's. BadSample for one without base64 or URL.
+
+    Its forms are {"type": "base64", "media_type": ..., "data": ...} and {"type": "url", "url": ...}.
+    """
+    known = source if isinstance(source, dict) else {}
+    if isinstance(known.get("data"), str):
+        return {"bytes": known["data"]}
+    if isinstance(known.get("url"), str):
+        return {"url": known["url"]}
+    entry.fail(field, f"source {shown(source)} holds neither base64 nor a URL", f"a part {SOURCE}, or {FILE}")
 
 
 def _split(part: ContentPart) -> list[ContentPart]:

@@ -9,12 +9,14 @@ ALIKE = {
     "question": ("query", "instruction", "input", "text", "user", "ask", "q"),
     "answer": (
         *("response", "output", "label", "target", "gold", "gt", "ground_truth", "reference", "a", "answers"),
-        *("answerkey", "answer_key", "correct_answer", "final_answer"),
+        *("answerkey", "answer_key", "correct_answer", "final_answer", "multiple_choice_answer"),
     ),
     "chosen": ("better", "preferred"),
     "rejected": ("worse", "dispreferred"),
 }
 """{field: names that other files have for it}, in small letters. Messages point at them; nothing reads them."""
+SINGLE = ("correct_answer", "multiple_choice_answer", "final_answer", "ground_truth")
+"""Fields that hold the one right answer where `answer` or `answers` lists several: SAT's, VQAv2's."""
 TALKS = ("messages", "conversations", "conversation", "prompt")
 """Fields of a conversation, which may take the place of a question."""
 _READ = """
@@ -34,14 +36,30 @@ def lacking(data: Mapping[str, Any], names: Sequence[str]) -> tuple[str, str] | 
     """
     filled = {name: value for name, value in data.items() if isinstance(name, str) and value not in (None, "")}
     others = {other for name in names for other in (name, *ALIKE.get(name, ()))}
-    if other := next((name for name in filled if name.strip().lower() in others and name not in names), None):
+    alike = [name for name in filled if name.strip().lower() in others and name not in names]
+    if other := next((name for name in alike if not isinstance(filled[name], list | dict)), None):
         return f"missing, and nothing reads '{other}'", f'"{names[0]}" in place of "{other}"'
+    if alike:
+        return f"missing, and nothing reads '{alike[0]}'", one_of(alike[0], filled[alike[0]], names[0])
     wanted = (*names, *(TALKS if "question" in names else ()))
     for outer, value in filled.items():
         inner = next((key for key in wanted if value.get(key)), None) if isinstance(value, Mapping) else None
         if inner is not None and outer not in READ:
             return f"missing, and nothing reads '{outer}', which has '{inner}'", f'"{inner}" in the entry itself'
     return None
+
+
+def one_of(other: str, value: object, name: str) -> str:
+    """Return what to write in the field `name` where only `other`, a list or an object, might hold its content."""
+    if isinstance(value, list) and len(value) > 1:
+        return f'"{name}" with the one right answer, in place of the {len(value)} of "{other}"'
+    return f'"{name}" in place of "{other}"'
+
+
+def single(data: Mapping[str, Any]) -> str:
+    """Return what to write in place of a list of answers: the field that holds the right one, where there is one."""
+    held = next((n for n, v in data.items() if n in SINGLE and isinstance(v, str) and v), None)
+    return f'"answer" in place of "{held}"' if held else 'the one right answer, such as "red"'
 
 
 def beside(data: Mapping[str, Any]) -> str:

@@ -29,7 +29,7 @@ from ral.data.fields import (
 )
 from ral.data.final_mark import final_answer
 from ral.data.gold import gold_letter, is_letter, with_letters
-from ral.data.lacking import lacking
+from ral.data.lacking import lacking, single
 from ral.data.located import PATH, media_of
 from ral.data.marks import MARK, marks_in
 from ral.data.media_fields import check_places, with_media, with_reading, without_leading_marks
@@ -45,6 +45,7 @@ from ral.data.option_fields import (
     refuse_unread_options,
     without_numbers,
 )
+from ral.data.placeholders import refuse_in_questions, refuse_placeholders
 from ral.data.subjects import type_by_subject
 from ral.data.wrapped_gold import boxed_number, concluded, unwrapped
 from ral.types import Example
@@ -87,6 +88,7 @@ def parse_video_r1(entry: Entry) -> Example:
         source=entry.place,
     )
     refuse_marks(entry, ("solution", answer), ("process", thought))
+    refuse_placeholders(entry, kind, ("solution", answer))
     marks = marks_in([question, *options])
     check_places(entry, marks, example.media)
     return without_leading_marks(example, marks)
@@ -124,6 +126,8 @@ def parse_own(entry: Entry) -> Example:
         refuse_columns(entry, field, answer, kind, question)
     responses = ((entry.named(THOUGHT) or field, thought), ("chosen", chosen), ("rejected", rejected))
     refuse_marks(entry, (field, answer), *responses)
+    refuse_placeholders(entry, kind, (field, answer), *responses[1:])
+    refuse_in_questions(entry, chat.turns, question)
     example = Example(
         uid=uid_of(entry, IDS),
         question=question,
@@ -213,7 +217,7 @@ def _plain_answer(entry: Entry, name: str, value: Any) -> str:
     if isinstance(value, bool) and has_options(entry):
         return shown(value)
     if isinstance(value, list):
-        entry.fail(name, f"{shown(value)} is not text but {len(value)} answers", 'the one right answer, such as "red"')
+        entry.fail(name, f"{shown(value)} is not text but {len(value)} answers", single(entry.data))
     if not isinstance(value, str) and not is_number(value):
         refuse_other_than_text(entry, name, value, '"red"')
     return clean(entry, name, str(value))

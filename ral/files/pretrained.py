@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ral.errors import UserError
+from ral.files.adapter_words import in_place_of
 from ral.files.hub import check_reachable
 from ral.files.lfs import is_pointer
 from ral.files.rank_parts import parts_of_ranks, without_weights
@@ -66,7 +67,7 @@ def check_folder(pretrained: str, key: str = KEY, any_type: bool = False) -> Non
     for lost in (name for name in names if (path / name).is_symlink() and not (path / name).exists()):
         raise UserError(f"{named}: {lost} is a link to {(path / lost).readlink()}, which is not there; {AGAIN}")
     if CONFIG not in names:
-        raise UserError(f"{named}: {no_model(path, names)}")
+        raise UserError(f"{named}: {no_model(path, names, key)}")
     check_config(path, named, names, any_type)
     check_types(read_headers(path, named), named)
     check_processor(path, named, names)
@@ -87,22 +88,19 @@ def a_file(path: Path) -> str:
     return f"a file; write its folder, {path.parent}"
 
 
-def no_model(path: Path, names: Sequence[str]) -> str:
-    """Return the end of the error for a folder without config.json: the folder's kind, and what to write."""
+def no_model(path: Path, names: Sequence[str], key: str = KEY) -> str:
+    """Return the end of the error for a folder without config.json: the folder's kind, and what to write in `key`."""
     inner = sorted(p.parent.name for p in path.glob("*/config.json"))
     if not names:
         return "the folder is empty; write the folder of a model, with its config.json"
     if ADAPTER in names:
         base = adapter_base(path)
-        return (
-            f"an adapter of {base}, no model; write {KEY}={base} lora.resume={path} to go on training it, or merge it "
-            "into that model first"
-        )
+        return f"an adapter of {base}, no model; {in_place_of(path, base, KEY if key == KEY else None)}"
     if (path / "hf" / CONFIG).is_file():
         return f"the folder of a run, whose model is in hf/; write {path / 'hf'}"
     if (path / "adapter" / ADAPTER).is_file():
-        base = adapter_base(path / "adapter")
-        return f"the folder of a run of adapters; write {KEY}={base} lora.resume={path / 'adapter'}"
+        own, base = path / "adapter", adapter_base(path / "adapter")
+        return f"the folder of a run of adapters; {in_place_of(own, base, KEY if key == KEY else None)}"
     if "state.pt" in names:
         return f"a checkpoint of a run; make a model of it with python scripts/export.py {path}"
     if path.name == "checkpoints" and (path.parent / "hf" / CONFIG).is_file():
