@@ -67,7 +67,7 @@ _INSTEAD = r"(?:so|but|rather|instead|thus|hence|therefore)"
 _NEITHER = (
     r"(?:it(?:'s| is) )?(?:neither|not) (?P<neither>[^.;:]{1,40}? nor [^.;,:]{1,40}?)"
     rf"(?: (?:is|are|was|were|seems?|fits?|works?)(?: {_THE_ONE})?)?"
-    rf"(?:(?:[.;:—]+|-+(?!\w)|(?<!\w)-+) ?(?:{_INSTEAD},? )?|,? {_INSTEAD},? | (?={IT_IS}))"
+    rf"(?:(?:[.;,:—]+|-+(?!\w)|(?<!\w)-+) ?(?:{_INSTEAD},? )?|,? {_INSTEAD},? | (?={IT_IS}))"
     r"(?!(?:because|since|as|and|nor)\b)(?=\S)"
     r"|(?:答案)?(?:既|也|都|并)?(?:不是|非) ?"
     r"(?P<neither_han>[^,，.。;；]{1,20}?[,，]?(?:也|又|更)(?:不是|非) ?[^,，.。;；]{1,20}?)"
