@@ -37,8 +37,11 @@ def lacking(data: Mapping[str, Any], names: Sequence[str]) -> tuple[str, str] | 
     filled = {name: value for name, value in data.items() if isinstance(name, str) and value not in (None, "")}
     others = {other for name in names for other in (name, *ALIKE.get(name, ()))}
     alike = [name for name in filled if name.strip().lower() in others and name not in names]
+    alike.sort(key=lambda name: name.strip().lower() not in SINGLE)  # an index may stand beside the answer's text
     if other := next((name for name in alike if not isinstance(filled[name], list | dict)), None):
-        return f"missing, and nothing reads '{other}'", f'"{names[0]}" in place of "{other}"'
+        listed = next((name for name in alike if _offers(filled[name], filled[other])), None)
+        more = f', and "options" in place of "{listed}"' if listed else ""
+        return f"missing, and nothing reads '{other}'", f'"{names[0]}" in place of "{other}"{more}'
     if alike:
         return f"missing, and nothing reads '{alike[0]}'", one_of(alike[0], filled[alike[0]], names[0])
     wanted = (*names, *(TALKS if "question" in names else ()))
@@ -47,6 +50,12 @@ def lacking(data: Mapping[str, Any], names: Sequence[str]) -> tuple[str, str] | 
         if inner is not None and outer not in READ:
             return f"missing, and nothing reads '{outer}', which has '{inner}'", f'"{inner}" in the entry itself'
     return None
+
+
+def _offers(values: object, chosen: object) -> bool:
+    """Tell whether a list holds different texts of which `chosen` is one: options, and not several people's answers."""
+    texts = [value for value in values if isinstance(value, str)] if isinstance(values, list) else []
+    return len(texts) > 1 and len(set(texts)) == len(texts) and chosen in texts
 
 
 def one_of(other: str, value: object, name: str) -> str:
