@@ -217,7 +217,7 @@ FILES = {
     beside: "a model and an adapter of some/base in one folder",
     as_run: "the folder of a run, whose model is in hf/; write .*/hf",
     emptied: "the folder is empty",
-    adapter: "an adapter of some/base, no model; write model.pretrained=some/base lora.resume=",
+    adapter: "an adapter of some/base, no model; make a model of it with python scripts/export.py ",
     gguf: "GGUF",
     text_model: r"model_type 'qwen2' \(a model without pictures\)",
     quantised: r"quantized \(awq\)",

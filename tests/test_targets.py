@@ -193,7 +193,7 @@ def test_an_export_takes_no_models_place_unless_told_and_loses_none(
     with pytest.raises(UserError, match=r"base/hf is read and would be written over"):
         script.export(checkpoint, tmp_path / "base", overwrite=True)
     with monkeypatch.context() as broken:
-        broken.setattr("ral.models.saving.save_network", lambda *_: os.fspath(1))  # type: ignore[arg-type]
+        broken.setattr("ral.assembly.exported.save_network", lambda *_: os.fspath(1))  # type: ignore[arg-type]
         with pytest.raises(TypeError):
             script.export(checkpoint, run, overwrite=True)
     assert [path.name for path in run.rglob("*")] == ["hf", "model-00002-of-00002.safetensors"]
