@@ -16,7 +16,8 @@ from ral.files import run_folder
 
 CHDIR = "hydra.job.chdir"
 LEAVE_OUT = (
-    f"{CHDIR}=true would move the run into its own folder, and relative paths would start there: leave {CHDIR} out"
+    "hydra.job.chdir=true would move the run into its own folder, and relative paths would start there: leave "
+    "hydra.job.chdir out"
 )
 _TRUE = ("true", "yes", "on", "1")
 
