@@ -349,7 +349,7 @@ TABLE: dict[str, tuple[dict[str, Any], Any]] = {
     "answer_empty": ({"question": "How many?", "answer": "", "image": "a.png"}, "BAD missing or empty"),
     "answer_boxed": (
         {"question": "How many?", "answer": "$\\boxed{\\frac{3}{4}}$", "problem_type": "numerical", "image": "a.png"},
-        ("$\\boxed{\\frac{3}{4}}$", 1),
+        ("\\frac{3}{4}", 1),
     ),
     "answer_gsm": (
         {"question": "How many?", "answer": "3 + 4 = 7\n#### 7", "problem_type": "numerical", "image": "a.png"},

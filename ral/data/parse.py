@@ -47,7 +47,7 @@ from ral.data.option_fields import (
 )
 from ral.data.placeholders import refuse_in_questions, refuse_placeholders
 from ral.data.subjects import type_by_subject
-from ral.data.wrapped_gold import boxed_number, concluded, unwrapped
+from ral.data.wrapped_gold import concluded, unwrapped, worked
 from ral.types import Example
 
 VIDEO_R1_ANSWER = '"<answer>B</answer>"'
@@ -121,7 +121,7 @@ def parse_own(entry: Entry) -> Example:
     options, answer = _chosen(entry, field, options, answer, kind)
     if untyped:
         refuse_unread_options(entry)
-        kind = type_by_subject(entry, answer, worked=_worked(said, answer))
+        kind = type_by_subject(entry, answer, worked=worked(said, answer))
     if not options:
         refuse_columns(entry, field, answer, kind, question)
     responses = ((entry.named(THOUGHT) or field, thought), ("chosen", chosen), ("rejected", rejected))
@@ -237,11 +237,6 @@ def _bare(entry: Entry, field: str, said: str) -> str:
     if "<answer>" in answer or "</answer>" in answer or "<think>" in answer or "</think>" in answer:
         entry.fail(field, f"{shown(rest)} holds a tag without its other half", '"<answer>red</answer>" or "red"')
     return answer
-
-
-def _worked(said: str, answer: str) -> bool:
-    """Tell whether a gold answer stood under a worked solution: behind its mark, or as a number in a box."""
-    return final_answer(without("think", said)) is not None or boxed_number(said, answer)
 
 
 def _presented(answer: str, kind: str, asked: Sequence[str]) -> str:

@@ -29,6 +29,11 @@ def unfilled(text: str) -> Iterator[str]:
             yield found.group()
 
 
+def is_template(text: str) -> bool:
+    """Tell whether a gold answer is the place for one in a template, as {answer} and [your answer here] are."""
+    return _WHOLE.fullmatch(text) is not None
+
+
 def refuse_placeholders(entry: Entry, kind: str, *texts: tuple[str, str | None]) -> None:
     """Raise BadSample where a response holds a placeholder, or a gold answer is one of a template, as {answer}.
 
@@ -39,7 +44,7 @@ def refuse_placeholders(entry: Entry, kind: str, *texts: tuple[str, str | None])
         return
     for name, text in texts:
         field = name if entry.named([name]) else chat_field(entry) or name
-        if text and _WHOLE.fullmatch(text):
+        if text and is_template(text):
             entry.fail(field, f"{shown(text)} is a placeholder, and nothing fills it in", 'the answer, such as "red"')
         if found := next(unfilled(text or ""), None):
             _fail(entry, field, text or "", found)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-from ral.data.fields import Entry, shown
+from ral.data.fields import Entry, shown, without
+from ral.data.final_mark import final_answer
+from ral.data.placeholders import is_template
 
 _BOX = re.compile(r"\\f?boxed\s*\{|<\|begin_of_box\|>")
 _CONCLUSION = re.compile(r"<conclusion>(.*?)</conclusion>", re.IGNORECASE | re.DOTALL)
@@ -36,10 +38,10 @@ def unwrapped(entry: Entry, field: str, answer: str, kind: str, question: str) -
     r"""Return a gold answer without a box around it, "42" for "... = \boxed{42}.", and a bare letter or number
     without Markdown and LaTeX: "B" for "**B**" and "$\text{B}$". Other texts stay.
 
-    OCR stays, as does an answer to a question for LaTeX. BadSample where boxes differ, or a text goes on behind one.
-    kind: problem type. field: field of the gold answer.
+    OCR stays, as does an answer to a question for LaTeX, and a template such as \boxed{answer}. BadSample
+    where boxes differ, or a text goes on behind one. kind: problem type. field: field of the gold answer.
     """
-    if kind == "OCR" or _COPIED.search(question):
+    if kind == "OCR" or _COPIED.search(question) or is_template(answer):
         return answer
     boxes = _boxes(answer)
     if not boxes:
@@ -53,9 +55,10 @@ def unwrapped(entry: Entry, field: str, answer: str, kind: str, question: str) -
     return _bare(inner)
 
 
-def boxed_number(said: str, answer: str) -> bool:
-    """Tell whether a gold answer is a number, and stood in a box or a block <CONCLUSION> of the text `said`."""
-    return bool(_BOX.search(said)) and _NUMBER.fullmatch(answer) is not None
+def worked(said: str, answer: str) -> bool:
+    """Tell whether a gold answer stood in `said` behind the mark of a worked solution, or as a number in a box."""
+    boxed = bool(_BOX.search(said)) and _NUMBER.fullmatch(answer) is not None
+    return boxed or final_answer(without("think", said)) is not None
 
 
 def _boxes(text: str) -> list[tuple[str, int]]:
