@@ -8,13 +8,11 @@ from collections.abc import Mapping
 _DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday"
 _MONTHS = "January February March April May June July August September October November December"
 _NAMES = tuple(f"{_DAYS} {_MONTHS}".casefold().split())
-_SHORT = {name[:3]: name for name in _NAMES} | {
-    **{"tues": "tuesday", "weds": "wednesday", "thur": "thursday", "thurs": "thursday", "sept": "september"}
-}
+_LONGER = {"tues": "tuesday", "weds": "wednesday", "thur": "thursday", "thurs": "thursday", "sept": "september"}
+_SHORT = {name[:3]: name for name in _NAMES} | _LONGER
 _AHEAD = r"(?:(?:it is|it's|it was|the answer is) )?(?:(?:on|in|at) )?(?:the )?"
 _SAID = re.compile(rf"{_AHEAD}(?P<name>[a-z]+)", re.IGNORECASE)
-_TIME = re.compile(rf"{_AHEAD}(?P<time>day|night)[ -]?time", re.IGNORECASE)
-_BARE_TIME = re.compile(rf"{_AHEAD}(?P<time>day|night)", re.IGNORECASE)
+_TIME = re.compile(rf"{_AHEAD}(?P<time>day|night)(?:[ -]?time)?", re.IGNORECASE)
 _MOST = re.compile(r"\b(?:most|highest|largest|greatest)\b", re.IGNORECASE)
 _MORE = re.compile(
     r"(?P<one>[a-z]+)(?:,? followed by (?P<next>[a-z]+)"
@@ -29,13 +27,11 @@ def option_of_calendar(text: str, options: Mapping[str, str], question: str) -> 
     options: {letter: text as written}; abbreviations count where all are days or all are months. Where `question` asks
     for the most, "Tuesday had more rain than Monday" and "Tuesday, followed by Monday" are Tuesday.
     """
-    line, own = (
-        " ".join(text.split()).rstrip(" .!"),
-        {key: name.strip(" .").casefold() for key, name in options.items()},
-    )
+    line = " ".join(text.split()).rstrip(" .!")
+    own = {key: name.strip(" .").casefold() for key, name in options.items()}
     if all(name in _NAMES[:7] for name in own.values()) or all(name in _NAMES[7:] for name in own.values()):
         return _letter(_named(line, question, frozenset(own.values())), own)
-    found = _TIME.fullmatch(line) or _BARE_TIME.fullmatch(line)
+    found = _TIME.fullmatch(line)
     time = found["time"].lower() if found else ""
     named = [letter for letter, name in own.items() if time and re.fullmatch(rf"{time}(?:[ -]?time)?", name)]
     return named[0] if len(named) == 1 else None

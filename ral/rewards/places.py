@@ -10,10 +10,11 @@ from ral.rewards.number_words import SMALL
 _LONGEST = 160  # characters of such an answer
 _NAMES = "first second third fourth fifth sixth seventh eighth ninth tenth"
 _ORDINALS = {name: place for place, name in enumerate(_NAMES.split(), start=1)}
-_NOUN = r"(?P<noun>image|picture|photo|figure|frame|panel|clip|video)"
+_NOUNS = "image|picture|photo|figure|frame|panel|clip|video"
+_NOUN = rf"(?P<noun>{_NOUNS})"
 _ORDINAL = rf"(?P<ordinal>{'|'.join(_ORDINALS)}|\d(?:st|nd|rd|th))"
 _NUMBER = rf"(?:#|no\. ?|number )?(?P<number>[1-9]|{'|'.join(name for name, n in SMALL.items() if 1 <= n <= 9)})"
-_ONE = r"(?:one|image|picture|photo|figure|frame|panel|clip|video)"
+_ONE = rf"(?:one|{_NOUNS})"
 _OWN = re.compile(rf"(?:{_NOUN} {_NUMBER}|(?:the )?{_ORDINAL} {_NOUN.replace('<noun>', '<other>')})", re.IGNORECASE)
 _ALONE = re.compile(
     rf"(?:(?:it is|it's|in|it is in) )?(?:only )?"
