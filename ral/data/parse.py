@@ -29,7 +29,7 @@ from ral.data.fields import (
 )
 from ral.data.final_mark import final_answer
 from ral.data.gold import gold_letter, is_letter, with_letters
-from ral.data.lacking import lacking, single
+from ral.data.lacking import lacking, single, texts_in
 from ral.data.located import PATH, media_of
 from ral.data.marks import MARK, marks_in
 from ral.data.media_fields import check_places, with_media, with_reading, without_leading_marks
@@ -217,7 +217,9 @@ def _plain_answer(entry: Entry, name: str, value: Any) -> str:
     if isinstance(value, bool) and has_options(entry):
         return shown(value)
     if isinstance(value, list):
-        entry.fail(name, f"{shown(value)} is not text but {len(value)} answers", single(entry.data))
+        entry.fail(name, f"{shown(value)} is not text but {len(value)} answers", single(entry.data, value))
+    if isinstance(value, dict) and len(texts := texts_in(value)) == 1:
+        entry.fail(name, f"{shown(value)} is not text", f'its text alone: "{name}": "{texts[0]}"')
     if not isinstance(value, str) and not is_number(value):
         refuse_other_than_text(entry, name, value, '"red"')
     return clean(entry, name, str(value))

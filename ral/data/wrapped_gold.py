@@ -6,6 +6,7 @@ import re
 
 from ral.data.fields import Entry, shown, without
 from ral.data.final_mark import final_answer
+from ral.data.listed_gold import refuse_lists
 from ral.data.placeholders import is_template
 
 _BOX = re.compile(r"\\f?boxed\s*\{|<\|begin_of_box\|>")
@@ -39,10 +40,12 @@ def unwrapped(entry: Entry, field: str, answer: str, kind: str, question: str) -
     without Markdown and LaTeX: "B" for "**B**" and "$\text{B}$". Other texts stay.
 
     OCR stays, as does an answer to a question for LaTeX, and a template such as \boxed{answer}. BadSample
-    where boxes differ, or a text goes on behind one. kind: problem type. field: field of the gold answer.
+    where boxes differ, or a text goes on behind one, and for a list written as text.
+    kind: problem type. field: field of the gold answer.
     """
     if kind == "OCR" or _COPIED.search(question) or is_template(answer):
         return answer
+    refuse_lists(entry, field, answer, question)
     boxes = _boxes(answer)
     if not boxes:
         return _bare(answer)
