@@ -12,6 +12,7 @@ import torch
 from ral.data.bad import BadSample
 from ral.data.media import MediaReader
 from ral.data.prompts import check_places
+from ral.evaluation.benchmarks.changed import item_hash
 from ral.evaluation.benchmarks.items import Item, ItemJudge
 from ral.evaluation.benchmarks.items_file import Answered
 from ral.evaluation.looked import looked
@@ -175,6 +176,7 @@ class Answering:
             finished=finished,
             error=None,
             facts=dict(item.facts),
+            item=item_hash(item),
         )
 
     def failed(self, question: Question) -> Answered:

@@ -24,7 +24,8 @@ class Answered:
     extracted from the response. gold: the gold answer, or all of them. score: in [0, 1]. seconds: this item's share of
     its batch's time. finished: False where the length limit cut the response. error: why the item was not asked, so
     that it scores 0; None where it was. facts: further values that the summary reads. looks: grounding, pointing and
-    chance of the response (`ral.evaluation.looked`); None where these are not measured.
+    chance of the response (`ral.evaluation.looked`); None where these are not measured. item: hash of the item
+    (`ral.evaluation.benchmarks.changed.item_hash`); None where it was not asked, and in files of earlier versions.
     """
 
     index: int
@@ -40,6 +41,7 @@ class Answered:
     error: str | None
     facts: Mapping[str, Any]
     looks: Mapping[str, float] | None = None
+    item: str | None = None
 
     def record(self) -> ScoredItem:
         """Return the part of the item that a summary reads."""
@@ -92,7 +94,7 @@ def by_group(items: Sequence[Answered]) -> dict[str, dict[str, float]]:
 def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
     """Write the settings of an evaluation to `path`, or compare them with those that the file holds already.
 
-    UserError where the file holds other settings; `versions` may differ.
+    UserError where the file holds other settings; `versions` and `data` may differ.
     """
     settings = json.loads(json.dumps(settings))
     if path.exists():
@@ -102,7 +104,7 @@ def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
             there = None
         if not isinstance(there, dict):
             raise UserError(f"{path}: not the settings of an evaluation; write another output=<folder>")
-        for key in sorted((there.keys() | settings.keys()) - {"versions"}):
+        for key in sorted((there.keys() | settings.keys()) - {"versions", "data"}):
             if there.get(key) != settings.get(key):
                 differs = f"{key}={there.get(key)}, and now it is {settings.get(key)}"
                 write = "write the same settings to go on with it, or another output=<folder>"
