@@ -47,7 +47,7 @@ from ral.data.option_fields import (
 )
 from ral.data.placeholders import refuse_in_questions, refuse_placeholders
 from ral.data.subjects import type_by_subject
-from ral.data.wrapped_gold import concluded, unwrapped, worked
+from ral.data.wrapped_gold import concluded, reasoning_in, unwrapped, worked
 from ral.types import Example
 
 VIDEO_R1_ANSWER = '"<answer>B</answer>"'
@@ -105,9 +105,7 @@ def parse_own(entry: Entry) -> Example:
     options, question = options_of(entry), _question(entry, chat)
     kind = problem_type_of(entry, CHOICE if options else "free-form")
     field, said = _answer(entry, chat)
-    thought = (
-        text_of(entry, THOUGHT, '"the star is red"') or inside("think", said) or inside("think", chat.answer or "")
-    )
+    thought = text_of(entry, THOUGHT, '"the star is red"') or reasoning_in(said, chat.answer or "", kind, question)
     answer = _presented(_bare(entry, field, said), kind, (question, *options))
     answer = unwrapped(entry, field, answer, kind, question) if not options else answer
     if chosen is None:  # preferences need no gold answer
