@@ -194,7 +194,7 @@ def test_answers_to_items_that_changed_are_asked_again(call: Call, tmp_path: Pat
 def test_sampled_answers_stay_only_under_their_own_name(tmp_path: Path) -> None:
     items = [Item(Example(f"u{n}", f"q{n % 2}", "a", "free-form")) for n in range(4)]
     path = tmp_path / "items.jsonl"
-    append(path, [replace(answered(n, 1.0), uid=f"u{n}", item=item_hash(items[n])) for n in (0, 1)])
+    append(path, [replace(answered(n, 1.0), uid=f"u{n}", facts={"item_hash": item_hash(items[n])}) for n in (0, 1)])
     before = path.read_bytes()
     assert "1 of 2 answers" in drop_changed([items[0], items[3]], 2, path, by_uid=True)
     assert [item.uid for item in read(path)] == ["u0"]

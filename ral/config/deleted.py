@@ -1,4 +1,4 @@
-"""What to type in place of a deletion (`~logger`, `~eval`) that leaves a configuration without what it needs."""
+"""Advice on a deletion (`~logger`, `~eval`) that leaves a configuration without what it needs."""
 
 from __future__ import annotations
 

@@ -69,8 +69,8 @@ def reasoning_in(said: str, turn: str, kind: str, question: str) -> str | None:
     r"""Return the reasoning in a gold answer: a think block, else the working of which `unwrapped` keeps the end alone.
 
     "3 + 4 = 7, so \boxed{7}." is one as it stands; of "3 + 4 = 7 #### 7", "... <CONCLUSION> 7 </CONCLUSION>" and
-    "... <answer>7</answer>" it is what stands ahead. None where that is only a phrase such as "The answer is". said: the
-    gold answer as written. turn: the assistant's last turn. kind, question: as for `unwrapped`.
+    "... <answer>7</answer>" it is what stands ahead. None where that is only a phrase such as "The answer is". said:
+    the gold answer as written. turn: the assistant's last turn. kind, question: as for `unwrapped`.
     """
     if thought := inside("think", said) or inside("think", turn):
         return thought

@@ -18,6 +18,8 @@ from ral.files.hashed import text_hash
 from ral.types import Media
 
 DIGITS = 16
+ITEM_HASH = "item_hash"
+"""Key of an answer's facts under which the hash of its item stands; answers of earlier versions have none."""
 
 
 def data_hash(path: str) -> str | None:
@@ -56,7 +58,7 @@ def drop_changed(items: Sequence[Item], count: int, path: Path, by_uid: bool) ->
     kept = items_file.read(path)
     free: dict[tuple[str | None, str], list[items_file.Answered]] = {}
     for answered in kept:
-        free.setdefault((answered.item, answered.uid if by_uid else ""), []).append(answered)
+        free.setdefault((answered.facts.get(ITEM_HASH), answered.uid if by_uid else ""), []).append(answered)
     stay = []
     for index, item in _readable(items, count):
         if same := free.get((item_hash(item), item.example.uid if by_uid else "")):

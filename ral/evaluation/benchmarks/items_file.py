@@ -23,9 +23,8 @@ class Answered:
     index: position in the benchmark, from 0. prompt: the whole prompt, as the model reads it. answer: the text
     extracted from the response. gold: the gold answer, or all of them. score: in [0, 1]. seconds: this item's share of
     its batch's time. finished: False where the length limit cut the response. error: why the item was not asked, so
-    that it scores 0; None where it was. facts: further values that the summary reads. looks: grounding, pointing and
-    chance of the response (`ral.evaluation.looked`); None where these are not measured. item: hash of the item
-    (`ral.evaluation.benchmarks.changed.item_hash`); None where it was not asked, and in files of earlier versions.
+    that it scores 0; None where it was. facts: further values that the summary reads, and the hash of the item. looks:
+    grounding, pointing and chance of the response (`ral.evaluation.looked`); None where these are not measured.
     """
 
     index: int
@@ -41,7 +40,6 @@ class Answered:
     error: str | None
     facts: Mapping[str, Any]
     looks: Mapping[str, float] | None = None
-    item: str | None = None
 
     def record(self) -> ScoredItem:
         """Return the part of the item that a summary reads."""
