@@ -149,9 +149,9 @@ class PlainBackend:
     def __init__(self, optimizer: Any, ranks: int, sums_once: bool) -> None:
         self.optimizer, self.ranks, self.sums_once = optimizer, ranks, sums_once
 
-    def backward(self, loss: Tensor, *, keep_graph: bool) -> None:
+    def backward(self, loss: Tensor) -> None:
         """Add the gradient of the loss times the number of ranks, as LightningBackend does."""
-        (loss * self.ranks).backward(retain_graph=keep_graph)
+        (loss * self.ranks).backward()
 
 
 @contextmanager
