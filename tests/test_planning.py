@@ -202,6 +202,16 @@ def test_frozen_passes_hold_no_rows_of_the_old_policy_which_come_later() -> None
     assert parts_of(made_plan("experiment=paper/ral_distill"), "frozen passes")["rows"] > 0
 
 
+def test_frozen_passes_hold_what_the_pass_that_takes_most_needs() -> None:
+    small = ("experiment=paper/ral_distill", "model.teacher=Qwen/Qwen2.5-VL-3B-Instruct")
+    of_two, of_teacher = made_plan(*small), made_plan(*small, "algo.kl.coef=0")
+    assert set(of_two.networks.work.frozen.signals) - {"old"} == {"reference", "teacher"}
+    alone = parts_of(made_plan("experiment=paper/ral"), "frozen passes")
+    found, less = (parts_of(plan, "frozen passes") for plan in (of_two, of_teacher))
+    assert found["gathered"] == alone["gathered"] > less["gathered"]
+    assert found["logits"] == alone["logits"] > less["logits"] == 0
+
+
 def test_processes_on_a_cpu_exchange_nothing_while_they_compute() -> None:
     two = ("hardware=ddp", "hardware.precision=32-true", "algo.prompts_per_step=4")
     for overrides, over_all in (((*two, "hardware.accelerator=cpu"), sum), (two, max)):

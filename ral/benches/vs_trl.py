@@ -131,9 +131,10 @@ def measure(given: argparse.Namespace, python: Path, size: int, progress: Progre
 
 
 def summary(given: argparse.Namespace, found: dict[int, dict[str, Any]]) -> dict[str, Any]:
-    """Return the content of the JSON file: figures at the last size at its top, those of every size under "sizes".
+    """Return the content of the JSON file.
 
-    found: {visual tokens: result of `measure`}.
+    At its top the figures at the last number of visual tokens, "settings" and "machine"; under "sizes" the figures at
+    each number. found: {visual tokens: result of `measure`}.
     """
     last = found[list(found)[-1]]
     same = last["same"]

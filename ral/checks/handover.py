@@ -85,7 +85,10 @@ def cases(
 
 
 def loaded(given: argparse.Namespace) -> MLLM:
-    """Return the policy that `given` names, with adapters that change its outputs."""
+    """Return the policy that `given` names, with adapters that change its outputs.
+
+    A model other than the shipped one is first written, with random weights, to a folder in given.output.
+    """
     if given.model == TINY:
         folder = find(SHIPPED)
     else:

@@ -196,7 +196,8 @@ RANGES: tuple[Callable[[Node], str | None], ...] = (
 def doubts(cfg: Node) -> Iterator[str]:
     """Yield a warning for each setting that is allowed and seldom meant.
 
-    A learning rate of 0; a part of the reward for right answers with a negative weight; a warm-up as long as the run.
+    A learning rate of 0; where responses are sampled, a negative weight of a part of RIGHT (right answers, right form);
+    a warm-up as long as the run or longer.
     """
     if select(cfg, "algo.learning_rate") == 0:
         yield "algo.learning_rate=0: no weight will move; write a rate, such as that of conf/model"

@@ -113,10 +113,10 @@ def signals_are_known(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
 
 
 def views_are_made_and_read(tree: Node, terms: Sequence[FoundTerm]) -> Iterator[str]:
-    """Yield a line for a second view (algo.view) that a term reads and that is not set, and one that no term reads.
+    """Yield a line for each fault of algo.view and algo.evidence.
 
-    Further lines: for a second view together with algo.redraw, and for an algo.evidence that is unknown, or is not
-    "true" and read by no term or view.
+    algo.view: not set though a term reads a second view; set though no term reads one; set together with algo.redraw.
+    algo.evidence: a value that is unknown; a value other than "true" where neither a term nor the view reads evidence.
     """
     algo = tree["algo"]
     read = {signal: term for term in terms for signal in resolved(term.asked, term.against).values()}

@@ -14,11 +14,12 @@ FEWEST = 2
 
 
 def options_in_question(question: str, answer: str) -> tuple[str, tuple[str, ...]] | None:
-    """Return (the question without its options, the options with letters); None where the question lists none.
+    """Return (the question without its options, the options with letters); None where it lists none that can be used.
 
-    Options are lines that begin with A, B, C, ... in this order, blank lines aside, at least FEWEST of them; the gold
-    answer has to begin with the letter of one. A line above them that says only "Options:" is left out too. None also
-    where another letter follows within a line or further down, so that a part of the options would be left over.
+    Options are successive lines "A. red", "B) blue", "(C) green", ... from A on, at least FEWEST, blank lines aside. A
+    heading above them, such as "Options:", is removed too. None where the gold answer names none of their letters (as
+    "B", "B. blue" or "option B" do), where further options stand behind them or inside one of their lines, where an
+    image or video mark follows them, or where nothing of the question is left.
     """
     lines = [line for line in question.splitlines() if line.strip()]
     first = next((at for at, line in enumerate(lines) if (m := _OPTION.fullmatch(line)) and m[1] == "A"), None)

@@ -75,10 +75,10 @@ def spans(text: str, steps: Sequence[Step], source: str) -> list[tuple[int, int]
 
 
 def step_of_tokens(starts: Sequence[int], length: int, found: Sequence[tuple[int, int]]) -> list[int]:
-    """Return the number of the step that each token of a response lies in; -1 for none.
+    """Return, for each token of a response, the number of the first step that shares a character with it; -1 for none.
 
     starts: first character of each token. length: characters of the response. found: (start, end) of each step in
-    characters. White space before a step is no part of it.
+    characters. A token of white space alone before a step is in no step; one that goes on into the step is in it.
     """
     ends = [*starts[1:], length]
     return [

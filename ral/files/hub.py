@@ -23,11 +23,11 @@ PATIENCE = 4.0
 
 
 def check_reachable(named: str, key: str, env: Mapping[str, str] = os.environ) -> None:
-    """Raise UserError for a hub id whose model is not in the hub's cache while the hub certainly cannot be reached.
+    """Raise UserError where the hub certainly cannot be reached and its cache lacks the model.
 
-    named: the hub id; key: the setting that holds it. env: environment variables. For a cached model of a hub out of
-    reach, set HF_HUB_OFFLINE in os.environ, so that the hub is not asked later either; do so only before
-    huggingface_hub is imported.
+    Where the cache has the model, HF_HUB_OFFLINE=1 is set in os.environ, so that later code does not ask the hub
+    either; not once huggingface_hub is imported, which reads it only then. named: the hub id. key: the setting that
+    holds it. env: environment variables to read.
     """
     if (reason := unreachable(env)) is None:
         return

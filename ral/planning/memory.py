@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ral.planning import activations as act
+from ral.planning.architecture import Architecture
 from ral.planning.networks import Networks
 from ral.planning.workload import Batch
 
@@ -36,7 +37,7 @@ def phases(networks: Networks) -> list[Phase]:
     found = [
         vision(networks),
         *([rollout(networks)] if sampled else []),
-        *([frozen_passes(networks)] if set(networks.work.frozen.signals) - {"old"} else []),
+        *([frozen_passes(networks)] if set(networks.work.frozen.signals) - {LATER} else []),
         update(networks),
         gradients(networks),
         optimizer_step(networks),
@@ -79,7 +80,7 @@ def signals(networks: Networks, *kinds: str, old: bool = True) -> float:
     answers = batch.prompts * batch.group * batch.response
     width = (networks.teacher or networks.policy).decoder.width
     one = {"rows": act.rows(batch, work.frozen.layers), "hidden": 4.0 * answers * width}
-    models = [found for name, found in work.frozen.signals.items() if old or name != "old"]
+    models = [found for name, found in work.frozen.signals.items() if old or name != LATER]
     return sum(one[kind] for kind in kinds for found in models if kind in found)
 
 
@@ -137,28 +138,43 @@ def sampling(networks: Networks, batch: Batch) -> dict[str, float]:
     }
 
 
-def frozen_passes(networks: Networks) -> Phase:
-    """Return the phase of the frozen networks' passes, at the pass of the largest network over one micro-batch.
+LATER = "old"
+"""The frozen model whose signals come from the first update's own pass."""
 
-    All frozen signals are kept meanwhile. A layer's activations and the logits do not exist at once. With sharding the
-    policy's weights outside of its layers are there too, twice: it gathered them just before, to make positions.
+
+def frozen_passes(networks: Networks) -> Phase:
+    """Return the phase of the frozen networks' passes, at the pass over one micro-batch that takes most.
+
+    The passes of the teacher and of networks of the policy's size (reference, EMA) come one after another; the frozen
+    signals of the whole batch are kept meanwhile. With sharding the policy's weights outside of its layers are still
+    there from the passes before: gathered, and once more as they were received, as in `vision`.
+    """
+    asked = {name: kinds for name, kinds in networks.work.frozen.signals.items() if name != LATER}
+    models = {name: networks.teacher if name == "teacher" else None for name in asked}
+    passes = [frozen_pass(networks, models[name] or networks.policy, kinds) for name, kinds in asked.items()]
+    return Phase("frozen passes", resident(networks) | max(passes, key=lambda parts: sum(parts.values())))
+
+
+def frozen_pass(networks: Networks, model: Architecture, kinds: Sequence[str]) -> dict[str, float]:
+    """Return {part: bytes} that the pass of a frozen network over one micro-batch adds; see `frozen_passes`.
+
+    model: the network. kinds: kinds of its signals, such as "log_probs". Logits begin when a layer's activations are
+    gone, so the larger of both counts.
     """
     work = networks.work
-    model = networks.teacher or networks.policy
     own = signals(networks, "rows", "hidden", old=False)
-    scores = act.scores(model.decoder, work.batch, work.ranks.on_gpu) if signals(networks, "rows", old=False) else 0.0
-    asked = {kind for name, kinds in work.frozen.signals.items() if name != "old" for kind in kinds}
-    logits = act.logits(model.decoder, work.batch.answers, distilled=False) if "log_probs" in asked else 0.0
+    scores = act.scores(model.decoder, work.batch, work.ranks.on_gpu) if "rows" in kinds else 0.0
+    logits = act.logits(model.decoder, work.batch.answers, distilled=False) if "log_probs" in kinds else 0.0
     layer = act.without_gradient(model.decoder, work.batch.tokens, work.numbers)
-    gathered = networks.gathered(model, work.numbers.frozen) - networks.left_gathered + networks.largest_other
-    more = {
+    left = networks.left_gathered if model is networks.teacher else 0.0  # is already among those of this pass
+    gathered = networks.gathered(model, work.numbers.frozen) - left + networks.largest_other
+    return {
         "activations": max(layer - logits, 0.0) + tower_graph(networks),
         "gathered": gathered + 2 * networks.outside(networks.policy, networks.weight_bytes),
         "logits": logits,
         "rows": own + scores,
         "inputs": inputs(networks, work.batch.prompts),
     }
-    return Phase("frozen passes", resident(networks) | more)
 
 
 def update(networks: Networks) -> Phase:

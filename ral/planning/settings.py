@@ -137,7 +137,10 @@ def layers_of(tree: Tree) -> int:
 
 
 def frozen_of(tree: Tree) -> Frozen:
-    """Return the frozen signals: those of the objective, and old rows where diagnostics measure several updates."""
+    """Return the frozen signals that terms with a coef other than 0 ask for, and how responses are sampled.
+
+    Where diagnostics measure several updates, the old policy's rows are among the signals.
+    """
     algo = tree["algo"]
     needs = set(signals_of(tree))
     if measured(tree) and algo["updates_per_rollout"] > 1:

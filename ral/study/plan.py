@@ -98,7 +98,11 @@ class Cell:
 
 
 def read_tables(raw: Mapping[str, Any]) -> dict[str, Table]:
-    """Return the tables of conf/reproduce.yaml (`raw`). UserError for an unknown baseline, axis or label."""
+    """Return the tables of conf/reproduce.yaml (`raw`).
+
+    UserError for a baseline that is no row, an unknown axis, or, in a table with an axis, a label that is not
+    "method, value".
+    """
     tables = {}
     for name, node in raw["tables"].items():
         rows = tuple(_row(str(label), value, node.get("baseline")) for label, value in node["rows"].items())

@@ -18,14 +18,14 @@ metric at the tokens of the answer.
 
 
 def number(value: float, sign: str = "", digits: int = 1) -> str:
-    """Return a number as text; "-" for NaN. sign: "+" writes the sign of positive numbers too."""
+    """Return a number as text; "-" for NaN. sign: "+" writes the sign of positive numbers too. digits: decimals."""
     return "-" if math.isnan(value) else f"{value:{sign}.{digits}f}"
 
 
 def percent(found: Interval | None, sign: str = "", digits: int = 1) -> str:
     """Return a mean with its interval as text, times 100; "-" for None.
 
-    sign: "+" writes the sign of positive numbers too. The interval is left out where it is NaN.
+    sign: "+" writes the sign of positive numbers too. digits: decimals. The interval is left out where it is NaN.
     """
     if found is None:
         return "-"

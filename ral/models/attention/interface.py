@@ -3,7 +3,7 @@
 `MLLM.__init__` sets the decoder's attention implementation to `ral`, the function `shared_attention`. `MLLM._decoder`
 hands the decoder a `layout=`, which reaches `shared_attention` in each layer: it gives queries, keys and values to the
 layout. Without a layout (Transformers' `generate`) it is PyTorch's fast attention with the usual masks. No class of
-Transformers is patched. Layouts: `training_layouts` and `rollout_layouts` beside this file.
+Transformers is patched. Layouts: `training_layouts`, `rollout_layouts` and `fixed_layouts` beside this file.
 
 Shapes inside: query [B H S D], key and value [B Hkv S D], D the width of a head; S = P + G * C tokens in training, P in
 the prefill, G in a decoding step. Other letters: `ral.types`.

@@ -44,7 +44,10 @@ class Ways:
 
 @dataclass(frozen=True)
 class Running:
-    """A stage whose process is at work. card: index of the GPU that it uses."""
+    """A stage whose process is at work.
+
+    card: index of the place that it takes; of several evaluations on GPUs also the index of its GPU.
+    """
 
     stage: Stage
     process: Process
@@ -155,7 +158,7 @@ def unready(graph: Graph, stage: Stage) -> str | None:
 
 
 def last_line(run: Running) -> str:
-    """Return a stage's name and the last line that it printed."""
+    """Return "name: line" of a stage: its name and the last line that it printed, at most 100 characters of it."""
     lines = run.process.path.read_text(errors="replace").strip().splitlines()
     return f"{run.stage.name}: {lines[-1][:100] if lines else ''}"
 
