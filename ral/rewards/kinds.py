@@ -11,6 +11,7 @@ from ral.rewards.calendar_words import option_of_calendar
 from ral.rewards.camera import option_of_move
 from ral.rewards.claims import without_claims
 from ral.rewards.compass import option_of_point
+from ral.rewards.converses import of_asked_thing
 from ral.rewards.dates import option_of_date
 from ral.rewards.dress import undress, visible
 from ral.rewards.option_texts import split_options
@@ -40,7 +41,9 @@ def option_of_kind(answer: str, options: Sequence[str], question: str) -> str | 
     if len(answer) > LONGEST:
         return None
     own = lettered(tuple(options)) or dict(zip(string.ascii_uppercase, options, strict=False))
-    return next(filter(None, (_of_kind(form, own, question) for form in without_claims(undress(answer)))), None)
+    told = of_asked_thing(undress(answer), own.values(), question)
+    forms = without_claims(told) if told else ()
+    return next(filter(None, (_of_kind(form, own, question) for form in forms)), None)
 
 
 def _of_kind(text: str, options: dict[str, str], question: str) -> str | None:

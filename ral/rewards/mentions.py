@@ -13,6 +13,7 @@ from ral.rewards.bounds import bound
 from ral.rewards.claims import LONGEST, REASON, UNSURE
 from ral.rewards.comparisons import as_asked_for, compared
 from ral.rewards.compounds import MODEL, article_before, content_word, part_of_more
+from ral.rewards.converses import of_asked_thing
 from ral.rewards.denials import denied, taken_back
 from ral.rewards.landmarks import only_near, without_landmark
 from ral.rewards.number_words import is_pronoun, read_words
@@ -70,7 +71,11 @@ def one_in_sentence(text: str, options: Mapping[str, str], question: str = "") -
     line = _HAND.sub(r"\1", " ".join(text.split()))
     if len(line) > LONGEST or len(line.split()) > MOST_WORDS or not line:
         return None
-    if named := _last_letter(line, options) or one_text(line, options, question):
+    told = of_asked_thing(line, options.values(), question)
+    if (named := _last_letter(line, options)) or told is None:
+        return named
+    line = told
+    if named := one_text(line, options, question):
         return named
     if named := _preferred(line, options, question) or _concluded(line, options, question):
         return named
@@ -115,6 +120,10 @@ def _last_letter(line: str, options: Mapping[str, str]) -> str | None:
 
 def one_text(line: str, options: Mapping[str, str], question: str = "") -> str | None:
     """Return the letter of the one option whose text a sentence holds; None where it denies, doubts or names others."""
+    told = of_asked_thing(line, options.values(), question)
+    if told is None:
+        return None
+    line = told
     found = list(mentions(line, options))
     if len({letter for letter, *_ in found}) != 1 or ROUGH.search(line) or FREEZING.search(line) or is_pronoun(line):
         return None
