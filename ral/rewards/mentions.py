@@ -14,6 +14,7 @@ from ral.rewards.claims import LONGEST, REASON, UNSURE
 from ral.rewards.comparisons import as_asked_for, compared
 from ral.rewards.compounds import MODEL, article_before, content_word, part_of_more
 from ral.rewards.converses import of_asked_thing
+from ral.rewards.degrees import in_option_degree, to_a_degree
 from ral.rewards.denials import denied, taken_back
 from ral.rewards.landmarks import only_near, without_landmark
 from ral.rewards.number_words import is_pronoun, read_words
@@ -123,7 +124,7 @@ def one_text(line: str, options: Mapping[str, str], question: str = "") -> str |
     told = of_asked_thing(line, options.values(), question)
     if told is None:
         return None
-    line = told
+    line = in_option_degree(told, options)
     found = list(mentions(line, options))
     if len({letter for letter, *_ in found}) != 1 or ROUGH.search(line) or FREEZING.search(line) or is_pronoun(line):
         return None
@@ -140,7 +141,13 @@ def one_text(line: str, options: Mapping[str, str], question: str = "") -> str |
         added = (_ADDED.match(behind) or (pairs and _WITH.match(behind))) and not REASON.match(behind)
         if _is_number(own) and bound(ahead, behind):
             return None
-        if denied(ahead) or taken_back(behind) or added or _ADDED_AHEAD.search(ahead):
+        if (
+            to_a_degree(ahead, own, behind)
+            or denied(ahead)
+            or taken_back(behind)
+            or added
+            or _ADDED_AHEAD.search(ahead)
+        ):
             return None
         if only_near(ahead, line[start:end], question, options.values()):
             return None
