@@ -14,6 +14,7 @@ from ral.rewards.compass import option_of_point
 from ral.rewards.converses import of_asked_thing
 from ral.rewards.dates import option_of_date
 from ral.rewards.dress import undress, visible
+from ral.rewards.equals import option_of_equal
 from ral.rewards.option_texts import split_options
 from ral.rewards.orders import option_of_order
 from ral.rewards.places import option_of_place
@@ -31,7 +32,7 @@ def option_of_kind(answer: str, options: Sequence[str], question: str) -> str | 
     The kinds are "both" and "neither" (`plain_said`), orders (`orders`), dates (`dates`), compass points (`compass`),
     statements that hold (`statements`), all or none of the others (`all_or_none`), signs and relations (`relations`),
     ranges of numbers (`ranges`), a camera's moves (`camera`), numbered pictures (`places`), days, months and times of
-    day (`calendar_words`). A claim such as "It is" may
+    day (`calendar_words`), equality (`equals`). A claim such as "It is" may
     stand in front of all but the first two; these are not tried for answers of more than
     LONGEST characters.
     """
@@ -58,4 +59,5 @@ def _of_kind(text: str, options: dict[str, str], question: str) -> str | None:
         or option_of_move(text, options)
         or option_of_place(text, options, question)
         or option_of_calendar(text, options, question)
+        or option_of_equal(text, options, question)
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from ral.rewards.antonyms import against_asked
 from ral.rewards.below_zero import FREEZING, below_zero
 from ral.rewards.bounds import bound
 from ral.rewards.claims import LONGEST, REASON, UNSURE
@@ -153,7 +154,12 @@ def one_text(line: str, options: Mapping[str, str], question: str = "") -> str |
             return None
     rest = re.sub(re.escape(own), " ", line, flags=re.IGNORECASE)
     numbers = bool(re.search(r"\d", own)) and re.search(r"\d", rest)
-    return None if SETS_OFF.search(rest) or UNSURE.search(rest) or numbers else letter
+    if SETS_OFF.search(rest) or UNSURE.search(rest) or numbers:
+        return None
+    against = against_asked(rest, question)
+    if against and len(options) == 2 and not _is_number(own):
+        return next(other for other in options if other != letter)
+    return letter if against is False else None
 
 
 def _is_number(own: str) -> bool:
