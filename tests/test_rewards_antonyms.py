@@ -20,15 +20,18 @@ DEGREE = ("A. larger", "B. smaller")
 
 # options ; question ; letter, "" for none ; answers
 TABLE = (
-    (TWO, LONGER, "A", "The bus is longer.|The van is shorter.|The van is the shorter one.|It is the van that is shorter."),
+    (TWO, LONGER, "A", "The bus is longer.|The van is shorter.|The van is the shorter one."
+     "|It is the van that is shorter."),
     (TWO, LONGER, "B", "The van is longer.|The bus is shorter."),
-    (TWO, LONGER, "", "The van is not longer.|The bus is shorter and the van is longer, or not.|The van has less length."),
+    (TWO, LONGER, "", "The van is not longer.|The bus is shorter and the van is longer, or not."
+     "|The van has less length."),
     (TWO, FASTER, "A", "The van is slower.|The bus moves faster.|The bus has a higher speed."),
     (TWO, FASTER, "", "The bus has a lower speed.|The van may be slower."),
     (TWO, DEAR, "A", "The van is cheaper.|The van is less expensive.|The bus is pricier."),
     (TWO, DEAR, "B", "The bus is cheaper.|The van costs more."),
     (TWO, DEAR, "", "The bus costs less."),
-    (TWO, OLDEST, "B", "The bus is the youngest.|The bus is newer.|The van is the oldest, because it has fewer lights."),
+    (TWO, OLDEST, "B", "The bus is the youngest.|The bus is newer."
+     "|The van is the oldest, because it has fewer lights."),
     (THREE, MORE, "A", "There are more cats.|There are more cats in the picture."),
     (THREE, MORE, "B", "More dogs.|There are more dogs."),
     (THREE, MORE, "C", "There are the same number of cats and dogs.|There are equal numbers of cats and dogs."
@@ -43,7 +46,8 @@ TABLE = (
     (LEVEL, HEAVIER, "C", "The left bowl and the right bowl have the same weight.|Both bowls are equally heavy."
      "|The bowls are equal in weight."),
     (LEVEL, HEAVIER, "A", "The left bowl is heavier."),
-    (LEVEL, HEAVIER, "", "The left bowl is lighter.|The right bowl is the lightest.|The two bowls have the same shape."),
+    (LEVEL, HEAVIER, "", "The left bowl is lighter.|The right bowl is the lightest."
+     "|The two bowls have the same shape."),
     (DEGREE, "Compared with the first ball, is the second larger?", "B", "It is smaller.|The second ball is smaller."),
 )  # fmt: skip
 ROWS = [(*row[:3], answer) for row in TABLE for answer in row[3].split("|")]

@@ -55,8 +55,8 @@ def against_asked(line: str, question: str) -> bool | None:
 
     True for "The truck is smaller" where the larger one is asked for; False where it says what is asked, or compares
     nothing; None where it says less of another quantity, which may or may not be the same ("has a lower speed" where
-    the faster one is asked for), or that things are equal. What stands behind "because" and the like is left out. False, too, where the question
-    has no comparative, several, or a denial.
+    the faster one is asked for), or that things are equal. What stands behind "because" and the like is left out.
+    False, too, where the question has no comparative, several, or a denial.
     """
     told, asked = _degrees(_REASON.split(line)[0]), _degrees(question)
     if asked and _EQUAL.search(line):

@@ -15,10 +15,12 @@ _SAME_THING = re.compile(
     r"\b(?:same|equal|identical) (?!in\b|for\b|as\b|to\b|of\b)(?P<thing>[a-z]+?)s?\b", re.IGNORECASE
 )
 _NOUNS = {
-    "heavi": "weight mass", "light": "weight mass", "larg": "size", "bigg": "size", "small": "size", "tall": "height size",
-    "short": "height length size", "long": "length", "high": "height level", "low": "height level", "fast": "speed",
+    "heavi": "weight mass", "light": "weight mass", "larg": "size", "bigg": "size", "small": "size",
+    "tall": "height size", "short": "height length size", "long": "length", "high": "height level",
+    "low": "height level", "fast": "speed",
     "slow": "speed", "old": "age", "young": "age", "hott": "temperature", "warm": "temperature", "cold": "temperature",
-    "wid": "width", "deep": "depth", "thick": "thickness", "bright": "brightness", "clos": "distance", "near": "distance",
+    "wid": "width", "deep": "depth", "thick": "thickness", "bright": "brightness",
+    "clos": "distance", "near": "distance",
     "far": "distance",
 }  # fmt: skip
 """First letters of a comparative -> the nouns of what it compares."""
@@ -36,8 +38,9 @@ def option_of_equal(text: str, options: Mapping[str, str], question: str) -> str
     """Return the letter of the one option that things are equal, where a text says so of the others; else None.
 
     options: {letter: text}. The question has to compare ("Are there more ... or ...?"). Of the other options the text
-    may name all or none, and what is "the same" has to be a number, what the question compares, or a word of it or of that option: "the
-    same colour" is not "the same number". None for a text that doubts, denies, compares otherwise or holds digits.
+    may name all or none, and what is "the same" has to be a number, what the question compares, or a word of it or of
+    that option: "the same colour" is not "the same number". None for a text that doubts, denies, compares otherwise or
+    holds digits.
     """
     line = " ".join(text.split())
     equal = [letter for letter, own in options.items() if _IS_EQUAL.search(own) and not _SET_OFF.search(own)]
