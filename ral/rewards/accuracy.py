@@ -27,6 +27,7 @@ from ral.rewards.named import of_angle, of_quantity, without_bound
 from ral.rewards.nothing import says_none
 from ral.rewards.number_words import lone_number
 from ral.rewards.numbers import FACTORIAL, Number, in_terms_of, parse_number, rounding
+from ral.rewards.offsets import measures_elsewhere
 from ral.rewards.option_texts import split_options
 from ral.rewards.points import as_point
 from ral.rewards.published import published_accuracy
@@ -124,8 +125,11 @@ def _choice_judge(example: Example) -> Scorer:
 def _signed(gold: Number, answer: str, example: Example) -> Number | None:
     """Return the number of an answer with the sign of the change that it tells, where gold does not tell its own.
 
-    Where gold has no unit, the number is in the unit that the question asks for.
+    Where gold has no unit, the number is in the unit that the question asks for. None where the answer has none, or one
+    that measures from elsewhere than asked (`offsets`).
     """
+    if measures_elsewhere(answer, example.question):
+        return None
     number = _answered(gold, answer, example.question)
     if number is not None and gold.unit is None:
         number = in_asked_unit(number, example.question)

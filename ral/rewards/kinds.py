@@ -22,6 +22,7 @@ from ral.rewards.plain_said import both_or_neither
 from ral.rewards.ranges import option_of_range
 from ral.rewards.relations import option_of_relation
 from ral.rewards.statements import option_of_statements
+from ral.rewards.time_spans import option_of_span
 
 LONGEST = 200  # characters of such an answer
 
@@ -32,7 +33,7 @@ def option_of_kind(answer: str, options: Sequence[str], question: str) -> str | 
     The kinds are "both" and "neither" (`plain_said`), orders (`orders`), dates (`dates`), compass points (`compass`),
     statements that hold (`statements`), all or none of the others (`all_or_none`), signs and relations (`relations`),
     ranges of numbers (`ranges`), a camera's moves (`camera`), numbered pictures (`places`), days, months and times of
-    day (`calendar_words`), equality (`equals`). A claim such as "It is" may
+    day (`calendar_words`), equality (`equals`), spans of time (`time_spans`). A claim such as "It is" may
     stand in front of all but the first two; these are not tried for answers of more than
     LONGEST characters.
     """
@@ -60,4 +61,5 @@ def _of_kind(text: str, options: dict[str, str], question: str) -> str | None:
         or option_of_place(text, options, question)
         or option_of_calendar(text, options, question)
         or option_of_equal(text, options, question)
+        or option_of_span(text, options)
     )
