@@ -19,6 +19,7 @@ from ral.rewards.calendar_words import same_calendar
 from ral.rewards.changes import contradicts, direction, sign_of_change
 from ral.rewards.choices import chosen_letter
 from ral.rewards.clauses import DATED, without_names
+from ral.rewards.coordinates import same_coordinates
 from ral.rewards.dress import quoted, undress, unwrapped
 from ral.rewards.forms import written_form
 from ral.rewards.keyed import keyed
@@ -186,6 +187,8 @@ def _free_form(gold: str, answer: str, question: str) -> float:
         readers = (stated_verdict,) if truth_of_gold(gold) is None else (stated_truth, stated_verdict)
         if said := next(filter(None, (read(undress(answer)) for read in readers)), None):
             return float(said.yes is right)
+    if same_coordinates(gold, plain, question) or same_coordinates(gold, answer, question):
+        return 1.0
     if (as_point(gold) or as_point(answer)) and written_form(gold) == written_form(answer):
         return 1.0
     if (change := change_of(gold)) and (told := change_of(plain)) and same_change(change, told):

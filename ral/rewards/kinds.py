@@ -12,6 +12,7 @@ from ral.rewards.camera import option_of_move
 from ral.rewards.claims import without_claims
 from ral.rewards.compass import option_of_point
 from ral.rewards.converses import of_asked_thing
+from ral.rewards.coordinates import option_of_coordinates
 from ral.rewards.dates import option_of_date
 from ral.rewards.dress import undress, visible
 from ral.rewards.equals import option_of_equal
@@ -33,7 +34,7 @@ def option_of_kind(answer: str, options: Sequence[str], question: str) -> str | 
     The kinds are "both" and "neither" (`plain_said`), orders (`orders`), dates (`dates`), compass points (`compass`),
     statements that hold (`statements`), all or none of the others (`all_or_none`), signs and relations (`relations`),
     ranges of numbers (`ranges`), a camera's moves (`camera`), numbered pictures (`places`), days, months and times of
-    day (`calendar_words`), equality (`equals`), spans of time (`time_spans`). A claim such as "It is" may
+    day (`calendar_words`), equality (`equals`), spans of time (`time_spans`), boxes and points (`coordinates`). A claim such as "It is" may
     stand in front of all but the first two; these are not tried for answers of more than
     LONGEST characters.
     """
@@ -43,6 +44,8 @@ def option_of_kind(answer: str, options: Sequence[str], question: str) -> str | 
     if len(answer) > LONGEST:
         return None
     own = lettered(tuple(options)) or dict(zip(string.ascii_uppercase, options, strict=False))
+    if named := option_of_coordinates(answer, own, question):
+        return named
     told = of_asked_thing(undress(answer), own.values(), question)
     forms = without_claims(told) if told else ()
     return next(filter(None, (_of_kind(form, own, question) for form in forms)), None)
