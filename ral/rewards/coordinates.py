@@ -1,4 +1,4 @@
-"""Boxes and points by their numbers: {"bbox_2d": [1, 2, 3, 4]}, "(1, 2), (3, 4)" and "1.0, 2, 3, 4" are [1, 2, 3, 4]."""
+"""Boxes and points by their numbers: {"bbox_2d": [1, 2, 3, 4]} and "(1.0, 2), (3, 4)" are [1, 2, 3, 4]."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ _SET_OFF = re.compile(
     r"|about|roughly|approximately|interval)\b|n['’]t\b|[?≈~∪{}]",
     re.IGNORECASE,
 )
+_LED = re.compile(r"\W*[A-Za-z]\s*[.):\]]|.*\b(?:option|answer is) [A-Z]\b", re.IGNORECASE | re.DOTALL)
 _PLACE = re.compile(
     r"\b(?:points?|coordinates?|pixels?|position\w*|locat\w+|where|click\w*|tap|cent(?:er|re)s?|cent(?:er|re)d|vertex"
     r"|vertices|corners?|place)\b",
@@ -32,7 +33,7 @@ _PAIRS = {"(": ")", "[": "]"}
 
 
 class Coordinates(NamedTuple):
-    """The numbers of boxes and points in order. style: its opening brackets; "" for none, "place" for one by its key."""
+    """The numbers of boxes and points in order. style: their opening brackets; "" for none, "place" where a key tells."""
 
     numbers: tuple[Fraction, ...]
     style: str
@@ -82,9 +83,9 @@ def read_coordinates(text: str) -> Coordinates | None:
 
 
 def _told(text: str) -> Coordinates | None:
-    """Return the one box or point of a sentence; None where it has none, several, another number, or a denial."""
+    """Return the one box or point of a sentence; None where it has none, several, a letter, another number or a denial."""
     found = list(_GROUPS.finditer(text)) if len(text) <= _LONGEST else []
-    if len(found) != 1 or _SET_OFF.search(text) or re.search(r"\d", _GROUPS.sub(" ", text)):
+    if len(found) != 1 or _LED.match(text) or _SET_OFF.search(text) or re.search(r"\d", _GROUPS.sub(" ", text)):
         return None
     return read_coordinates(found[0][0])
 

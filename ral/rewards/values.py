@@ -87,8 +87,8 @@ def _rounds(option: Number, answer: Number) -> bool:
 def other_number(text: str, options: Sequence[str], letter: str) -> bool:
     """Tell whether the text behind an option's letter is nothing but a number, and another one than the option's.
 
-    "180" behind the letter of "18" is, "8 people" behind that of "1-5", and another box behind that of a box; words, and numbers beside an option that is
-    none, are not.
+    "180" behind the letter of "18" is, "8 people" behind that of "1-5", and another box behind that of a box; words,
+    and numbers beside an option that is none, are not.
     """
     ranged = option_of_range(text, lettered(tuple(options)) or dict(zip(string.ascii_uppercase, options, strict=False)))
     if ranged is not None:
