@@ -33,7 +33,7 @@ _PAIRS = {"(": ")", "[": "]"}
 
 
 class Coordinates(NamedTuple):
-    """The numbers of boxes and points in order. style: their opening brackets; "" for none, "place" where a key tells."""
+    """The numbers of boxes and points in order. style: their opening brackets; "" for none, "place" by a key."""
 
     numbers: tuple[Fraction, ...]
     style: str
@@ -83,7 +83,7 @@ def read_coordinates(text: str) -> Coordinates | None:
 
 
 def _told(text: str) -> Coordinates | None:
-    """Return the one box or point of a sentence; None where it has none, several, a letter, another number or a denial."""
+    """Return the one box or point of a sentence; None where it has none, several, a letter, more numbers, a denial."""
     found = list(_GROUPS.finditer(text)) if len(text) <= _LONGEST else []
     if len(found) != 1 or _LED.match(text) or _SET_OFF.search(text) or re.search(r"\d", _GROUPS.sub(" ", text)):
         return None
