@@ -24,6 +24,7 @@ TABLE = (
      "|The laptop is right of the mug.|The laptop is to the mug's right.|To the right of the mug is the laptop."
      "|The laptop is on the right, so the mug is on the left.|It is left of the laptop."
      "|The mug is to the left of the laptop, which is on the right.|Left, as the laptop is to the right of it."
+     "|The mug is on the left and the laptop is on the right.|The laptop is on the right and the mug is on the left."
      "|The mug stands on the right side of the picture, to the left of the laptop."),
     (FOUR, WHERE, "B", "The laptop is to the left of the mug.|The laptop sits to the left of it."
      "|The mug is on the right of the laptop.|Relative to the laptop the mug is on the right."

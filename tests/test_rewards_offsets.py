@@ -18,7 +18,7 @@ FRAME = "At which frame does the light turn green?"
 
 # question ; gold ; right answers ; wrong answers
 TABLE = (
-    (SECOND, "20", "20 s|at 20 seconds|20 seconds into the video|after 20 seconds|0:20|20|second 20"
+    (SECOND, "20", "20 s|at 20 seconds|20 seconds into the video|at time 20 s|after 20 seconds|0:20|20|second 20"
      "|20 seconds after the start|20 seconds from the beginning of the clip|around the 20-second mark|**20 seconds**",
      "20 seconds before the end|20 seconds from the end|frame 20|in frame 20|after 20 frames|20 minutes"
      "|20 seconds after it turns red|20 seconds later|twenty seconds before the end|20 s prior to the crash"
@@ -32,6 +32,14 @@ TABLE = (
     (DIFFERENCE, "8", "8 m taller than the house|8 m|The tower is 8 meters taller.", "8 feet"),
     (WHEN, "20", "at 20 s|20", "20 seconds before the end|frame 20|20 s later"),
     (FRAME, "20", "frame 20|20|the 20th frame", "21"),
+    ("What is its speed in meters per second?", "5", "5 m/s|5 meters per second|5", "6 m/s"),
+    ("How many hours and minutes does it last?", "2", "2 hours|2", "3 hours"),
+    ("How many minutes is the clip?", "5", "5 m|5 min|300 seconds", "5 seconds|5 frames"),
+    ("How high is the balloon in meters?", "40", "40 m above the ground|40 m",
+     "40 m above the trees|40 m higher than the roof"),
+    ("How many meters is the lamp above the table?", "2", "2 m above the table", "2 m more than the shelf"),
+    ("What time does the clock show?", "3:45", "15 minutes before 4|quarter to four|3:45", "15 minutes before the end"),
+    ("When was the bridge built?", "1950", "1950|in 1950|1950 after the war", "5 years before the war"),
     ("How many people are there?", "3", "3 people|3|There are 3 people before the gate.", "2"),
 )  # fmt: skip
 RIGHT = [(question, gold, answer) for question, gold, right, _ in TABLE for answer in right.split("|")]

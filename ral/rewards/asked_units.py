@@ -11,12 +11,12 @@ from ral.rewards.units import CLOCK, TIME_OF_DAY, Unit, convert, find_unit
 
 _IN_UNIT = re.compile(
     r"\b[Ii]n (?:the unit of )?(?P<unit>feet|[a-z]{2,}s|[cmk]?m|[mk]?g|ml|L|ft)(?=[\s?.,;:)]|$)"
-    r"(?P<more> (?:of|and|or)\b)?"
+    r"(?P<more> (?:of|and|or|per)\b| ?/)?"
 )
 _COUNTED_UNIT = re.compile(
     r"\b(?:(?:what|which) (?:exact )?(?P<one>second|minute)\b"
     r"|how many (?P<several>seconds|minutes|hours|meters|metres|centimeters|centimetres|kilometers|kilometres"
-    r"|feet|inches|miles|kilograms|grams|liters|litres)\b)",
+    r"|feet|inches|miles|kilograms|grams|liters|litres)\b)(?! (?:of|and|or|per)\b| ?/)",
     re.IGNORECASE,
 )
 
@@ -24,14 +24,16 @@ _COUNTED_UNIT = re.compile(
 def in_asked_unit(number: Number, question: str) -> Number | None:
     """Return `number` in the unit that `question` asks for; None where it is in one of another kind.
 
-    Unchanged where it has no unit, this one, a share or a time of day, and where the question asks for none.
+    Unchanged where it has no unit, this one, a share or a time of day ("5 m" may be minutes), and where the question
+    asks for none.
     """
     unit = asked_unit(question)
     if number.unit is None or unit is None or number.unit == unit:
         return number
     one, zero = (convert(value, number.unit, unit) for value in (number.value + number.step, number.value))
     if one is None or zero is None:
-        return number if number.unit.dimension in (CLOCK, TIME_OF_DAY, SHARE) else None
+        minutes = unit == find_unit("minutes") and number.unit == find_unit("m")
+        return number if minutes or number.unit.dimension in (CLOCK, TIME_OF_DAY, SHARE) else None
     return replace(number, value=zero, unit=unit, step=abs(one - zero), also=None)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 _LONGEST = 300  # characters of a question's sentence that is read
 _WORDS = re.compile(r"[^\W_]+")
@@ -105,7 +106,8 @@ _INVERTED = re.compile(
 _CLAUSES = re.compile(
     r"[,;.] *(?:(?:so|and|while|whereas|but|with|since|because|as|thus|hence|therefore|meaning|making)\b,? *)?"
     r"(?:that )?"
-    r"| (?:so|while|whereas|since|because|thus|hence|therefore|meaning) (?:that )?",
+    r"| (?:so|while|whereas|since|because|thus|hence|therefore|meaning) (?:that )?"
+    r"| and (?=(?:the|an?) [^,;.]*\b(?:is|are|sits?|stands?|lies?|was|were)\b)",
     re.IGNORECASE,
 )
 _DENIED = re.compile(r"\b(?:not|no|never|neither|nor|without|or|if|whether|than|maybe|perhaps)\b|n['’]t\b|\?", re.I)
@@ -133,6 +135,7 @@ def of_asked_thing(line: str, options: Iterable[str], question: str) -> str | No
     return ", ".join(kept) if any(map(_RELATION.search, kept)) and not _DENIED.search(line) else None
 
 
+@lru_cache(maxsize=1024)
 def asked_pair(question: str) -> tuple[str, str] | None:
     """Return ("cat", "dog") of "Where is the cat relative to the dog?"; None for other questions, and where the second
     is who looks, or the picture.

@@ -20,26 +20,31 @@ _ASKS_SIZE = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = rf"(?:\d[\d.,:]*|\b(?:{'|'.join((*SMALL, *TENS))}))"
+_TIME = rf"{_NUMBER}[ -]?(?:s|secs?|seconds?|m|mins?|minutes?|h|hours?|days?|weeks?|months?|years?)\.?(?: mark)?"
+_CLOCK = rf"(?! (?:about )?(?:{_NUMBER}|noon|midnight))"
 _MEASURE = rf"{_NUMBER}[ -]?(?:[^\W\d_]+\.?)?(?: mark)?"
 _START = (
     r"(?:(?:the )?(?:very )?(?:start|beginning)\b"
     r"|(?:(?:the|this) )?(?:video|clip|recording|footage|film|movie)(?:'s)? (?:start|begin|beginning)(?:s|ed)?\b)"
 )
 _APART = re.compile(
-    rf"{_MEASURE} (?P<word>before|prior to|earlier|later|afterwards?|ago|until|till|left|remaining|to go"
-    rf"|after(?! {_START})|following|from (?:the |its )?(?:very )?(?:end|finish)|(?:to|towards?) the end)\b",
+    rf"{_TIME} (?P<word>before{_CLOCK}|prior to|earlier|later|afterwards?|ago|until{_CLOCK}|till{_CLOCK}|left"
+    rf"|remaining|to go|after{_CLOCK}(?! {_START})|following|from (?:the |its )?(?:very )?(?:end|finish)"
+    r"|(?:to|towards?) the end)\b",
     re.IGNORECASE,
 )
+_GROUND = r"(?! (?:the )?(?:ground|sea|floor|earth|surface|water|street|mean|zero|freezing))"
 _BY = re.compile(
-    rf"{_MEASURE} (?:(?:[a-z]+er|more|less|higher|lower|above|below|beyond) than|above|below|beyond)\b", re.IGNORECASE
+    rf"{_MEASURE} (?:(?:[a-z]+er|more|less) than\b|(?P<word>above|below|beyond)\b{_GROUND})", re.IGNORECASE
 )
 _TIMES = re.compile(rf"{_NUMBER} times (?:the|as|his|her|its|their|[a-z]+er|more|that)\b", re.IGNORECASE)
 _COUNTED = (
     r"(?:frame|step|shot|scene|clip|slide|page|picture|image|beat|pixel|lap|round|floor|block|story|storey|stories"
     r"|chapter|section|row|line|turn|attempt|car|person|people|object|time)"
 )
+_LABELLED = r"(?:frame|step|shot|scene|slide|page|picture|image|chapter|section|row|line|round|lap)"
 _OTHER_COUNT = re.compile(
-    rf"\b(?P<label>{_COUNTED})s? (?:number |no\.? |#)?(?:{_NUMBER})"
+    rf"\b(?P<label>{_LABELLED})s? (?:number |no\.? |#)?(?:{_NUMBER})"
     rf"|{_NUMBER}(?:st|nd|rd|th)? (?P<thing>{_COUNTED})s?\b",
     re.IGNORECASE,
 )
@@ -61,7 +66,8 @@ def measures_elsewhere(answer: str, question: str) -> bool:
         return not re.search(rf"\b{re.escape(apart['word'].split()[0])}\b", question, re.IGNORECASE)
     unit = asked_unit(question)
     sized = unit is not None or _ASKS_SIZE.search(question)
-    if sized and not _COMPARES.search(question) and (_BY.search(answer) or _TIMES.search(answer)):
+    by = _BY.search(answer) or _TIMES.search(answer) if sized and not _COMPARES.search(question) else None
+    if by and not ((place := by.groupdict().get("word")) and re.search(rf"\b{place}\b", question, re.IGNORECASE)):
         return True
     other = _OTHER_COUNT.search(answer) if unit else None
     thing = (other["label"] or other["thing"]) if other else ""
