@@ -79,6 +79,13 @@ def test_a_question_names_its_two_things(question: str, pair: tuple[str, str] | 
     assert asked_pair(question) == pair
 
 
+def test_pronouns_of_two_people_are_left_open() -> None:
+    question = "Is the boy to the left or right of the girl?"
+    check_letter("She is on his right.", ("A. left", "B. right"), question, "")
+    check_letter("The girl is on his right.", ("A. left", "B. right"), question, "")
+    check_letter("The girl is on the boy's right.", ("A. left", "B. right"), question, "A")
+
+
 def test_questions_without_two_things_are_read_as_before() -> None:
     check_letter("The dog is on the right side.", FOUR, "Where is the dog in the picture?", "B")
     check_letter("The dog is to the right of the cat.", ("A. dog", "B. mouse"), WHERE, "A")

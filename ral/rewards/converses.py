@@ -112,6 +112,9 @@ _CLAUSES = re.compile(
 )
 _DENIED = re.compile(r"\b(?:not|no|never|neither|nor|without|or|if|whether|than|maybe|perhaps)\b|n['’]t\b|\?", re.I)
 _RELATIVE = re.compile(r"(?:which|who|that)\b", re.IGNORECASE)
+_OF_EITHER = re.compile(
+    r"\b(?:he|she) .*\b(?:his|her)$", re.IGNORECASE
+)  # "She is on his" left: which one is asked about?
 _PRONOUN = re.compile(r"(?:it|them|him|her)\b", re.IGNORECASE)
 
 
@@ -166,7 +169,11 @@ def _clause(clause: str, pair: tuple[str, str]) -> str | None:
     again = _RELATION.search(behind)
     of_it = _PRONOUN.match(behind) is not None
     told, other = _who(subject, pair), _who(behind[: again.start()] if again else behind, pair)
-    if _RELATIVE.match(subject) or (not told and _words(subject) >= _words(pair[0]) | _words(pair[1])):
+    if (
+        _RELATIVE.match(subject)
+        or _OF_EITHER.search(subject)
+        or (not told and _words(subject) >= _words(pair[0]) | _words(pair[1]))
+    ):
         return None
     if told == "y":
         return _converse(found["name"].lower(), pair) if (other == "x" or of_it) and not again else None
