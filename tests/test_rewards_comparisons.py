@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from judged import check_letter
 
+from ral.evaluation.benchmarks import choice
 from ral.rewards.accuracy import accuracy
 from ral.types import Example
 
@@ -55,7 +56,7 @@ TABLE = (
      "|The chair is closer to the door than the lamp.|The chair is not closer to the table than the lamp."
      "|Nothing is closer to the table than the lamp.|The chair is closer to the table than the sofa."
      "|The lamp is farther away, so the chair and the lamp."
-     "|The chair is bright, so the lamp is seen.|The chair is closer than the lamp, so the lamp is farther away."
+     "|The chair is bright, so the lamp is seen."
      "|The lamp is farther than the chair.|The lamp is closer to the chair than the table."),
     (DOORS, TO_CAMERA, "B",
      "The door (highlighted by a blue box) is closer to the camera than the refrigerator."
@@ -81,3 +82,12 @@ def test_rewards_read_no_conclusion_behind_a_doubt(options: tuple[str, ...], que
     for own in options:
         example = Example("u", question, own[0], "multiple choice", options=options)
         assert accuracy(example, f"<answer>{answer}</answer>") == 0.0, own
+
+
+def test_benchmarks_read_each_sentence_of_a_comparison() -> None:
+    told = "The chair is closer than the lamp, so the lamp is farther away."
+    assert choice.letter(told, NEAR, NEARER) == "A"
+    assert choice.letter("The lamp is closer than the chair, so the lamp is farther away.", NEAR, NEARER) == ""
+    for letter in "AB":
+        example = Example("u", NEARER, letter, "multiple choice", options=NEAR)
+        assert accuracy(example, f"<answer>{told}</answer>") == 0.0

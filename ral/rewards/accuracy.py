@@ -19,6 +19,7 @@ from ral.rewards.calendar_words import same_calendar
 from ral.rewards.changes import contradicts, direction, sign_of_change
 from ral.rewards.choices import chosen_letter
 from ral.rewards.clauses import DATED, without_names
+from ral.rewards.coordinates import same_coordinates
 from ral.rewards.dress import quoted, undress, unwrapped
 from ral.rewards.forms import written_form
 from ral.rewards.keyed import keyed
@@ -27,6 +28,7 @@ from ral.rewards.named import of_angle, of_quantity, without_bound
 from ral.rewards.nothing import says_none
 from ral.rewards.number_words import lone_number
 from ral.rewards.numbers import FACTORIAL, Number, in_terms_of, parse_number, rounding
+from ral.rewards.offsets import measures_elsewhere
 from ral.rewards.option_texts import split_options
 from ral.rewards.points import as_point
 from ral.rewards.published import published_accuracy
@@ -124,8 +126,11 @@ def _choice_judge(example: Example) -> Scorer:
 def _signed(gold: Number, answer: str, example: Example) -> Number | None:
     """Return the number of an answer with the sign of the change that it tells, where gold does not tell its own.
 
-    Where gold has no unit, the number is in the unit that the question asks for.
+    Where gold has no unit, the number is in the unit that the question asks for. None where the answer has none, or one
+    that measures from elsewhere than asked (`offsets`).
     """
+    if measures_elsewhere(answer, example.question):
+        return None
     number = _answered(gold, answer, example.question)
     if number is not None and gold.unit is None:
         number = in_asked_unit(number, example.question)
@@ -182,6 +187,8 @@ def _free_form(gold: str, answer: str, question: str) -> float:
         readers = (stated_verdict,) if truth_of_gold(gold) is None else (stated_truth, stated_verdict)
         if said := next(filter(None, (read(undress(answer)) for read in readers)), None):
             return float(said.yes is right)
+    if same_coordinates(gold, plain, question) or same_coordinates(gold, answer, question):
+        return 1.0
     if (as_point(gold) or as_point(answer)) and written_form(gold) == written_form(answer):
         return 1.0
     if (change := change_of(gold)) and (told := change_of(plain)) and same_change(change, told):

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
+from ral.rewards.units import Unit, find_unit
+
 LONGEST = 200  # characters of such a chain
 LARGEST_POWER = 64  # exponents beyond it are not computed
 SAME = Fraction(1, 10**9)  # relative: roots and pi are computed in double precision
@@ -45,6 +47,7 @@ _COMPUTED = re.compile(r"[\d.\s+*/^()√π{}\[\]-]+")
 _TIMES = re.compile(r"(?<=[\d)π])\s*(?=[(π√s])|(?<=[)π])\s*(?=\d)")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _UNIT = re.compile(r"(?<=[\d\s])[A-Za-z]+(?:\^[23])?$")
+_MEASURED = re.compile(r"(\d)\s*([A-Za-z]+(?:\^[23])?(?:/(?=[A-Za-z])[A-Za-z]+(?:\^[23])?)?)(?=\s*(?:[-+*/)]|$))")
 _OPERATIONS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
 
 
@@ -59,7 +62,8 @@ def read_chain(text: str) -> Chain | None:
     """Return the sides of a chain of equations; None for any other text, and for one with nothing to compute.
 
     The first side may be a name ("Area"), any but the last an expression of letters ("2(l + w)"). Of "25 = 5 × 5" the
-    end is 25. Degrees, and the unit of the end, may stand behind the other sides too.
+    end is 25. Degrees, and the unit of the end, may stand behind the other sides too; where
+    the end has a unit, so may other units behind numbers ("6 cm × 4 cm = 24 cm²").
     """
     if len(text) > LONGEST or not _JOINTS.search(line := plain_sides(text)) or _NO_CHAIN.search(line):
         return None
@@ -71,10 +75,29 @@ def read_chain(text: str) -> Chain | None:
         sides, end = [end.strip(" .")], sides[0]
     unit = _UNIT.search(end)
     values = [evaluate(side.replace("°", "").removesuffix(unit[0] if unit else "")) for side in sides]
+    if all(value is None for value in values) and re.search(r"[^\W\d_]", end):
+        values = [evaluate(_without_units(side, end)) for side in sides]
     if any(value is None and not _TERMS.fullmatch(side) for side, value in zip(sides, values, strict=True)):
         return None
     computed = tuple(value for value in values if value is not None)
     return Chain(computed, end) if computed and re.search(r"\d", end) else None
+
+
+def _without_units(side: str, end: str) -> str:
+    """Return a side of two numbers or more without the units behind them: "6 * 4" of "6 cm * 4 cm"; others as they are.
+
+    A letter that is no unit stays, so that "2x" is no number. So do all units where `end` has another one of their kind
+    ("2 * 3 m = 600 cm"): the numbers differ there.
+    """
+    bare = _MEASURED.sub(lambda found: found[1] if find_unit(found[2]) else found[0], side)
+    own, last = _unit_parts(side), _unit_parts(end)
+    converted = any(one.dimension == other.dimension and one.size != other.size for one in own for other in last)
+    return side if converted or len(_NUMBER.findall(bare)) < 2 else bare
+
+
+def _unit_parts(side: str) -> set[Unit]:
+    """Return the units whose names a side holds, without their powers: cm of "6 cm^2"."""
+    return {unit for name in re.findall(r"[A-Za-z]+", side) if (unit := find_unit(name))}
 
 
 def agree(computed: Sequence[Fraction], shown: Fraction, step: Fraction) -> bool:

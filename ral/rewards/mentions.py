@@ -8,11 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from ral.rewards.antonyms import against_asked
 from ral.rewards.below_zero import FREEZING, below_zero
 from ral.rewards.bounds import bound
 from ral.rewards.claims import LONGEST, REASON, UNSURE
 from ral.rewards.comparisons import as_asked_for, compared
 from ral.rewards.compounds import MODEL, article_before, content_word, part_of_more
+from ral.rewards.converses import of_asked_thing
+from ral.rewards.degrees import in_option_degree, to_a_degree
 from ral.rewards.denials import denied, taken_back
 from ral.rewards.landmarks import only_near, without_landmark
 from ral.rewards.number_words import is_pronoun, read_words
@@ -70,7 +73,11 @@ def one_in_sentence(text: str, options: Mapping[str, str], question: str = "") -
     line = _HAND.sub(r"\1", " ".join(text.split()))
     if len(line) > LONGEST or len(line.split()) > MOST_WORDS or not line:
         return None
-    if named := _last_letter(line, options) or one_text(line, options, question):
+    told = of_asked_thing(line, options.values(), question)
+    if (named := _last_letter(line, options)) or told is None:
+        return named
+    line = told
+    if named := one_text(line, options, question):
         return named
     if named := _preferred(line, options, question) or _concluded(line, options, question):
         return named
@@ -115,6 +122,10 @@ def _last_letter(line: str, options: Mapping[str, str]) -> str | None:
 
 def one_text(line: str, options: Mapping[str, str], question: str = "") -> str | None:
     """Return the letter of the one option whose text a sentence holds; None where it denies, doubts or names others."""
+    told = of_asked_thing(line, options.values(), question)
+    if told is None:
+        return None
+    line = in_option_degree(told, options)
     found = list(mentions(line, options))
     if len({letter for letter, *_ in found}) != 1 or ROUGH.search(line) or FREEZING.search(line) or is_pronoun(line):
         return None
@@ -131,13 +142,24 @@ def one_text(line: str, options: Mapping[str, str], question: str = "") -> str |
         added = (_ADDED.match(behind) or (pairs and _WITH.match(behind))) and not REASON.match(behind)
         if _is_number(own) and bound(ahead, behind):
             return None
-        if denied(ahead) or taken_back(behind) or added or _ADDED_AHEAD.search(ahead):
+        if (
+            to_a_degree(ahead, own, behind)
+            or denied(ahead)
+            or taken_back(behind)
+            or added
+            or _ADDED_AHEAD.search(ahead)
+        ):
             return None
         if only_near(ahead, line[start:end], question, options.values()):
             return None
     rest = re.sub(re.escape(own), " ", line, flags=re.IGNORECASE)
     numbers = bool(re.search(r"\d", own)) and re.search(r"\d", rest)
-    return None if SETS_OFF.search(rest) or UNSURE.search(rest) or numbers else letter
+    if SETS_OFF.search(rest) or UNSURE.search(rest) or numbers:
+        return None
+    against = against_asked(rest, question)
+    if against and len(options) == 2 and not _is_number(own):
+        return next(other for other in options if other != letter)
+    return letter if against is False else None
 
 
 def _is_number(own: str) -> bool:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from ral.options import lettered
 from ral.rewards.changes import direction
 from ral.rewards.claims import UNSURE
+from ral.rewards.coordinates import other_coordinates
 from ral.rewards.mentions import SETS_OFF
 from ral.rewards.number_words import read_words
 from ral.rewards.numbers import FORMULA_STEP, Number, in_terms_of, parse_number
@@ -86,12 +87,14 @@ def _rounds(option: Number, answer: Number) -> bool:
 def other_number(text: str, options: Sequence[str], letter: str) -> bool:
     """Tell whether the text behind an option's letter is nothing but a number, and another one than the option's.
 
-    "180" behind the letter of "18" is, and "8 people" behind that of "1-5"; words, and numbers beside an option that is
-    none, are not.
+    "180" behind the letter of "18" is, "8 people" behind that of "1-5", and another box behind that of a box; words,
+    and numbers beside an option that is none, are not.
     """
     ranged = option_of_range(text, lettered(tuple(options)) or dict(zip(string.ascii_uppercase, options, strict=False)))
     if ranged is not None:
         return ranged != letter
+    if other_coordinates(text, (lettered(tuple(options)) or {}).get(letter, "")):
+        return True
     own = _values(tuple(options)).get(letter, (None, frozenset()))[0]
     bare = _ONLY_NUMBER.fullmatch(text) or ((words := read_words(text)) and not words.rest)
     number = parse_number(text) if bare and own else None
