@@ -50,8 +50,8 @@ def refuse_stray(entry: Entry, media: Sequence[Media], answer: str = "") -> None
         if media and (kind := _another(entry, name, value)):
             write = f'"{kind}s": [..., {shown(value)}], a list of all of them'
             entry.fail(name, f"nothing reads it, and it looks like another {kind}", write)
-        value = opened(value)
-        if part and (write := part_asked(name, value, is_medium(here[name]))) and not repeats(name, value, answer):
+        medium, value = is_medium(value), opened(value)
+        if part and (write := part_asked(name, value, medium)) and not repeats(name, value, answer):
             why = (
                 f"; it is not what is asked for, since the answer {shown(answer)} does not have its times"
                 if answer
