@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ral.data.answer_phrase import presented
-from ral.data.asked_options import options_in_question
+from ral.data.asked_options import options_in_question, refuse_asked_options
 from ral.data.chat import Chat, answer_of_turn, chat_field, chat_of
 from ral.data.fields import (
     Entry,
@@ -128,6 +128,7 @@ def parse_own(entry: Entry) -> Example:
     if untyped:
         refuse_unread_options(entry)
         kind = type_by_subject(entry, answer, worked=worked(said, answer))
+        refuse_asked_options(entry, field, question, answer, kind)
     if not options:
         refuse_columns(entry, field, answer, kind, question)
     responses = ((entry.named(THOUGHT) or field, thought), ("chosen", chosen), ("rejected", rejected))
