@@ -6,6 +6,7 @@ import bz2
 import gzip
 import json
 import lzma
+import os
 from pathlib import Path
 from typing import Any
 
@@ -374,3 +375,11 @@ def test_integers_that_pandas_wrote_as_floats(folder: Path, golds: list[str], re
     lines = "".join(f"{at}.0,Who?,{gold}\n" for at, gold in enumerate(golds))
     found = rows(put(folder / "floats.csv", f"id,question,answer\n{lines}"))
     assert [row["answer"] for row in found] == read and found[0]["id"] == "0.0"
+
+
+def test_a_pipe_is_told_to_be_a_file(folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    with pytest.raises(UserError, match=r"pipe: is a pipe or a device, which can be read once, .*write them to a file"):
+        open_rows(folder / "pipe")
+    with pytest.raises(UserError, match="/dev/null: is a pipe or a device"):
+        open_rows(Path("/dev/null"))

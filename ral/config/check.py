@@ -1,9 +1,9 @@
 """The check of a configuration before a run starts. Only its last two steps import torch.
 
-In this order: values that are not set, keys of earlier versions, ranges of numbers, the schemas of ral.config.schema
-(types, misspelt and missing keys), the rules of ral.config.rules (contradictions between fields), addresses of servers,
-files on disk, the signature of every `_target_` node, and the signals that the objective asks for (ral.config.terms). A
-problem raises UserError: one line, with the dotted key.
+In this order: values that are not set, keys of earlier versions, lists in place of one number, ranges of numbers, the
+schemas of ral.config.schema (types, misspelt and missing keys), the rules of ral.config.rules (contradictions between
+fields), addresses of servers, files on disk, the signature of every `_target_` node, and the signals that the
+objective asks for (ral.config.terms). A problem raises UserError: one line, with the dotted key.
 
 Nodes with `_target_` beyond a group's schema are checked against the callable they name.
 """
@@ -90,6 +90,32 @@ def check_schema(node: Node, schema: type, prefix: str = "") -> None:
             raise UserError(f"{prefix}{name} is not set: write {prefix}{name}=<value>{own}")
 
 
+def check_single(node: Node, schema: type, prefix: str = "") -> None:
+    """Raise UserError for a list under a key that takes one number. node, schema, prefix: as for `check_schema`."""
+    hints = typing.get_type_hints(schema)
+    for name, value in node.items():
+        key, annotation = prefix + name, hints.get(name)
+        kinds = (annotation, *typing.get_args(annotation))
+        nested = [kind for kind in kinds if dataclasses.is_dataclass(kind)]
+        if nested and isinstance(value, Mapping):
+            check_single(value, typing.cast(type, nested[0]), f"{key}.")
+        elif isinstance(value, list) and {int, float} & set(kinds) and list not in map(typing.get_origin, kinds):
+            raise UserError(f"{key}={_typed(value)} is a list, and one number is read: {_one_of(key, value)}")
+
+
+def _one_of(key: str, value: list[Any]) -> str:
+    """Return advice for a list of numbers under a key that takes one."""
+    if key == "hardware.devices":
+        which = f"CUDA_VISIBLE_DEVICES={_typed(value)[1:-1] or 0} in front of the command says which"
+        return f"write {key}={len(value) or 1}, how many devices; {which}"
+    several = f", or -m {key}={_typed(value)[1:-1]} for a run each" if len(value) > 1 else ""
+    return f"write {key}={value[0] if value else '<value>'}{several}"
+
+
+def _typed(value: list[Any]) -> str:
+    return f"[{','.join(map(str, value))}]"
+
+
 def _required(schema: type) -> list[str]:
     """Return names of the fields that have no default."""
     nothing = dataclasses.MISSING
@@ -150,6 +176,7 @@ def check(cfg: DictConfig, schema: type = Train, files: Callable[[Node], None] =
     """
     tree = plain(cfg)
     check_moved(tree)
+    check_single(tree, schema)
     check_numbers(cfg, tree)
     check_schema(tree, schema)
     if (message := next(rules(tree), None)) is not None:
