@@ -164,14 +164,6 @@ def test_a_valid_configuration_passes() -> None:
         ({"seed": float("inf")}, "seed=inf has the wrong type: int expected"),
         ({"seed": [1, 2]}, "seed=[1,2] is a list, and one number is read: write seed=1, or -m seed=1,2 for a run each"),
         ({"algo__temperature": [0.9]}, "algo.temperature=[0.9] is a list, and one number is read: write algo.temp"),
-        (
-            {"hardware__devices": [0]},
-            "hardware.devices=[0] is a list, and one number is read: write hardware.devices=1,",
-        ),
-        (
-            {"hardware__devices": [0, 3]},
-            "hardware.devices=[0,3] is a list, and one number is read: write hardware.devi",
-        ),
         ({"seed": None}, "seed=null has the wrong type: int expected; write 0 to 4398046511103, such as seed=0"),
         ({"debug": "yes"}, "debug='yes' has the wrong type: bool expected; write debug=true or debug=false"),
         ({"resume": 3}, "resume=3 has the wrong type: str or null expected"),

@@ -77,3 +77,13 @@ def test_a_conversation_that_ends_with_another_answer() -> None:
 )
 def test_two_that_say_the_same(fields: dict[str, Any]) -> None:
     read(**fields)
+
+
+@pytest.mark.parametrize("answer", [[31, 12, 50, 44], [0.25, 0.5]])
+def test_a_box_as_a_list_is_told_to_be_text(answer: list[float]) -> None:
+    with pytest.raises(BadSample) as told:
+        read(**ASKED, answer=answer)
+    assert f'write the list as text, "{answer}", where it is one answer, such as a box' in str(told.value)
+    assert read(**ASKED, answer=str(answer)).answer == str(answer)
+    with pytest.raises(BadSample, match='write the one right answer, such as "red"'):
+        read(**ASKED, answer=["plum", "pear"])

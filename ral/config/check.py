@@ -99,8 +99,12 @@ def check_single(node: Node, schema: type, prefix: str = "") -> None:
         nested = [kind for kind in kinds if dataclasses.is_dataclass(kind)]
         if nested and isinstance(value, Mapping):
             check_single(value, typing.cast(type, nested[0]), f"{key}.")
-        elif isinstance(value, list) and {int, float} & set(kinds) and list not in map(typing.get_origin, kinds):
+        elif isinstance(value, list) and {int, float} & set(kinds) and not any(map(_is_list, kinds)):
             raise UserError(f"{key}={_typed(value)} is a list, and one number is read: {_one_of(key, value)}")
+
+
+def _is_list(kind: Any) -> bool:
+    return kind is list or typing.get_origin(kind) is list
 
 
 def _one_of(key: str, value: list[Any]) -> str:

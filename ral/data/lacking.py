@@ -65,8 +65,12 @@ def one_of(other: str, value: object, name: str) -> str:
     return f'"{name}" in place of "{other}"'
 
 
-def single(data: Mapping[str, Any]) -> str:
-    """Return what to write in place of a list of answers: the field that holds the right one, where there is one."""
+def single(data: Mapping[str, Any], answers: Sequence[Any]) -> str:
+    """Return what to write in place of a list of answers: the field that holds the right one, where there is one; for
+    numbers, such as a box, also the list as text.
+    """
+    if answers and all(isinstance(item, int | float) and not isinstance(item, bool) for item in answers):
+        return f'the list as text, "{list(answers)}", where it is one answer, such as a box, else the one right number'
     held = next((n for n, v in data.items() if n in SINGLE and isinstance(v, str) and v), None)
     return f'"answer" in place of "{held}"' if held else 'the one right answer, such as "red"'
 

@@ -207,7 +207,7 @@ def _plain_answer(entry: Entry, name: str, value: Any) -> str:
     if isinstance(value, bool) and has_options(entry):
         return shown(value)
     if isinstance(value, list):
-        entry.fail(name, f"{shown(value)} is not text but {len(value)} answers", single(entry.data))
+        entry.fail(name, f"{shown(value)} is not text but {len(value)} answers", single(entry.data, value))
     if not isinstance(value, str) and not is_number(value):
         refuse_other_than_text(entry, name, value, '"red"')
     return clean(entry, name, str(value))
