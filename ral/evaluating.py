@@ -27,6 +27,7 @@ from ral.data.media import MediaSettings, media_reader
 from ral.data.prompts import load_template, render
 from ral.evaluation.answering import Answering, Asking
 from ral.evaluation.benchmarks import items_file
+from ral.evaluation.benchmarks.changed import data_hash, drop_changed, tell_changed
 from ral.evaluation.benchmarks.items import Item
 from ral.evaluation.benchmarks.own import bare_words
 from ral.evaluation.benchmarks.table import Result, measured, reported, table
@@ -100,6 +101,7 @@ def run(
         raise UserError(f"benchmark {name}: no items below {path_of(cfg, name)}")
     if line:
         print(line, file=sys.stderr, flush=True)
+    tell_changed(settings, partial(drop_changed, items, count, folder / ITEMS, not cfg.greedy), folder)
     media = MediaSettings(**settings["media"], factor=policy.processor.patches.factor)
     answering = Answering(
         items=items,
@@ -274,18 +276,17 @@ def settings_of(cfg: DictConfig, name: str) -> dict[str, Any]:
     """Return all settings that a benchmark's scores depend on, as plain values."""
     task: Any = OmegaConf.to_container(cfg.benchmark.tasks[name], resolve=True)
     media: Any = OmegaConf.to_container(cfg.media, resolve=True)
-    rollout: Any = OmegaConf.to_container(cfg.rollout, resolve=True)
     own = {key: value for key, value in task["source"].items() if not key.startswith("_")}
-    looks = {} if task.get("looks") is None else {"looks": task["looks"]}
     return {
         "benchmark": name,
         "path": str(Path(path_of(cfg, name)).expanduser().absolute()),
         "source": own,
+        "data": data_hash(path_of(cfg, name)),
         "checkpoint": str(cfg.checkpoint),
         "weights": fingerprint(find(cfg.checkpoint)),
         "template": template_of(cfg, cfg.benchmark.tasks[name]),
         "scorer": f"{task['judge']['_target_']} version {items_file.SCORER_VERSION}",
-        "rollout": rollout["engine"],
+        "rollout": OmegaConf.to_container(cfg.rollout.engine, resolve=True),
         "media": media | task.get("media", {}),
         "max_new_tokens": cfg.max_new_tokens or task["max_new_tokens"],
         "greedy": cfg.greedy,
@@ -293,7 +294,7 @@ def settings_of(cfg: DictConfig, name: str) -> dict[str, Any]:
         "seed": None if cfg.greedy else cfg.seed,
         "limit": cfg.limit,
         "batch": cfg.batch,
-        **looks,
+        **({} if task.get("looks") is None else {"looks": task["looks"]}),
         "dtype": dtype_of(cfg),
         "versions": {"commit": git_commit(), **{p: version(p) for p in PACKAGES}},
     }

@@ -24,10 +24,11 @@ from ral.machine import check_alone
 
 def export(checkpoint: Path, output: Path, overwrite: bool = False) -> Path:
     """Write hf/ (and adapter/) below `output`, as `write_checkpoint` does; the folder of the model."""
-    from ral.assembly.exported import write_checkpoint
+    from ral.assembly.exported import refuse_no_adapter, write_checkpoint
     from ral.starting import config_of, quiet_libraries
 
     quiet_libraries()
+    refuse_no_adapter(checkpoint)
     return write_checkpoint(checkpoint, config_of, output, overwrite)
 
 

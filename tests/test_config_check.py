@@ -322,6 +322,10 @@ SPEC = {"_target_": "builtins.dict"}
         ({"optim": {"max_grad_norm": 0.0}}, "optim.max_grad_norm=0.0 is too small: write more than 0"),
         ({"hardware__micro_batch_prompts": 0}, "hardware.micro_batch_prompts=0 is too small"),
         (
+            {"hardware__term_gradients": True, "hardware__shard": {"_target_": "builtins.dict", "_partial_": True}},
+            "hardware.term_gradients=true measures whole weights",
+        ),
+        (
             {"algo__sampling": {**SAMPLING, "temperature": 0.5}, "algo__temperature": 0.9},
             "algo.sampling.temperature=0.5 di",
         ),
@@ -364,6 +368,7 @@ def test_the_values_next_to_them_pass() -> None:
             algo__prompts_per_step=8,
         )
     )
+    check(valid(hardware__term_gradients=True))
     check(valid(algo__token__coef=0.0, reward={"parts": {"a": {"weight": 0.0}, "b": {"weight": -1.0}}}))
     check(
         valid(

@@ -54,6 +54,38 @@ def test_the_answer_of_most_people_is_named_and_reads(tmp_path: Path) -> None:
 
 def test_without_such_a_field_one_answer_is_asked_for(tmp_path: Path) -> None:
     said = refused(tmp_path, ASKED | {"answers": SAID})
-    assert said.endswith('write "answer" with the one right answer, in place of the 3 of "answers"')
-    assert refused(tmp_path, ASKED | {"answer": SAID}).endswith('write the one right answer, such as "red"')
+    assert said.endswith(
+        'write "answer" with the one right answer, in place of the 3 of "answers": "green" is said most'
+    )
+    said = refused(tmp_path, ASKED | {"answer": SAID})
+    assert said.endswith('write the one right answer, such as "green", which is said most')
+    assert refused(tmp_path, ASKED | {"answer": ["red", "lime"]}).endswith('the one right answer, such as "red"')
+    assert refused(tmp_path, ASKED | {"answers": ["red", "lime"]}).endswith('in place of the 2 of "answers"')
     assert refused(tmp_path, ASKED | {"answers": "green"}).endswith('write "answer" in place of "answers"')
+
+
+def test_an_answer_inside_an_object_is_shown(tmp_path: Path) -> None:
+    for answers in ([{"answer": "green", "answer_id": 1}], {"answer": "green"}, {"text": ["green"], "start": [3]}):
+        advice = 'write "answer": "green" in place of "answers"'
+        assert refused(tmp_path, ASKED | {"answers": answers}).endswith(advice)
+    for answer in ([{"answer": "green"}], {"text": "green"}, {"value": "green", "aliases": ["lime"]}):
+        assert refused(tmp_path, ASKED | {"answer": answer}).endswith('write its text alone: "answer": "green"')
+    assert read(tmp_path, ASKED | {"answer": ["green"]}).answer == "green"
+
+
+@pytest.mark.parametrize(
+    "text", ["['green', 'lime', 'green']", '["green"]', '{"answer": "green"}', '[ "green" ,"green"]']
+)
+def test_a_list_written_as_text_is_no_answer(tmp_path: Path, text: str) -> None:
+    said = refused(tmp_path, ASKED | {"answer": text})
+    assert "written as text" in said and said.endswith('"green"')
+
+
+@pytest.mark.parametrize("text", ["[10, 20, 30, 40]", "['a'", "[x]", "{3}", "['a', 3]", '{"bbox": [1, 2]}', "f['x']"])
+def test_other_brackets_stay(tmp_path: Path, text: str) -> None:
+    assert read(tmp_path, ASKED | {"answer": text}).answer == text
+
+
+def test_a_question_for_a_list_may_have_one(tmp_path: Path) -> None:
+    for more in ({"question": "Give the colors as a list."}, {"problem_type": "OCR"}):
+        assert read(tmp_path, ASKED | {"answer": "['red', 'lime']"} | more).answer == "['red', 'lime']"

@@ -85,5 +85,5 @@ def test_a_box_as_a_list_is_told_to_be_text(answer: list[float]) -> None:
         read(**ASKED, answer=answer)
     assert f'write the list as text, "{answer}", where it is one answer, such as a box' in str(told.value)
     assert read(**ASKED, answer=str(answer)).answer == str(answer)
-    with pytest.raises(BadSample, match='write the one right answer, such as "red"'):
+    with pytest.raises(BadSample, match="write the one right answer"):
         read(**ASKED, answer=["plum", "pear"])

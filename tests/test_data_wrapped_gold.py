@@ -96,3 +96,35 @@ def test_a_copied_text_keeps_its_box() -> None:
 def test_options_of_their_own_are_read_as_before() -> None:
     assert read(r"\boxed{B}", "Which?", options=["red", "blue"]).answer == "B"
     assert read(r"$\boxed{9}$", "Which?", options=[r"$\boxed{9}$", "8"]).answer == "A"
+
+
+@pytest.mark.parametrize(
+    ("said", "thought"),
+    [
+        ("3 + 4 = 7, so \\boxed{7}.", "3 + 4 = 7, so \\boxed{7}."),
+        ("3+4=7 balls.\n#### 7", "3+4=7 balls."),
+        (
+            "<REASONING> 3 and 4 are 7. </REASONING> <CONCLUSION> 7 </CONCLUSION>",
+            "<REASONING> 3 and 4 are 7. </REASONING>",
+        ),
+        ("3 and 4 are 7. <answer>7</answer>", "3 and 4 are 7."),
+        ("3 and 4 are 7. <answer>\\boxed{7}</answer>", "3 and 4 are 7."),
+        ("<think>I count.</think> It is \\boxed{7}", "I count."),
+        *((said, None) for said in ("\\boxed{7}", "The answer is \\boxed{7}.", "#### 7", "<answer>7</answer>", "7")),
+        *((said, None) for said in ("<CONCLUSION> 7 </CONCLUSION>", "The final answer is: $\\boxed{7}$")),
+    ],
+)
+def test_the_working_is_the_thought(said: str, thought: str | None) -> None:
+    example = read(said, "How many?")
+    assert (example.answer, example.thought) == ("7", thought)
+    if said.startswith("<think>"):  # both are called reasoning, and differ
+        with pytest.raises(BadSample, match="field 'thought': there is <think> in answer, too, and the two differ"):
+            read(said, "How many?", thought="own")
+    else:
+        assert read(said, "How many?", thought="own").thought == "own"
+
+
+def test_a_copied_formula_has_no_working() -> None:
+    said = "a = 3 + 4 = \\boxed{7}"
+    assert read(said, "How many?", problem_type="OCR").thought is None
+    assert read(said, "Write the formula in LaTeX.").thought is None

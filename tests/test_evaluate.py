@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,13 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from ral.evaluating import path_of
+from ral.evaluation.benchmarks.changed import drop_changed, item_hash, tell_changed
 from ral.evaluation.benchmarks.items import Item, accuracy
 from ral.evaluation.benchmarks.items_file import Answered, append, check_settings, read
 from ral.evaluation.benchmarks.own import OwnItems, bare_words, judge, video_r1
 from ral.evaluation.benchmarks.table import Result, reported, table
 from ral.report.summary import bootstrap
-from ral.types import Example, UserError
+from ral.types import Example, Media, UserError
 
 ROOT = CONF.parent
 KNOBS = "benchmark.tasks.visual_search.source"
@@ -153,6 +155,69 @@ def test_items_that_cannot_be_read_count_as_wrong(call: Call, tmp_path: Path) ->
         (folder / f"{n}.png").write_bytes((folder / "5.png").read_bytes())
     again = call(*settings, "template=mini", f"output={tmp_path / 'out'}")
     assert again.returncode == 0 and json.loads((tmp_path / "out/summary.json").read_text())["errors"] == 0
+
+
+def changed(folder: Path, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
+    file = folder / "eval_toy.json"
+    file.write_text(json.dumps(change(json.loads(file.read_text()))))
+
+
+def test_answers_to_items_that_changed_are_asked_again(call: Call, tmp_path: Path) -> None:
+    """A gold answer changed, an entry put in front, one taken away: the other answers stay, at their new places."""
+    folder, output = write_video_r1(tmp_path / "v", 5, bad=0), tmp_path / "out"
+    small = ("template=mini", "batch=2", "max_new_tokens=4", "media.image_min_pixels=784")
+    settings = ("benchmark=video_r1", f"benchmark.path={folder}", f"output={output}", *small)
+    assert call(*settings).returncode == 0
+    first = {item["uid"]: item for item in items_of(output)}
+    again = call(*settings)
+    assert again.returncode == 0 and "changed" not in again.stderr
+    mark = "as it was answered"
+    lines = [item | {"response": mark} for item in first.values()]
+    (output / "items.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    def change(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        new = {**entries[0], "problem_id": 9, "problem": "What color is the moon?"}
+        return [new, entries[0], entries[2], {**entries[3], "solution": "<answer>blue</answer>"}, entries[4]]
+
+    changed(folder, change)
+    done = call(*settings)
+    assert done.returncode == 0, done.stderr
+    assert f"warning: the benchmark's files have changed since {output / 'items.jsonl'} was begun" in done.stderr
+    assert "3 of 5 answers are to items that are as they were and stay, 2 items are asked" in done.stderr
+    found = sorted(items_of(output), key=lambda item: item["index"])
+    assert [item["response"] == mark for item in found] == [False, True, True, False, True]
+    assert [item["index"] for item in found] == list(range(5)) and found[3]["gold"] == "blue"
+    assert [item["uid"] for item in found[1:]] == [list(first)[n] for n in (0, 2, 3, 4)]
+    assert "changed" not in call(*settings).stderr
+
+
+def test_sampled_answers_stay_only_under_their_own_name(tmp_path: Path) -> None:
+    items = [Item(Example(f"u{n}", f"q{n % 2}", "a", "free-form")) for n in range(4)]
+    path = tmp_path / "items.jsonl"
+    append(path, [replace(answered(n, 1.0), uid=f"u{n}", facts={"item_hash": item_hash(items[n])}) for n in (0, 1)])
+    before = path.read_bytes()
+    assert "1 of 2 answers" in drop_changed([items[0], items[3]], 2, path, by_uid=True)
+    assert [item.uid for item in read(path)] == ["u0"]
+    path.write_bytes(before)
+    assert "2 of 2 answers" in drop_changed([items[0], items[3]], 2, path, by_uid=False)
+    assert [item.uid for item in read(path)] == ["u0", "u3"]
+
+
+def test_answers_of_an_earlier_version_stay_and_it_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "settings.json").write_text("{}")
+    for _ in range(2):  # the second time, the hash is there
+        tell_changed({"data": "5e"}, pytest.fail, tmp_path)
+    assert capsys.readouterr().err.count("holds no hash of the data, being of an earlier version") == 1
+
+
+def test_the_hash_of_an_item_is_of_what_its_score_follows_from(tmp_path: Path) -> None:
+    one = Example("u", "q", "a", "free-form", (Media("image", tmp_path / "a.png"),))
+    other = replace(one, media=(Media("image", tmp_path / "b.png"),))
+    kinds = [one, other, replace(one, question="r"), replace(one, answer="b"), replace(one, options=("A. a", "B. b"))]
+    hashes = [item_hash(Item(example)) for example in kinds] + [item_hash(Item(one, answers=("a", "b")))]
+    (tmp_path / "a.png").write_bytes(b"1")
+    hashes += [item_hash(Item(one, facts={"n": 1})), item_hash(Item(one))]
+    assert len(set(hashes)) == len(hashes) and item_hash(Item(replace(one, uid="v"))) == hashes[-1]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ral.config.groups import own_groups, refuse_no_options
+from ral.config.deleted import of_a_deletion
+from ral.config.groups import no_such_option, own_groups, refuse_no_options
 from ral.errors import UserError
 from ral.files.repository import CONF
 
@@ -50,3 +51,41 @@ def test_a_value_that_names_no_option(typed: str, words: str) -> None:
 )
 def test_other_settings_pass(typed: str) -> None:
     refuse_no_options([typed], CONF, "train")
+
+
+CSV = "leave ~logger out for default, or write logger=<one of csv, "
+SET = "leave ~eval.every out for its default, or write eval"
+
+
+@pytest.mark.parametrize(
+    ("typed", "message", "words"),
+    [
+        ("~logger", "logger is not set: write logger=<value>", CSV),
+        ("~logger=null", "logger is not set: write logger=<value>", "trackio>; logger=jsonl writes to the"),
+        ("~optim", "optim is not set: write optim=<value>", "leave ~optim out for adamw, or write optim=<one of "),
+        ("~model", "algo.x: Interpolation key 'model.rate' not found", ": algo.x asks for model.rate; leave ~model"),
+        ("~eval", "eval is not set: write eval=<value>", "without eval: leave ~eval out for its default"),
+        ("~eval.every", "eval.every is not set: write eval.every=<value>", SET),
+        ("~seed", "seed is not set: write seed=<value>", "leave ~seed out for its default, or write seed=<value>"),
+    ],
+)
+def test_a_deletion_of_what_a_run_needs(typed: str, message: str, words: str) -> None:
+    line = of_a_deletion(message, ["seed=1", typed], CONF, "train")
+    assert line is not None
+    assert line.startswith(f"{typed.partition('=')[0]} leaves the configuration without ")
+    assert words in line and ("out for its default" not in line or line.endswith(("default", "=<value>")))
+
+
+def test_other_failures_are_not_blamed_on_a_deletion() -> None:
+    for typed, message in [
+        ("~eval", "evaluate is not set: write evaluate=<value>"),
+        ("~logger", "optim is not set: write optim=<value>"),
+        ("eval=null", "eval is not set: write eval=<value>"),
+        ("~eval", "eval.every must be at least 0"),
+    ]:
+        assert of_a_deletion(message, [typed], CONF, "train") is None
+
+
+def test_a_deletion_of_an_option_that_is_not_chosen() -> None:
+    assert no_such_option("logger=csv", deleted=True).endswith("so it cannot be removed: leave ~logger=csv out")
+    assert no_such_option("loger", deleted=False).endswith("add it with +loger=<option>")

@@ -19,6 +19,7 @@ from omegaconf import open_dict
 from PIL import Image
 from scipy.stats import binomtest
 
+from ral.checks.knockout import dataset_hash
 from ral.errors import UserError
 from ral.evaluation.knockout.conditions import ALL, Condition, conditions, label, layer_sets
 from ral.evaluation.knockout.cuts import cut_of, first_medium
@@ -124,6 +125,17 @@ def test_what_does_not_work_is_one_line(tmp_path: Path, monkeypatch: pytest.Monk
     refused("checkpoint", "checkpoint=nowhere/at/all", "output=o")
     refused(r"cut=\[evidense\]", "cut=[evidense]", "output=o")
     refused("draws=0", "draws=0", "output=o")
+
+
+def test_a_folder_of_answers_to_other_questions_is_refused(tmp_path: Path) -> None:
+    """The hash in a folder's settings is of the dataset's files."""
+    file = tmp_path / "d.jsonl"
+    tree = {"dataset": {"path": str(file)}}
+    hashes = []
+    for text in ('{"question": "Which?"}', '{"question": "Where?"}', '{"question": "Which?"}'):
+        file.write_text(text)
+        hashes.append(dataset_hash(tree))
+    assert hashes[0] == hashes[2] != hashes[1]
 
 
 def test_help_names_what_the_last_line_holds(tmp_path: Path) -> None:

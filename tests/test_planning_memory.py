@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,17 @@ def test_a_step_on_tensors_without_memory_takes_what_is_planned(name: str, wide:
     assert found["stopped"] is None and found["ranks"] == (2 if name == "sharded" else 1)
     assert list(found["stages"]) == ["networks", "vision", "rollout", "frozen passes", "updates", "evaluation"]
     assert found["stages"]["updates"]["ratio"] == pytest.approx(1, abs=OPEN), found["stages"]
+
+
+def test_a_trained_vision_tower_is_held_from_its_pass_to_the_end_of_the_updates(tmp_path: Path) -> None:
+    """A tower as wide and twice as deep as the decoder, which takes most of the memory: every stage as planned."""
+    deep = replace(WIDE, vision_hidden=128, vision_depth=8)
+    folder = write_model(tmp_path, TEXTS, sizes=deep, seed=3, vocab_size=300)
+    trained = ("algo=grpo", "model.freeze_vision=false", "algo.updates_per_rollout=1")
+    found = facts(checked([f"model.pretrained={folder}", *FEW, *trained, "hardware.micro_batch_prompts=1"]))
+    ratios = {name: stage["ratio"] for name, stage in found["stages"].items() if "ratio" in stage}
+    assert found["stopped"] is None and len(ratios) == 5
+    assert all(ratio == pytest.approx(1, abs=OPEN) for ratio in ratios.values()), ratios
 
 
 def test_a_step_frees_what_frozen_models_gathered(wide: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from ral.config import listing, sweeps
 from ral.config.cli import CONF, INTERRUPTED, Claiming, give_back, message_of
+from ral.config.deleted import of_a_deletion
 from ral.config.explain import VERSION_BASE, better, explain
 from ral.errors import UserError, warn_in_plain_lines
 
@@ -133,7 +134,8 @@ def run(
             check(cfg)
             return main(cfg), claimed.folder
         except UserError as error:
-            said = better(message_of(error), cfg, CONF, config.task, typed)
+            plain = message_of(error)
+            said = of_a_deletion(plain, typed, CONF, config.task) or better(plain, cfg, CONF, config.task, typed)
             raise UserError(said) from error
         except SystemExit as left:
             if left.code == INTERRUPTED:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from transformers.utils.logging import disable_progress_bar
 
 from ral.assembly.models import load_policy
-from ral.files.pretrained import adapter_base
+from ral.files.pretrained import ADAPTER, ADAPTER_WEIGHTS, RESUME, check_adapter, read_json
 from ral.files.repository import find
 from ral.files.targets import check_apart, check_free, replacing
 from ral.learner.checkpoints import EXPORTED, verified
@@ -36,10 +38,12 @@ def write_merged(adapter: Path, output: Path | None = None, base: str | None = N
     run = adapter.parent / "config.yaml"
     output = output or (adapter.parent if run.is_file() else adapter.with_name(f"{adapter.name}_merged"))
     check_free([output / "hf"], overwrite)
-    base = base or adapter_base(adapter)
-    check_apart(output / "hf", [Path(base)])
-    disable_progress_bar()  # of loading and writing weights
-    policy = with_adapter(adapter, base, run if run.is_file() else None)
+    with as_typed(adapter):
+        check_adapter(str(adapter))
+        base = base or own_base(adapter)
+        check_apart(output / "hf", [Path(base)])
+        disable_progress_bar()  # of loading and writing weights
+        policy = with_adapter(adapter, base, run if run.is_file() else None)
     state = merged(policy.network.state_dict(), policy.network)
     with replacing(output) as aside:
         save_network(policy.network, state, policy.processor, aside / "hf")
@@ -65,7 +69,8 @@ def write_checkpoint(
     for target in targets:
         check_apart(target, [Path(str(cfg.model.pretrained))])
     policy = load_policy(cfg)
-    trained = weights_of(checkpoint, "policy", dict(policy.trained_parameters()))
+    with as_typed(checkpoint):
+        trained = weights_of(checkpoint, "policy", dict(policy.trained_parameters()))
     policy.network.load_state_dict(trained, strict=False)  # a tied head follows
     state = policy.network.state_dict()
     with replacing(output) as aside:
@@ -74,6 +79,35 @@ def write_checkpoint(
             state = merged(state, policy.network)
         save_network(policy.network, state, policy.processor, aside / "hf")
     return output / "hf"
+
+
+@contextmanager
+def as_typed(folder: Path) -> Iterator[None]:
+    """Let UserErrors inside the block name `folder`, which the command line has, in place of settings of train.py."""
+    try:
+        yield
+    except UserError as error:
+        said = str(error).replace(f"{RESUME}={folder}", str(folder))
+        raise UserError(re.sub("^resume: ", f"{folder}: ", said)) from error
+
+
+def own_base(adapter: Path) -> str:
+    """Return the name of the base model in adapter_config.json. UserError where it has none."""
+    named: str | None = read_json(adapter / ADAPTER, str(adapter)).get("base_model_name_or_path")
+    if not named:
+        raise UserError(f"{adapter}: {ADAPTER} names no base model: add --base <folder or hub id>")
+    return named
+
+
+def refuse_no_adapter(folder: Path) -> None:
+    """Raise UserError for a file, and for a folder that looks like one of an adapter and lacks adapter_config.json."""
+    if (inner := folder / "adapter" / ADAPTER).is_file() and not (folder / "checkpoints").is_dir():
+        raise UserError(f"{folder}: the folder of a run; write its adapter, {inner.parent}")
+    if folder.is_file():
+        raise UserError(f"{folder}: a file; write its folder, {folder.parent}")
+    lost = [name for name in ADAPTER_WEIGHTS if (folder / name).exists()]
+    if lost:
+        raise UserError(f"{folder}: {lost[0]} is there, and {ADAPTER} is missing: take both from one source")
 
 
 def with_adapter(adapter: Path, base: str, run: Path | None) -> MLLM:
@@ -85,6 +119,7 @@ def with_adapter(adapter: Path, base: str, run: Path | None) -> MLLM:
         if run is not None:
             cfg = _config(run)
             cfg.model.pretrained, cfg.lora.resume, cfg.hardware.shard = base, str(adapter), None
+            cfg.lora.rank = 0  # the adapter says its own
             return load_policy(cfg)
         policy = load(find(base), trained=False)
     read_adapters(str(adapter), policy).put(policy)

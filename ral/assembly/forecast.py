@@ -69,9 +69,9 @@ class Work:
         return prefill + self.new_tokens * self.weights / speed.decoding
 
     def seeing(self, speed: Speed, trained: bool = False) -> float:
-        """Return the seconds of the vision tower: one pass over each prompt, and passes of each update if `trained`."""
+        """Return the seconds of the vision tower: one pass over each prompt, and back in each update if `trained`."""
         patches = self.prompts * self.prompt_tokens * PATCHES_A_TOKEN
-        return (2 + 6 * self.updates * trained) * self.vision * patches / speed.operations
+        return (2 + 4 * self.updates * trained) * self.vision * patches / speed.operations
 
     def training(self, speed: Speed) -> float:
         """Return the seconds of the frozen passes and of all updates: forward and backward passes, optimizer."""

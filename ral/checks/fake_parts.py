@@ -83,11 +83,12 @@ def widened(processor: Processor, name: str, vocabulary: int) -> Processor:
 def shortened(model: MLLM) -> None:
     """Keep two blocks of the vision tower: one with windowed attention, where it has such, and one with full attention.
 
-    Without gradient, a block takes as much memory as any other of its kind. A tower that returns features of several
-    blocks keeps all.
+    Without gradient, a block takes as much memory as any other of its kind. A tower that is trained, or returns
+    features of several blocks, keeps all.
     """
     tower: Any = model.network.model.visual
-    if getattr(tower, "deepstack_visual_indexes", ()):
+    several = bool(getattr(tower, "deepstack_visual_indexes", ()))
+    if several or model.trains_vision:
         return
     whole = getattr(tower, "fullatt_block_indexes", [0])
     windowed = [index for index in range(len(tower.blocks)) if index not in whole and hasattr(tower, "window_size")]
@@ -149,9 +150,9 @@ class PlainBackend:
     def __init__(self, optimizer: Any, ranks: int, sums_once: bool) -> None:
         self.optimizer, self.ranks, self.sums_once = optimizer, ranks, sums_once
 
-    def backward(self, loss: Tensor, *, keep_graph: bool) -> None:
+    def backward(self, loss: Tensor) -> None:
         """Add the gradient of the loss times the number of ranks, as LightningBackend does."""
-        (loss * self.ranks).backward(retain_graph=keep_graph)
+        (loss * self.ranks).backward()
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -25,6 +25,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from ral.config.as_trained import dataset_as_trained
 from ral.config.check import overridden
+from ral.config.contents import contents, plain_contents
 from ral.data.bad import BadSample, Checked
 from ral.data.media import media_reader
 from ral.data.samples import Sample, Samples
@@ -36,7 +37,7 @@ from ral.evaluation.knockout.figure import draw
 from ral.evaluation.knockout.measure import Answer, Knockout, measure
 from ral.evaluation.knockout.results import Results, content, results_of, rows_of
 from ral.files.first_answer import SETTINGS, occupied_once_answered
-from ral.files.hashed import fingerprint
+from ral.files.hashed import fingerprint, text_hash
 from ral.files.repository import find
 from ral.learner.collate import Collate
 from ral.models.mllm import MLLM
@@ -91,11 +92,18 @@ def check_cuttable(policy: MLLM, checkpoint: str) -> None:
 
 
 def settings_of(cfg: DictConfig) -> dict[str, Any]:
-    """Return the settings on which answers depend, as plain values, with a fingerprint of the weights."""
+    """Return the settings on which answers depend, as plain values, with hashes of the weights and the dataset."""
     own: Any = OmegaConf.to_container(cfg, resolve=True)
     own.pop("hydra", None)
     kept = {name: value for name, value in own.items() if name not in FREE}
-    return kept | wanted(cfg) | {"checkpoint": str(cfg.checkpoint), "weights": fingerprint(find(cfg.checkpoint))}
+    hashes = {"weights": fingerprint(find(cfg.checkpoint)), "dataset_content": dataset_hash(own)}
+    return kept | wanted(cfg) | {"checkpoint": str(cfg.checkpoint)} | hashes
+
+
+def dataset_hash(tree: Mapping[str, Any]) -> str:
+    """Return a hash of the dataset's files, media and made data aside. tree: the configuration, resolved."""
+    found = {key: content for key, content in contents(tree).items() if not content.made}
+    return text_hash(json.dumps(plain_contents(found), sort_keys=True))[:16]
 
 
 def wanted(cfg: DictConfig) -> dict[str, list[str] | None]:

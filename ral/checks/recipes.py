@@ -177,6 +177,7 @@ def stepped(cfg: DictConfig, models: Models, objective: Objective, prompts: Prom
         stage("evaluation", lambda: evaluated(cfg, policy, engine, work))
 
 
+@torch.no_grad()
 def evaluated(cfg: DictConfig, policy: MLLM, engine: Engine, work: Workload) -> None:
     """Run a batch of an evaluation: one response of REPLY tokens to each prompt."""
     share = -(-work.upkeep.held_out // work.ranks.count)

@@ -30,7 +30,8 @@ from omegaconf import DictConfig, read_write
 from ral.config import listing, sweeps
 from ral.config.check import check as check_config
 from ral.config.check import first_line
-from ral.config.explain import VERSION_BASE, better, explain
+from ral.config.deleted import of_a_deletion
+from ral.config.explain import VERSION_BASE, better, explain, typed
 from ral.config.groups import refuse_no_options
 from ral.config.other_names import undashed
 from ral.config.typed_configs import refuse_config_flags
@@ -165,7 +166,8 @@ def _guarded(main: Main, check: Main, claim: Claiming | None, failures: list[Exc
     script = os.path.abspath(sys.argv[0])  # of this process: job may be called in one that a launcher started
 
     def failed(error: Exception, cfg: DictConfig, note: Callable[[str], None]) -> float | None:
-        message = better(message_of(error), cfg, *where)
+        said = message_of(error)
+        message = of_a_deletion(said, typed(), *where) or better(said, cfg, *where)
         _report(message, error, bool(cfg.get("debug", False)))
         note(message)
         failures.append(error)

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ral.config.check import first_line
-from ral.config.groups import NO_PACKAGE, of_another_program, own_groups
+from ral.config.groups import NO_PACKAGE, no_such_option, of_another_program, own_groups
 from ral.config.other_names import NOTHING_LIKE_IT, closest, known_here
 from ral.config.renamed_keys import moved, today
 from ral.config.signature import did_you_mean, walk
@@ -178,7 +178,7 @@ def _composition(
     if "already at" in text:
         return f"{key} is already set: write {key}=<value> without +"
     if "No match in the defaults list" in str(error):
-        return f"group {key} is not part of this configuration; add it with +{key}=<option>"
+        return no_such_option(key, deleted=f"~{key}" in typed(arguments))
     if text.startswith(("Could not override", "Could not delete")):
         known, chosen = _known_keys(key, config_dir, config_name, arguments)
         if (line := of_an_earlier_version(key, known, config_dir, chosen)) is not None:

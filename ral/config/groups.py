@@ -82,7 +82,7 @@ def refuse_no_options(typed: Sequence[str], config_dir: Path, config_name: str) 
         if group.startswith("hydra/"):
             raise UserError(f"{key}={value}: the name of an option is missing; leave {key} out for Hydra's own")
         if (config_dir / group).is_dir():
-            known, left = ", ".join(_options_of(config_dir / group)), _left_out(group, config_dir, config_name)
+            known, left = ", ".join(options_of(config_dir / group)), _left_out(group, config_dir, config_name)
             raise UserError(f"{key}={value}: conf/{group} has no '{wrong}'; known: {known}{left}")
 
 
@@ -104,7 +104,7 @@ def _no_option(value: str, equals: bool, deleted: bool) -> str | None:
     return next(found, None)
 
 
-def _options_of(folder: Path) -> list[str]:
+def options_of(folder: Path) -> list[str]:
     """Return the options of a group; those in a folder of their own as FOLDER/NAME."""
     inner = [f"{path.parent.name}/{path.stem}" for path in folder.glob("*/*.yaml") if path.parent.name != "shared"]
     return sorted(path.stem for path in folder.glob("*.yaml")) + sorted(inner)
@@ -112,6 +112,20 @@ def _options_of(folder: Path) -> list[str]:
 
 def _left_out(group: str, config_dir: Path, config_name: str) -> str:
     """Return the end of a message about a group: what leaving it out means; "" where the defaults do not say."""
+    default = default_of(group, config_dir, config_name)
+    return f"; leave {group} out for {default}" if default else ""
+
+
+def default_of(group: str, config_dir: Path, config_name: str) -> str | None:
+    """Return the default option of a group, "none" for null; None where the defaults of a configuration lack it."""
     tree = yaml.safe_load((config_dir / f"{config_name}.yaml").read_text(encoding="utf-8"))
     chosen = [one[group] for one in tree.get("defaults") or [] if isinstance(one, dict) and group in one]
-    return f"; leave {group} out for {chosen[0] or 'none'}" if chosen else ""
+    return chosen[0] or "none" if chosen else None
+
+
+def no_such_option(key: str, deleted: bool) -> str:
+    """Return the line for a group, or `GROUP=OPTION` of a deletion, that Hydra misses in the defaults list."""
+    group = key.partition("=")[0]
+    if deleted and key != group:
+        return f"~{key}: {key} is not chosen, so it cannot be removed: leave ~{key} out"
+    return f"group {key} is not part of this configuration; add it with +{key}=<option>"

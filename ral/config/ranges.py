@@ -158,6 +158,13 @@ def fused_log_probs_are_whole_and_half(cfg: Node) -> str | None:
     return None
 
 
+def a_terms_gradient_is_whole(cfg: Node) -> str | None:
+    """Return a line where term_gradients is set with sharded weights, whose gradient a single term does not get."""
+    if select(cfg, "hardware.term_gradients") and select(cfg, "hardware.shard") is not None:
+        return "hardware.term_gradients=true measures whole weights, and these are sharded: write false"
+    return None
+
+
 def indices(value: Any) -> bool:
     """Tell whether a value is a list of at least one integer, none of them twice."""
     whole = isinstance(value, list | tuple) and all(type(item) is int for item in value)
@@ -188,6 +195,7 @@ RANGES: tuple[Callable[[Node], str | None], ...] = (
     a_base_in_four_bits_is_trainable,
     vllm_can_do_what_is_asked,
     fused_log_probs_are_whole_and_half,
+    a_terms_gradient_is_whole,
     attention_is_of_something,
 )
 """Rules of this module whose line is an error."""

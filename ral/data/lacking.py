@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ _READ = """
     conversation system video_start video_end fps nframes min_pixels max_pixels ability data_source a b c d e f
 """
 READ = frozenset(_READ.split())
+WITHOUT_MOST = 'the one right answer, such as "red"'
 SHOWN = 5
 """Most fields that a message names."""
 
@@ -60,19 +62,47 @@ def _offers(values: object, chosen: object) -> bool:
 
 def one_of(other: str, value: object, name: str) -> str:
     """Return what to write in the field `name` where only `other`, a list or an object, might hold its content."""
+    texts = texts_in(value)
     if isinstance(value, list) and len(value) > 1:
-        return f'"{name}" with the one right answer, in place of the {len(value)} of "{other}"'
+        most = most_said(texts)
+        such = f': "{most}" is said most' if most and name in ("answer", "solution") else ""
+        return f'"{name}" with the one right answer, in place of the {len(value)} of "{other}"{such}'
+    if value and texts and value != texts:
+        return f'"{name}": "{texts[0]}" in place of "{other}"' if len(texts) == 1 else f'"{name}" with one text'
     return f'"{name}" in place of "{other}"'
 
 
-def single(data: Mapping[str, Any], answers: Sequence[Any]) -> str:
+def texts_in(value: object) -> list[str]:
+    """Return the answers in a list, an object {"answer": ...}, {"text": ...}, {"value": ...}, or in lists of them."""
+    if isinstance(value, str):
+        return [value.strip()] if value.strip() else []
+    if isinstance(value, list):
+        return [text for inner in value for text in texts_in(inner)]
+    if isinstance(value, Mapping):
+        return texts_in(next((value[key] for key in ("answer", "text", "value") if key in value), None))
+    return [] if value is None or isinstance(value, bool) else [str(value)]
+
+
+def most_said(texts: Sequence[str]) -> str | None:
+    """Return the one text that occurs most often, and more than once; None for a tie."""
+    counted = Counter(texts).most_common(2)
+    tied = len(counted) > 1 and counted[0][1] == counted[1][1]
+    return counted[0][0] if counted and not tied and counted[0][1] > 1 else None
+
+
+def single(data: Mapping[str, Any], values: Sequence[object]) -> str:
     """Return what to write in place of a list of answers: the field that holds the right one, where there is one; for
     numbers, such as a box, also the list as text.
+
+    values: the answers.
     """
-    if answers and all(isinstance(item, int | float) and not isinstance(item, bool) for item in answers):
-        return f'the list as text, "{list(answers)}", where it is one answer, such as a box, else the one right number'
     held = next((n for n, v in data.items() if n in SINGLE and isinstance(v, str) and v), None)
-    return f'"answer" in place of "{held}"' if held else 'the one right answer, such as "red"'
+    if held:
+        return f'"answer" in place of "{held}"'
+    most = most_said(texts_in(list(values)))
+    if not most and values and all(isinstance(item, int | float) and not isinstance(item, bool) for item in values):
+        return f'the list as text, "{list(values)}", where it is one answer, such as a box, else the one right number'
+    return f'the one right answer, such as "{most}", which is said most' if most else WITHOUT_MOST
 
 
 def beside(data: Mapping[str, Any]) -> str:

@@ -28,7 +28,7 @@ from ral.data.fields import (
 )
 from ral.data.final_mark import final_answer
 from ral.data.gold import gold_letter, is_letter, with_letters
-from ral.data.lacking import lacking, single
+from ral.data.lacking import lacking, single, texts_in
 from ral.data.located import PATH, media_of
 from ral.data.marks import MARK, marks_in
 from ral.data.media_fields import check_places, with_media, with_reading, without_leading_marks
@@ -54,7 +54,7 @@ from ral.data.synonyms import (
     refuse_two_questions,
     refuse_two_thoughts,
 )
-from ral.data.wrapped_gold import concluded, unwrapped, worked
+from ral.data.wrapped_gold import concluded, reasoning_in, unwrapped, worked
 from ral.types import Example
 
 VIDEO_R1_ANSWER = '"<answer>B</answer>"'
@@ -111,9 +111,7 @@ def parse_own(entry: Entry) -> Example:
     kind = problem_type_of(entry, CHOICE if options else "free-form")
     field, said = _answer(entry, chat)
     refuse_two_thoughts(entry, field, inside("think", said))
-    thought = (
-        text_of(entry, THOUGHT, '"the star is red"') or inside("think", said) or inside("think", chat.answer or "")
-    )
+    thought = text_of(entry, THOUGHT, '"the star is red"') or reasoning_in(said, chat.answer or "", kind, question)
     answer = _presented(_bare(entry, field, said), kind, (question, *options))
     answer = unwrapped(entry, field, answer, kind, question) if not options else answer
     if chosen is None:  # preferences need no gold answer
@@ -208,6 +206,8 @@ def _plain_answer(entry: Entry, name: str, value: Any) -> str:
         return shown(value)
     if isinstance(value, list):
         entry.fail(name, f"{shown(value)} is not text but {len(value)} answers", single(entry.data, value))
+    if isinstance(value, dict) and len(texts := texts_in(value)) == 1:
+        entry.fail(name, f"{shown(value)} is not text", f'its text alone: "{name}": "{texts[0]}"')
     if not isinstance(value, str) and not is_number(value):
         refuse_other_than_text(entry, name, value, '"red"')
     return clean(entry, name, str(value))

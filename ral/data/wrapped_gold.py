@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
-from ral.data.fields import Entry, shown, without
+from ral.data.answer_phrase import presented
+from ral.data.fields import Entry, inside, shown, untagged, without
 from ral.data.final_mark import final_answer
+from ral.data.listed_gold import refuse_lists
 from ral.data.placeholders import is_template
 
 _BOX = re.compile(r"\\f?boxed\s*\{|<\|begin_of_box\|>")
@@ -39,10 +41,12 @@ def unwrapped(entry: Entry, field: str, answer: str, kind: str, question: str) -
     without Markdown and LaTeX: "B" for "**B**" and "$\text{B}$". Other texts stay.
 
     OCR stays, as does an answer to a question for LaTeX, and a template such as \boxed{answer}. BadSample
-    where boxes differ, or a text goes on behind one. kind: problem type. field: field of the gold answer.
+    where boxes differ, or a text goes on behind one, and for a list written as text.
+    kind: problem type. field: field of the gold answer.
     """
     if kind == "OCR" or _COPIED.search(question) or is_template(answer):
         return answer
+    refuse_lists(entry, field, answer, question)
     boxes = _boxes(answer)
     if not boxes:
         return _bare(answer)
@@ -59,6 +63,34 @@ def worked(said: str, answer: str) -> bool:
     """Tell whether a gold answer stood in `said` behind the mark of a worked solution, or as a number in a box."""
     boxed = bool(_BOX.search(said)) and _NUMBER.fullmatch(answer) is not None
     return boxed or final_answer(without("think", said)) is not None
+
+
+def reasoning_in(said: str, turn: str, kind: str, question: str) -> str | None:
+    r"""Return the reasoning in a gold answer: a think block, else the working of which `unwrapped` keeps the end alone.
+
+    "3 + 4 = 7, so \boxed{7}." is one as it stands; of "3 + 4 = 7 #### 7", "... <CONCLUSION> 7 </CONCLUSION>" and
+    "... <answer>7</answer>" it is what stands ahead. None where that is only a phrase such as "The answer is". said:
+    the gold answer as written. turn: the assistant's last turn. kind, question: as for `unwrapped`.
+    """
+    if thought := inside("think", said) or inside("think", turn):
+        return thought
+    ahead, block, _ = said.partition("<answer>")
+    if block:
+        return ahead.strip() if _works(ahead, untagged("answer", said)) else None
+    if final := final_answer(said):
+        return said.rpartition("####")[0].strip() if _works(said.rpartition("####")[0], final) else None
+    if found := _CONCLUSION.search(said):
+        return said[: found.start()].strip() if _works(said[: found.start()], found[1]) else None
+    box = _BOX.search(said)
+    if box is None or kind == "OCR" or _COPIED.search(question) or not _boxes(said):
+        return None
+    return said.strip() if _works(said[: box.start()], "42") else None
+
+
+def _works(ahead: str, answer: str) -> bool:
+    """Tell whether the text ahead of an answer is more than marks and a phrase that presents the answer."""
+    words = re.sub(r"</?\w+>|[$*_`\\([]+\s*$", " ", ahead).strip()
+    return len(re.findall(r"\w+", words)) > 1 and presented(f"{words} {answer}") != answer.strip()
 
 
 def _boxes(text: str) -> list[tuple[str, int]]:

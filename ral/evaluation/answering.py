@@ -12,6 +12,7 @@ import torch
 from ral.data.bad import BadSample
 from ral.data.media import MediaReader
 from ral.data.prompts import check_places
+from ral.evaluation.benchmarks.changed import ITEM_HASH, item_hash
 from ral.evaluation.benchmarks.items import Item, ItemJudge
 from ral.evaluation.benchmarks.items_file import Answered
 from ral.evaluation.looked import looked
@@ -174,7 +175,7 @@ class Answering:
             seconds=round(seconds, 4),
             finished=finished,
             error=None,
-            facts=dict(item.facts),
+            facts={**item.facts, ITEM_HASH: item_hash(item)},
         )
 
     def failed(self, question: Question) -> Answered:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ral.learner.experience import Experience
+from ral.learner.vision_gradient import Copies, Received
 from ral.ops.aggregate import masked_sum
 from ral.ops.attention import CapturedAttention, row_entropy, share_on
 from ral.ops.correction import sampler_kl
@@ -92,20 +93,32 @@ class Diagnostics:
 class TermGradients:
     """The gradient of each term alone on this rank, added up over the micro-batches of one update.
 
-    wanted: whether anything is measured. sums: {term: its gradient, a tensor for each parameter}.
+    wanted: whether anything is measured. sums: {term: its gradient, a tensor for each parameter}. received: {term: its
+    gradients of visual embeddings that are still to pass through a trained vision tower}.
     """
 
     def __init__(self, terms: Mapping[str, Term], wanted: bool) -> None:
         self.terms, self.wanted = terms, wanted
         self.sums: dict[str, list[Tensor]] = {}
+        self.received: dict[str, Received] = {}
 
-    def add(self, losses: Mapping[str, Loss], parameters: Sequence[Tensor]) -> None:
+    def add(self, losses: Mapping[str, Loss], parameters: Sequence[Tensor], copies: Copies) -> None:
         """Add the gradients of a micro-batch's losses, and keep their graph. losses: {term: loss}.
 
-        parameters: the trained ones, as they were in the forward pass.
+        parameters: the trained ones, as they were in the forward pass. copies: the visual embeddings that the
+        micro-batch read without the vision tower's graph. Their gradients pass through the tower, once a term, with
+        those of the next micro-batch without copies, the last one.
         """
         for name, loss in losses.items() if self.wanted else ():
-            found = torch.autograd.grad(loss.value, parameters, retain_graph=True, allow_unused=True)
+            held = self.received.get(name, Received())
+            held, due = (held, Received()) if copies.leaves else (Received(), held)
+            grads = torch.autograd.grad(
+                *([loss.value, *due.seen], [*parameters, *copies.leaves], [None, *due.gradients]),
+                retain_graph=True,
+                allow_unused=True,
+            )
+            found, of_leaves = grads[: len(parameters)], grads[len(parameters) :]
+            self.received[name] = held + copies.received(of_leaves)
             dense = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
             if name in self.sums:
                 torch._foreach_add_(self.sums[name], dense)

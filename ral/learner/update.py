@@ -20,6 +20,7 @@ from ral.learner.moved_share import Moved
 from ral.learner.objective import Objective, counted_once, entropy_metrics, loss_metrics, total
 from ral.learner.ranks import together
 from ral.learner.state import Progress
+from ral.learner.vision_gradient import Copies, Received, copied, taking
 from ral.models.mllm import MLLM
 from ral.models.sharding import sum_gradients
 from ral.types import Metrics
@@ -51,11 +52,8 @@ class Backend(Protocol):
         """Return the optimizer; its `defaults["lr"]` is the peak of the learning rate."""
         ...
 
-    def backward(self, loss: Tensor, *, keep_graph: bool) -> None:
-        """Add the gradient of this rank's share of a loss; the loss is the sum of all ranks' shares.
-
-        keep_graph: whether another backward pass through the same graph follows.
-        """
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradient of this rank's share of a loss; the loss is the sum of all ranks' shares."""
         ...
 
 
@@ -120,38 +118,58 @@ class Update:
         backend.optimizer.zero_grad()
         set_learning_rate(backend.optimizer, self.schedule.learning_rate(progress.step))
         gradients = self.diagnostics.term_gradients(self.objective.terms, progress.step)
-        added = []
-        for number, part in enumerate(parts, start=1):
-            last = number == len(parts)
-            stage.debug("update %d of %d, pass %d of %d", index + 1, self.schedule.updates, number, len(parts))
-            added.append(self.add_gradient(part, index, progress.step, backend, gradients, last=last))
+        added = self.add_gradients(parts, index, progress.step, backend, gradients)
         metrics = [*(m for each in added for m in each.metrics), gradients.metrics(index)]
         parameters = trained(self.models.policy)
         average_over_ranks(parameters)
         norm = full(nn.utils.clip_grad_norm_(parameters, self.schedule.max_grad_norm))
         return self.apply(added, metrics, norm, index, progress, backend)
 
-    def add_gradient(
-        self, part: Experience, index: int, step: int, backend: Backend, gradients: TermGradients, last: bool
-    ) -> Added:
-        """Make the forward and backward pass of the micro-batch `part`; return its signals, losses and metrics.
+    def add_gradients(
+        self, parts: Sequence[Experience], index: int, step: int, backend: Backend, gradients: TermGradients
+    ) -> list[Added]:
+        """Make the forward and backward passes of all micro-batches; return what each has given.
 
-        index: number of the update, from 0. step: number of the step. gradients: adds up each term's gradient. last:
-        whether the micro-batch is the last of the batch. At update 0 the same forward pass gives the signals of the old
-        policy, since no weight has moved yet.
+        index, step, gradients: as in `add_gradient`.
         """
-        policy, needs = self.models.policy, self.needs(step)
-        live = self.objective.passes.live(policy, part, needs)
+        added, received = [], Received()
+        for number, part in enumerate(parts, start=1):
+            stage.debug("update %d of %d, pass %d of %d", index + 1, self.schedule.updates, number, len(parts))
+            earlier = received if number == len(parts) else None
+            one, more = self.add_gradient(part, index, step, backend, gradients, earlier)
+            added.append(one)
+            received += more
+        return added
+
+    def add_gradient(
+        self,
+        part: Experience,
+        index: int,
+        step: int,
+        backend: Backend,
+        gradients: TermGradients,
+        earlier: Received | None,
+    ) -> tuple[Added, Received]:
+        """Make the forward and backward pass of the micro-batch `part`.
+
+        Return its signals, losses and metrics, and the gradients of visual embeddings that have not passed through the
+        vision tower yet. index: number of the update, from 0. step: number of the step. gradients: adds up each term's
+        gradient. earlier: those gradients of visual embeddings of the micro-batches before, for the last one of the
+        batch, whose backward pass takes them along; None for the others. At update 0 the same forward pass gives the
+        signals of the old policy, since no weight has moved yet.
+        """
+        policy, needs, last = self.models.policy, self.needs(step), earlier is not None
+        read, copies = (part, Copies()) if last else copied(part)
+        live = self.objective.passes.live(policy, read, needs)
         part = part if index else remember(part, live, needs)
         signals = {**part.signals, **self.heads, **live}
         losses = self.objective.losses(signals)
         metrics = self.measure(part, signals, index, step) + loss_metrics(losses)
-        gradients.add(losses, trained(policy))
+        gradients.add(losses, trained(policy), copies)
         sum_gradients(policy, now=last or not backend.sums_once)
-        # all micro-batches share the graph of a vision tower that is trained
-        keep = policy.trains_vision and not last
-        backend.backward(through_all(total(losses), live["hidden"]), keep_graph=keep)
-        return Added(part, {name: loss.value.detach() for name, loss in losses.items()}, list(map(detached, metrics)))
+        backend.backward(taking(through_all(total(losses), live["hidden"]), earlier or Received()))
+        values = {name: loss.value.detach() for name, loss in losses.items()}
+        return Added(part, values, list(map(detached, metrics))), copies.received([leaf.grad for leaf in copies.leaves])
 
     def needs(self, step: int) -> frozenset[str]:
         """Return the names of the signals that an update of `step` computes: those of objective and diagnostics."""

@@ -51,13 +51,10 @@ class LightningBackend:
         """Return the optimizer, whose steps go through Lightning's precision plugin."""
         return self.module.optimizers(use_pl_optimizer=True)
 
-    def backward(self, loss: Tensor, *, keep_graph: bool) -> None:
-        """Add the gradient of this rank's share of a loss, times the number of ranks: gradients are averaged later.
-
-        keep_graph: whether another backward pass through the same graph follows.
-        """
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradient of this rank's share of a loss, times the number of ranks: gradients are averaged later."""
         with without_wrapper(self.module.trainer.strategy):
-            self.module.manual_backward(loss * self.ranks, retain_graph=keep_graph)
+            self.module.manual_backward(loss * self.ranks)
 
 
 def check_same_passes(sizes: Sequence[PassSize]) -> None:

@@ -60,8 +60,15 @@ def resident(networks: Networks, gradients: float | None = None) -> dict[str, fl
 
 
 def kept(networks: Networks) -> dict[str, float]:
-    """Return {part: bytes} of the frozen signals and visual embeddings of a rank's batch, kept during the updates."""
-    return {"rows": signals(networks, "rows", "hidden"), "inputs": inputs(networks, networks.work.batch.prompts)}
+    """Return {part: bytes} of the frozen signals and visual embeddings of a rank's batch, kept during the updates.
+
+    Where the vision tower is trained and an update has several passes, the embeddings' gradients are kept too.
+    """
+    batch = networks.work.batch
+    found = inputs(networks, batch.prompts)
+    if networks.work.training.vision and batch.passes > 1:
+        found += act.embeddings(networks.policy, batch.prompts * batch.prompt)
+    return {"rows": signals(networks, "rows", "hidden"), "inputs": found}
 
 
 def signals(networks: Networks, *kinds: str, old: bool = True) -> float:
@@ -84,6 +91,16 @@ def inputs(networks: Networks, prompts: int) -> float:
     return own + (act.embeddings(networks.teacher, tokens) if networks.teacher is not None else 0.0)
 
 
+def tower_graph(networks: Networks) -> float:
+    """Return the bytes that a trained vision tower's pass leaves for its backward pass, the end of an update's last.
+
+    0 for a frozen one.
+    """
+    work = networks.work
+    visual = work.batch.prompts * work.batch.visual
+    return act.tower(networks.policy, visual, work.numbers, trained=True) if work.training.vision else 0.0
+
+
 def vision(networks: Networks) -> Phase:
     """Return the phase of the vision tower's pass over all prompts of a step.
 
@@ -103,7 +120,8 @@ def gathered(networks: Networks) -> float:
 
 def rollout(networks: Networks) -> Phase:
     """Return the phase in which responses to all prompts of a step are sampled."""
-    return Phase("rollout", resident(networks) | sampling(networks, networks.work.batch))
+    found = sampling(networks, networks.work.batch)
+    return Phase("rollout", resident(networks) | found | {"activations": found["activations"] + tower_graph(networks)})
 
 
 def sampling(networks: Networks, batch: Batch) -> dict[str, float]:
@@ -151,7 +169,7 @@ def frozen_pass(networks: Networks, model: Architecture, kinds: Sequence[str]) -
     left = networks.left_gathered if model is networks.teacher else 0.0  # is already among those of this pass
     gathered = networks.gathered(model, work.numbers.frozen) - left + networks.largest_other
     return {
-        "activations": max(layer - logits, 0.0),
+        "activations": max(layer - logits, 0.0) + tower_graph(networks),
         "gathered": gathered + 2 * networks.outside(networks.policy, networks.weight_bytes),
         "logits": logits,
         "rows": own + scores,
@@ -186,8 +204,8 @@ def gradients(networks: Networks) -> Phase:
     own = work.training.gradients * networks.trained * work.numbers.trained
     layer = resident(networks, networks.held_gradients + own) | during(networks, whole=False)
     embeddings = act.weight_gradient(networks.policy.counts.embeddings, numbers, work.training)
-    last = resident(networks, networks.last_gradients + own) | kept(networks)
-    last |= {"gathered": gathered(networks), "activations": 0.0 if work.ranks.sharded else embeddings}
+    last, graph = resident(networks, networks.last_gradients + own) | kept(networks), tower_graph(networks)
+    last |= {"gathered": gathered(networks), "activations": graph + (0.0 if work.ranks.sharded else embeddings)}
     return Phase("update, backward", max((layer, last), key=lambda parts: sum(parts.values())))
 
 
@@ -203,9 +221,7 @@ def during(networks: Networks, whole: bool) -> dict[str, float]:
     at_rows = act.scores(decoder, work.batch, work.ranks.on_gpu) if training.captured else 0.0
     one = act.one_layer(policy, tokens, numbers, training)
     layers = act.saved(policy, tokens, numbers, training, work.ranks.on_gpu) if whole else one
-    layers += act.captured(decoder, tokens, training, numbers)
-    if training.vision and whole:
-        layers += act.tower(policy, work.batch.prompts * work.batch.visual, numbers, trained=True)
+    layers += act.captured(decoder, tokens, training, numbers) + tower_graph(networks)
     over = act.logits(decoder, work.batch.answers, "teacher" in work.frozen.signals) if whole else 0.0
     at_head = over + (act.weight_gradient(networks.head, numbers, training) if whole else 0.0)
     at_layer = act.backward(policy, tokens, numbers) + act.written_out(decoder, numbers, training)

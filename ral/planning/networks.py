@@ -117,8 +117,9 @@ class Networks:
 
     @property
     def earlier_gradients(self) -> float:
-        """Return the bytes of gradients that earlier passes of an update have left."""
-        return self.trained * self.work.numbers.trained if self.summed_once else self.gradients
+        """Return the bytes of gradients that earlier passes of an update have left: those of all but a vision tower."""
+        share = 1 - self.policy.counts.vision / self.trained if self.work.training.vision else 1.0
+        return share * (self.trained * self.work.numbers.trained if self.summed_once else self.gradients)
 
     @property
     def held_gradients(self) -> float:

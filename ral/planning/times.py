@@ -91,14 +91,15 @@ def pass_flops(architecture: Architecture, batch: Batch, answers: int) -> float:
     return float(batch.prompts * (products + attention + head))
 
 
+def tower_flops(architecture: Architecture, batch: Batch) -> float:
+    """Return the number of operations of the vision tower's pass over a rank's prompts, less those of attention."""
+    patches = batch.prompts * batch.visual * architecture.vision.patches
+    return float(FLOPS_A_WEIGHT * architecture.counts.vision * patches)
+
+
 def vision(networks: Networks, device: Device, batch: Batch) -> Time:
     """Return the phase of the vision tower's pass over a rank's prompts, the teacher's own tower included."""
-    work = networks.work
-    flops = 0.0
-    for architecture in filter(None, (networks.policy, networks.teacher)):
-        patches = batch.prompts * batch.visual * architecture.vision.patches
-        flops += FLOPS_A_WEIGHT * architecture.counts.vision * patches
-    flops *= 1 + 2 * work.training.vision
+    flops = sum(tower_flops(each, batch) for each in (networks.policy, networks.teacher) if each is not None)
     sent = wire(networks, device, networks.outside(networks.policy, networks.weight_bytes))
     return taking("vision", networks, {"flops": flops / flops_s(networks, device), "network": sent})
 
@@ -145,11 +146,13 @@ def updates(networks: Networks, device: Device) -> Time:
     """Return the phase of all updates of a step.
 
     It counts the operations of forward pass, backward pass (twice the forward; once where weights are frozen) and
-    recomputation, the reads and writes of the optimizer, and the bytes that ranks gather and sum.
+    recomputation, those of a trained vision tower's backward pass, which is made once an update, the reads and writes
+    of the optimizer, and the bytes that ranks gather and sum.
     """
     work, training, numbers = networks.work, networks.work.training, networks.work.numbers
     factor = (2 if training.rank else 3) + training.checkpointing
     flops = factor * work.batch.parts * pass_flops(networks.policy, work.batch, work.batch.together)
+    flops += 2 * training.vision * tower_flops(networks.policy, work.batch)
     rate = device.traffic.memory_gb_s * SCALE
     moved = networks.trained / work.ranks.parts * (3 * numbers.trained + 2 * numbers.state)
     read = work.batch.passes * factor * networks.policy_bytes

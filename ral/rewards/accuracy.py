@@ -6,6 +6,7 @@ The five types and their formulas are Video-R1's (arXiv 2503.21776), section 3.1
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -14,6 +15,7 @@ from typing import Literal
 from ral.options import first_of_several
 from ral.rewards.answers import extract_answer
 from ral.rewards.asked_units import in_asked_unit
+from ral.rewards.calendar_words import same_calendar
 from ral.rewards.changes import contradicts, direction, sign_of_change
 from ral.rewards.choices import chosen_letter
 from ral.rewards.clauses import DATED, without_names
@@ -28,6 +30,7 @@ from ral.rewards.numbers import FACTORIAL, Number, in_terms_of, parse_number, ro
 from ral.rewards.option_texts import split_options
 from ral.rewards.points import as_point
 from ral.rewards.published import published_accuracy
+from ral.rewards.relations import same_relation
 from ral.rewards.texts import one_line, rouge, same_text, word_error_rate, words_alone
 from ral.rewards.told_changes import change_of, same_change
 from ral.rewards.verdicts import stated_truth, stated_verdict, truth_of_gold, verdict_of_gold
@@ -35,6 +38,8 @@ from ral.types import PROBLEM_TYPES, Example, UserError
 
 RELATIVE_TOLERANCE = Fraction(1, 100)  # of numerical answers that are not written as integers
 Scorer = Callable[[str], float]
+_MEASURE = re.compile(r"[-+−]?\d[\d.,]*\s?[^\W\d_]{1,12}(?:/[a-z]{1,7}|[²³]|\^[23])?\.?")
+"""A number and its unit."""
 _AS_ASKED = (without_names, of_angle, of_quantity, without_landmark_size)
 """(answer, question) -> the part of the answer without the numbers that its question names."""
 
@@ -90,7 +95,7 @@ def _judge(example: Example) -> Scorer:
             return lambda answer: _read_text(text, answer)
         case "free-form":
             text = _gold_text(example)
-            return lambda answer: _free_form(text, answer)
+            return lambda answer: _free_form(text, answer, example.question)
     raise _unknown_type(example)
 
 
@@ -169,8 +174,10 @@ def _regression(gold: Number, answer: Number | None) -> float:
     return max((float(max(Fraction(0), 1 - abs((v - gold.value) / gold.value))) for v in values), default=0.0)
 
 
-def _free_form(gold: str, answer: str) -> float:
+def _free_form(gold: str, answer: str, question: str) -> float:
     plain = unwrapped(answer)
+    if (same := same_relation(gold, plain)) is not None:
+        return float(same)
     if (right := _gold_verdict(gold)) is not None:
         readers = (stated_verdict,) if truth_of_gold(gold) is None else (stated_truth, stated_verdict)
         if said := next(filter(None, (read(undress(answer)) for read in readers)), None):
@@ -180,6 +187,8 @@ def _free_form(gold: str, answer: str) -> float:
     if (change := change_of(gold)) and (told := change_of(plain)) and same_change(change, told):
         return 1.0
     if same_text(gold, answer) or same_text(gold, plain) or _is_count(gold, plain):
+        return 1.0
+    if same_calendar(gold, plain, question) or _is_measure(gold, plain):
         return 1.0
     return min(1.0, max(0.0, rouge(gold, answer), rouge(gold, plain) if plain != answer else 0.0))
 
@@ -194,6 +203,16 @@ def _is_count(gold: str, answer: str) -> bool:
     """Tell whether gold is a lone integer and the one number of the answer, without a unit or bound, equals it."""
     wanted, said = lone_number(gold), parse_number(answer)
     return wanted is not None and said == Number(wanted, whole=True, step=said.step if said else Fraction(0))
+
+
+def _is_measure(gold: str, answer: str) -> bool:
+    """Tell whether gold and answer are nothing but a number with a unit, and equal: "3 kg", "3kg", "3 kilograms"."""
+    if not (_MEASURE.fullmatch(gold.strip()) and _MEASURE.fullmatch(answer.strip())):
+        return False
+    wanted, said = parse_number(gold), parse_number(answer)
+    if wanted is None or said is None or wanted.unit is None or said.unit is None:
+        return False
+    return bool(_numerical(wanted, said))
 
 
 def _read_text(gold: str, answer: str) -> float:

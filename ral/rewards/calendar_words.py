@@ -15,7 +15,7 @@ _SAID = re.compile(rf"{_AHEAD}(?P<name>[a-z]+)", re.IGNORECASE)
 _TIME = re.compile(rf"{_AHEAD}(?P<time>day|night)(?:[ -]?time)?", re.IGNORECASE)
 _MOST = re.compile(r"\b(?:most|highest|largest|greatest)\b", re.IGNORECASE)
 _MORE = re.compile(
-    r"(?P<one>[a-z]+)(?:,? followed by (?P<next>[a-z]+)"
+    r"(?P<one>[a-z]+)(?: \([^()]*\d[^()]*\))?(?:,? followed by (?P<next>[a-z]+)(?: \([^()]*\d[^()]*\))?"
     r"| had (?:more|(?:higher|larger|greater)) (?P<what>[a-z]+) than (?P<other>[a-z]+))",
     re.IGNORECASE,
 )
@@ -35,6 +35,13 @@ def option_of_calendar(text: str, options: Mapping[str, str], question: str) -> 
     time = found["time"].lower() if found else ""
     named = [letter for letter, name in own.items() if time and re.fullmatch(rf"{time}(?:[ -]?time)?", name)]
     return named[0] if len(named) == 1 else None
+
+
+def same_calendar(gold: str, answer: str, question: str) -> bool:
+    """Tell whether gold is a day or month, and an answer says, abbreviates or ranks first that one, as options do."""
+    wanted, line = gold.strip(" .").casefold(), " ".join(answer.split()).rstrip(" .!")
+    kind = next((names for names in (_NAMES[:7], _NAMES[7:]) if wanted in names), ())
+    return bool(kind) and _named(line, question, frozenset(kind)) == wanted
 
 
 def _named(line: str, question: str, own: frozenset[str]) -> str | None:

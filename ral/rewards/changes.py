@@ -9,7 +9,7 @@ from ral.rewards.number_words import SMALL, TENS
 _NUMBER = rf"(?:[$€£¥]?\d|(?:{'|'.join((*SMALL, *TENS))})\b)"
 DOWN = (
     r"(?:decreas(?:e[sd]?|ing)|drop(?:s|ped|ping)?|f[ae]ll(?:s|en|ing)?|declin(?:e[sd]?|ing)|reduc(?:e[sd]?|ing|tion)"
-    r"|shr[aiu]nk|lost|loss|dipp?(?:s|ed)?|sank|(?:went |gone |goes |go )?down)"
+    r"|shr[aiu]nk|lost|loses?|losing|loss|dipp?(?:s|ed)?|sank|(?:went |gone |goes |go )?down)"
 )
 UP = (
     r"(?:increas(?:e[sd]?|ing)|r[io]se[sn]?|rising|gr[eo]w(?:s|n|th|ing)?|gain(?:s|ed)?|climb(?:s|ed)?|jump(?:s|ed)?"

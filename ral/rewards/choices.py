@@ -99,7 +99,7 @@ def _chosen(answer: str, options: Sequence[str], question: str) -> str | None:
         return said[0]
     if not own_text and (named := preferred(plain, lambda part: _chosen(part, options, question))):
         return named
-    if named := _read(answer, texts):
+    if named := read(answer, texts):
         if other_number(_text_behind(plain), options, named):
             return None
         if not _begins_with_letter(plain) and values_differ_in_unit(visible(answer), options):
@@ -140,7 +140,7 @@ def _first_form(answer: str, options: Sequence[str]) -> str | None:
     return next(filter(None, (option_of_form(form, options) for form in forms)), None)
 
 
-def _read(answer: str, texts: dict[str, str]) -> str | None:
+def read(answer: str, texts: dict[str, str]) -> str | None:
     """Return the letter that an answer names from its beginning."""
     plain = undress(answer)
     forms = without_claims(plain)
@@ -159,7 +159,7 @@ def _instead(text: str, texts: dict[str, str]) -> str | None:
     found = INSTEAD.match(text[:LONGEST]) if len(text) <= LONGEST else None
     if found is None:
         return None
-    denied, given = _read(found["denied"] or found["han"] or found["other"], texts), _read(found["given"], texts)
+    denied, given = read(found["denied"] or found["han"] or found["other"], texts), read(found["given"], texts)
     return given if denied and denied != given else None
 
 
@@ -260,7 +260,7 @@ def _contradicts(text: str, letter: str, texts: dict[str, str]) -> bool:
         return True
     if any(name != letter and words and _marked_with(name, words, bare) for name, words in texts.items()):
         return True
-    inner = _read(head.strip("()（）,;。 "), texts)
+    inner = read(head.strip("()（）,;。 "), texts)
     return inner is not None and inner != letter
 
 

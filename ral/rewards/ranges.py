@@ -23,7 +23,8 @@ _THERE = r"(?:(?:there (?:is|are)|there's|i (?:see|count)|it is|it's|they are|th
 _IN_PICTURE = r"(?: in (?:the|this) (?:picture|image|photo|video|scene))?"
 _TOLD = re.compile(
     rf"{_THERE}(?:exactly )?(?P<count>{_COUNT})(?: (?P<thing>[a-z]+))?{_IN_PICTURE}"
-    r"(?:(?:, so(?: the answer is)?|, which is in(?: the range)?(?: of)?|,? \() ?(?P<range>[^(),.]+)\)?)?",
+    r"(?:(?:, so(?: the answer is)?|\. (?:so,? )?the answer is|, which is in(?: the range)?(?: of)?|,? \()"
+    r" ?(?P<range>[^(),.]+)\)?)?",
     re.IGNORECASE,
 )
 _SAID = re.compile(rf"{_THERE}(?P<range>.+?){_IN_PICTURE}", re.IGNORECASE)
@@ -54,25 +55,50 @@ def option_of_range(text: str, options: Mapping[str, str]) -> str | None:
     options: {letter: text}; all have to be ranges of the same thing that do not overlap. A number with a range behind
     it has to lie in that.
     """
+    line, own = _line(text), _ranges(options)
+    told = _TOLD.fullmatch(line) if own else None
+    if told is None:
+        said = _SAID.fullmatch(line) if own else None
+        return _named(_range(said["range"]), own) if said else None
+    named = _holding(told, own)
+    if told["range"] and [_named(_range(told["range"]), own)] != named:
+        return None
+    return named[0] if len(named) == 1 else None
+
+
+def two_ranges(text: str, options: Mapping[str, str]) -> bool:
+    """Tell whether a text names a range in which its own number does not lie: "8 people, so 1-5".
+
+    options: as in `option_of_range`.
+    """
+    own = _ranges(options)
+    told = _TOLD.fullmatch(_line(text)) if own else None
+    named = _named(_range(told["range"]), own) if told and told["range"] else None
+    return told is not None and named is not None and [named] != _holding(told, own)
+
+
+def _line(text: str) -> str:
+    """Return a text as one line without a full stop; "" for a long one."""
     line = " ".join(text.split()).rstrip(" .!")
+    return line if len(line) <= _LONGEST else ""
+
+
+def _ranges(options: Mapping[str, str]) -> dict[str, Range]:
+    """Return {letter: range} of options that all are ranges of the same thing and do not overlap; else {}."""
     own = {letter: found for letter, option in options.items() if (found := _range(option.strip(" .")))}
     things = {found.thing for found in own.values()}
     ends = sorted((found.low, found.high) for found in own.values())
     apart = all(first[1] <= later[0] for first, later in pairwise(ends))
-    if len(own) < max(2, len(options)) or len(things) != 1 or len(line) > _LONGEST or not apart:
-        return None
-    told = _TOLD.fullmatch(line)
-    if told is None:
-        said = _SAID.fullmatch(line)
-        return _named(_range(said["range"]), own) if said else None
+    return own if len(own) >= max(2, len(options)) and len(things) == 1 and apart else {}
+
+
+def _holding(told: re.Match[str], own: Mapping[str, Range]) -> list[str]:
+    """Return the letters of the ranges in which a told number lies; [] where it counts another thing."""
     thing = told["thing"] or ""
-    if _OTHER_SIZE.fullmatch(thing) or not _same(thing, next(iter(things))):
-        return None
+    if _OTHER_SIZE.fullmatch(thing) or not _same(thing, next(iter(own.values())).thing):
+        return []
     number = _value(told["count"])
-    named = [letter for letter, found in own.items() if found.holds(number)]
-    if told["range"] and [_named(_range(told["range"]), own)] != named:
-        return None
-    return named[0] if len(named) == 1 else None
+    return [letter for letter, found in own.items() if found.holds(number)]
 
 
 def _range(text: str) -> Range | None:

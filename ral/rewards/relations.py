@@ -33,6 +33,15 @@ _BARE = re.compile(
 )
 _COMPARED = re.compile(rf"(?P<left>-?\d[\d./]*) ?(?P<sign>{_SIGN}) ?(?P<right>-?\d[\d./]*)(?:,? so (?P<so>{_SIGN}))?")
 _FRACTION = re.compile(r"\\[dt]?frac\{(\d+)\}\{(\d+)\}")
+_STATED = re.compile(
+    rf"(?P<ahead>[^<>=≤≥≠]*)(?:\b(?:so|thus|therefore|hence|is|shows?|gives?|means|get)\b[:,]?|:) "
+    rf"(?P<relation>[^:;?]*{_SIGN}[^:;?]*)",
+    re.IGNORECASE,
+)
+"""A sentence that ends in a relation, and has no other: "The number line shows x ≥ 3"."""
+_DENIED = re.compile(r"\b(?:not|never|no|if|unless|whether)\b|n['’]t\b", re.IGNORECASE)
+_FUNCTION = re.compile(r"\bf\(x\)(?= ?=)")
+_WHOLE = re.compile(r"(?:[^\d.]|\d+(?![\d./]))*")
 _MIRROR = {">": "<", "≥": "≤"}
 Relation = tuple[str, tuple[str, ...]]
 
@@ -51,18 +60,60 @@ def option_of_relation(text: str, options: Mapping[str, str], question: str) -> 
         said = _sign(line, question)
         named = [letter for letter, option in own.items() if option == said]
     else:
-        relation = _relation(line)
+        relation = _stated(line)
         named = [letter for letter, option in own.items() if relation is not None and _relation(option) == relation]
     return named[0] if len(named) == 1 else None
 
 
+def same_relation(gold: str, answer: str) -> bool | None:
+    """Tell whether an answer states the relation that gold is or states; None where one of them states none.
+
+    "x ≥ 3" is "3 <= x" and "2x ≥ 6", "y = 2x + 1" is "f(x) = 1 + 2x". None, too, where they differ and numbers are not
+    whole, so that one may be rounded.
+    """
+    lines = [_written(text).strip(" .!。") for text in (gold, answer)]
+    if any(len(line) > _LONGEST or "?" in line for line in lines):
+        return None
+    wanted, said = map(_stated, lines)
+    if wanted is None or said is None:
+        return None
+    same = _solved(wanted) == _solved(said)
+    return same if same or all(_WHOLE.fullmatch(line) for line in lines) else None
+
+
+def _stated(line: str) -> Relation | None:
+    """Return the relation that a line is, or with which a sentence ends that denies nothing; None for other texts."""
+    if relation := _relation(line):
+        return relation
+    found = _STATED.fullmatch(line)
+    return _relation(found["relation"].strip()) if found and not _DENIED.search(found["ahead"]) else None
+
+
+def _solved(relation: Relation) -> Relation:
+    """Return a relation of two sides with all terms on one, divided by the first letter's factor; others stay."""
+    sign, sides = relation
+    if len(sides) != 2:
+        return relation
+    sums: dict[str, Fraction] = {}
+    for side, factor in zip(sides, (1, -1), strict=True):
+        for term in side.split("+") if side != "0" else ():
+            value, _, letter = term.partition("*")
+            sums[letter] = sums.get(letter, Fraction(0)) + factor * Fraction(value)
+    terms = {letter: value for letter, value in sorted(sums.items()) if value}
+    if not any(terms):
+        return relation
+    first = next(value for letter, value in terms.items() if letter)
+    turned = {"<": ">", "≤": "≥"}.get(sign, sign) if first < 0 else sign
+    return turned, tuple(f"{value / first}*{letter}" for letter, value in terms.items())
+
+
 def _written(text: str) -> str:
-    """Return a text with one sign for each relation, without LaTeX's marks."""
+    """Return a text with one sign for each relation, without LaTeX's marks, and "y =" for "f(x) ="."""
     text = re.sub(r"\\(?:left|right|,|;|:|!|\(|\)|\[|\])|\$", " ", text)
     text = _FRACTION.sub(r"\1/\2", text).replace("−", "-")
     for pattern, sign in _SIGNS:
         text = pattern.sub(sign, text)
-    return " ".join(text.split())
+    return _FUNCTION.sub("y", " ".join(text.split()))
 
 
 def _sign(line: str, question: str) -> str | None:

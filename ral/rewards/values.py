@@ -13,6 +13,7 @@ from ral.rewards.claims import UNSURE
 from ral.rewards.mentions import SETS_OFF
 from ral.rewards.number_words import read_words
 from ral.rewards.numbers import FORMULA_STEP, Number, in_terms_of, parse_number
+from ral.rewards.ranges import option_of_range
 from ral.rewards.told_changes import HEDGED, option_of_change
 from ral.rewards.units import CLOCK, TIME_OF_DAY
 
@@ -85,8 +86,12 @@ def _rounds(option: Number, answer: Number) -> bool:
 def other_number(text: str, options: Sequence[str], letter: str) -> bool:
     """Tell whether the text behind an option's letter is nothing but a number, and another one than the option's.
 
-    "180" behind the letter of "18" is; words, and numbers beside an option that is none, are not.
+    "180" behind the letter of "18" is, and "8 people" behind that of "1-5"; words, and numbers beside an option that is
+    none, are not.
     """
+    ranged = option_of_range(text, lettered(tuple(options)) or dict(zip(string.ascii_uppercase, options, strict=False)))
+    if ranged is not None:
+        return ranged != letter
     own = _values(tuple(options)).get(letter, (None, frozenset()))[0]
     bare = _ONLY_NUMBER.fullmatch(text) or ((words := read_words(text)) and not words.rest)
     number = parse_number(text) if bare and own else None

@@ -17,6 +17,7 @@ from ral.rewards.answers import CLOSE, OPEN, THINK_CLOSE, THINK_OPEN, extract_an
 from ral.rewards.asked import as_asked
 from ral.rewards.choices import chosen_letter
 from ral.rewards.claims import DESCRIBED, UNSURE, without_claims
+from ral.rewards.contradictions import names_two
 from ral.rewards.denials import denied
 from ral.rewards.dress import undress, unmarked
 from ral.rewards.mentions import SETS_OFF, mentions, one_in_sentence, one_text, without_mentions
@@ -94,7 +95,8 @@ def letter(text: str, options: Sequence[str], question: str = "") -> str:
     options: ("A. red", ...), or () where unknown. question: where it asks for what is wrong, "B is incorrect" names B
     (`ral.rewards.asked`).
 
-    The text is first read as rewards read it (a letter alone, an option word for word, a letter with its text). Then
+    The text is first read as rewards read it (a letter alone, an option word for word, a letter with its text); a
+    letter with another option's text names none, as there. Then
     refusals, doubts, alternatives ("A or B") and letters ruled out ("not B") are taken out of it, and the first of
     these rules that finds something decides: the last "answer is B"; a letter that opens the text; the only "(B)"; the
     only "B."; the one option whose text occurs; the one capital letter that stands alone.
@@ -106,7 +108,7 @@ def letter(text: str, options: Sequence[str], question: str = "") -> str:
         return ""
     if chosen and (not texts or chosen in texts):
         return chosen
-    if any(several_letters(form, texts) for form in without_claims(undress(text))):
+    if names_two(text, options) or any(several_letters(form, texts) for form in without_claims(undress(text))):
         return ""
     certain = _certain(as_asked(question, text), texts)
     line = " ".join(certain.split())

@@ -13,7 +13,7 @@ from ral.evaluation.benchmarks.items import ScoredItem
 from ral.files import jsonl
 from ral.types import UserError
 
-SCORER_VERSION = 5  # raise when the same responses get other scores
+SCORER_VERSION = 6  # raise when the same responses get other scores
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Answered:
     index: position in the benchmark, from 0. prompt: the whole prompt, as the model reads it. answer: the text
     extracted from the response. gold: the gold answer, or all of them. score: in [0, 1]. seconds: this item's share of
     its batch's time. finished: False where the length limit cut the response. error: why the item was not asked, so
-    that it scores 0; None where it was. facts: further values that the summary reads. looks: grounding, pointing and
-    chance of the response (`ral.evaluation.looked`); None where these are not measured.
+    that it scores 0; None where it was. facts: further values that the summary reads, and the hash of the item. looks:
+    grounding, pointing and chance of the response (`ral.evaluation.looked`); None where these are not measured.
     """
 
     index: int
@@ -92,7 +92,7 @@ def by_group(items: Sequence[Answered]) -> dict[str, dict[str, float]]:
 def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
     """Write the settings of an evaluation to `path`, or compare them with those that the file holds already.
 
-    UserError where the file holds other settings; `versions` may differ.
+    UserError where the file holds other settings; `versions` and `data` may differ.
     """
     settings = json.loads(json.dumps(settings))
     if path.exists():
@@ -102,7 +102,7 @@ def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
             there = None
         if not isinstance(there, dict):
             raise UserError(f"{path}: not the settings of an evaluation; write another output=<folder>")
-        for key in sorted((there.keys() | settings.keys()) - {"versions"}):
+        for key in sorted((there.keys() | settings.keys()) - {"versions", "data"}):
             if there.get(key) != settings.get(key):
                 differs = f"{key}={there.get(key)}, and now it is {settings.get(key)}"
                 write = "write the same settings to go on with it, or another output=<folder>"

@@ -106,7 +106,7 @@ def check_facts(facts: Mapping[str, Any], folder: str, rank: int) -> None:
     """
     named = f"{RESUME}={folder}: adapter_config.json"
     if facts.get("peft_type") != "LORA":
-        raise UserError(f"{named} says peft_type {facts.get('peft_type')!r}; only LORA can be continued")
+        raise UserError(f"{named} says peft_type {facts.get('peft_type')!r}; only LORA is read")
     if not isinstance(facts.get("r"), int) or not isinstance(facts.get("lora_alpha"), int | float):
         raise UserError(f"{named} has no numbers r and lora_alpha; save it again")
     if rank and rank != facts["r"]:
@@ -115,7 +115,8 @@ def check_facts(facts: Mapping[str, Any], folder: str, rank: int) -> None:
     odd += ["biases"] if facts.get("bias", "none") != "none" else []
     if odd:
         raise UserError(
-            f"{named} asks for {', '.join(odd)}, which this project does not train; merge it into its model"
+            f"{named} asks for {', '.join(odd)}, which this project does not train; merge it into its model with "
+            "peft's merge_and_unload"
         )
     check_base_kept(facts.get("init_lora_weights", True), named)
 
@@ -183,7 +184,7 @@ def relative(weights: Mapping[str, Tensor], folder: str) -> dict[str, Tensor]:
     if others:
         raise UserError(
             f"{RESUME}={folder}: it adapts more than the decoder's linear layers ({listed(sorted(others))}), and only "
-            "these are trained here; merge it into its model"
+            "these are trained here; merge it into its model with peft's merge_and_unload"
         )
     return {"layers." + name.partition(".layers.")[2]: value for name, value in weights.items()}
 
@@ -210,4 +211,4 @@ def say_base(base: str, ours: str, folder: str) -> None:
     """Log a warning where the adapter's base model has another name than this model, whose weights may differ."""
     same = Path(find(base)).absolute() == Path(find(ours)).absolute() or Path(base).name == Path(ours).name
     if not same:
-        log.warning("%s=%s is an adapter of %s, and goes on with %s in its place", RESUME, folder, base, ours)
+        log.warning("%s is an adapter of %s, and goes on with %s in its place", folder, base, ours)
