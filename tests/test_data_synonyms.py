@@ -72,6 +72,7 @@ def test_a_conversation_that_ends_with_another_answer() -> None:
         {**ASKED, "answer": "plum", "completion": None, "prompt": "", "reward_model": {"style": "rule"}},
         {**ASKED, "answer": "B", "options": ["A. pear", "B. plum"], "A": "Pear", "B": "plum"},
         {"messages": TALK, "answer": "Plum."},
+        {**ASKED, "answer": "3.0", "completion": "3"},
     ],
     ids=str,
 )

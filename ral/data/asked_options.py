@@ -18,7 +18,7 @@ _BULLET = re.compile(r"\s*(?:[-*+•·>]\s+|\\item\s*)?")
 _BOLD = re.compile(r"(\*\*|__|\*|`)(.+?)\1(.*)")
 _OPTION = re.compile(
     rf"\s*(?:[Oo]ption\s+|[Cc]hoice\s+)?(?:{_OPEN}\s*{_LETTER}\s*{_CLOSE}\s*{_POINT}?\s*|{_LETTER}\s?{_POINT}{{1,2}}\s*"
-    rf"|{_LETTER}\s*[-–—|]\s+|{_LETTER}(?:\t|\s{{2,}}))(\S.*)"
+    rf"|{_LETTER}\s*[-–—]\s+|{_LETTER}(?:\t|\s{{2,}}))(\S.*)"
 )
 _LISTED = re.compile(
     rf"(?<![\w.])(?:{_OPEN}\s*{_LETTER}\s*{_CLOSE}|{_LETTER}\s?{_POINT}|{_LETTER} [-–—|] |(?<=\n){_LETTER}\s)\s*(?=\S)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ral.data.alike import same_number
 from ral.data.fields import Entry, is_number
 from ral.data.marks import MARK
 from ral.data.option_fields import option_text
@@ -84,7 +85,8 @@ def words(text: str) -> str:
 
 
 def _holds(whole: str, part: str) -> bool:
-    return f" {part} " in f" {whole} "
+    """Tell whether words hold others, or both are one number ("3" and "3.0")."""
+    return f" {part} " in f" {whole} " or same_number(whole, part)
 
 
 def _text(value: object) -> str:
