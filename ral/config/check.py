@@ -28,6 +28,7 @@ from ral.config.rules import rules
 from ral.config.schema import Node, Train
 from ral.config.signature import AT_RUN_TIME, SPECIAL_KEYS, bind_all, did_you_mean, expect, is_target, walk
 from ral.config.terms import wrong_terms
+from ral.config.typed_hydra import repeated
 from ral.config.without_effect import learns_something, settings_without_effect, starts_moving
 from ral.errors import UserError
 from ral.files.addresses import check_addresses
@@ -171,12 +172,17 @@ def overridden() -> frozenset[str]:
     return frozenset(line.partition("=")[0].lstrip("+") for line in HydraConfig.get().overrides.task)
 
 
+def _typed_here() -> list[str]:
+    """Return the overrides of the command line, in order; [] outside of a job of Hydra."""
+    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+
+
 def check(cfg: DictConfig, schema: type = Train, files: Callable[[Node], None] = lambda tree: None) -> None:
     """Raise UserError with the first problem of a configuration (in the order that the module's docstring gives).
 
     schema: dataclass of the whole configuration. files: function that checks the files which the resolved configuration
     names; called before signatures are read, since that imports torch. The first process of a machine prints warnings
-    on stderr, one line each: settings without effect or seldom meant, and objectives that train little or nothing.
+    on stderr, one line each: settings typed twice, without effect or seldom meant, and objectives that train little.
     """
     tree = plain(cfg)
     check_moved(tree)
@@ -192,5 +198,7 @@ def check(cfg: DictConfig, schema: type = Train, files: Callable[[Node], None] =
         raise UserError(message)
     if int(os.environ.get("LOCAL_RANK", 0)) == 0:
         trains = starts_moving(tree) or learns_something(tree)
-        for line in filter(None, (*doubts(tree), trains, *settings_without_effect(tree, overridden()))):
+        for line in filter(
+            None, (*repeated(_typed_here()), *doubts(tree), trains, *settings_without_effect(tree, overridden()))
+        ):
             print(f"warning: {line}", file=sys.stderr, flush=True)

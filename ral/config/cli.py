@@ -36,7 +36,7 @@ from ral.config.groups import refuse_no_options
 from ral.config.other_names import undashed
 from ral.config.typed_configs import refuse_config_flags
 from ral.config.typed_files import refuse_files_as_options, refuse_several_files
-from ral.config.typed_hydra import check_job, refuse_hydra_settings, warn_repeated
+from ral.config.typed_hydra import check_job, refuse_hydra_settings
 from ral.config.typed_paths import with_home
 from ral.errors import UserError, warn_in_plain_lines
 from ral.files import run_folder
@@ -115,7 +115,6 @@ def run(
         refuse_config_flags(flags, config_dir, config_name)
         refuse_no_options(flags.overrides, config_dir, config_name)
         refuse_hydra_settings(flags.overrides, multirun=flags.multirun)
-        warn_repeated(flags.overrides)
         refuse_files_as_options(flags.overrides, config_dir, config_name)
         refuse_several_files(flags.overrides, sweep=flags.multirun)
         if (page := listing.help_page(flags, config_dir, config_name, VERSION_BASE)) is not None:

@@ -52,13 +52,6 @@ def repeated(typed: Sequence[str]) -> Iterator[str]:
         last[key] = override
 
 
-def warn_repeated(typed: Sequence[str]) -> None:
-    """Print a warning for each setting that another of the same key replaces, in the first process of a run."""
-    if run_folder.first_rank():
-        for line in repeated(typed):
-            print(f"warning: {line}", file=sys.stderr, flush=True)
-
-
 def check_job() -> None:
     """Raise UserError where a yaml sets hydra.job.chdir; the folder that Hydra has made for the run then goes.
 
