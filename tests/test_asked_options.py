@@ -40,21 +40,76 @@ def test_lines_with_letters_are_options(lines: str, stem: str, answer: str) -> N
 
 
 @pytest.mark.parametrize(
+    "lines",
+    [
+        *["- A. red\n- B. blue", "* A) red\n* B) blue", "**A.** red\n**B.** blue", "**A. red**\n**B. blue**"],
+        *["A．red\nB．blue", "Ａ．red\nＢ．blue", "(a) red\n(b) blue", "a. red\nb. blue", "A - red\nB - blue"],
+        *["Options: A. red\nB. blue", "(A): red\n(B): blue", "<A> red\n<B> blue", "Ⓐ red\nⒷ blue"],
+        *["\\item A. red\n\\item B. blue", "A\tred\nB\tblue", "Option A: red\nOption B: blue", "**A** red\n**B** blue"],
+        *["A、red\nB、blue", "**Options:**\n- (A) red\n- (B) blue", "`A` red\n`B` blue", "[A]: red\n\n[B]: blue"],
+        *["A — red\nB — blue", "> A. red\n> B. blue", "（A）red\n（B）blue"],
+    ],
+)
+def test_letters_in_any_dress_are_options(lines: str) -> None:
+    for gold in ("B", "(b)", "B.", "b"):
+        example = read(f"Color?\n{lines}", gold)
+        assert (example.question, example.problem_type, example.answer) == ("Color?", "multiple choice", "B")
+        assert example.options[:2] == ("A. red", "B. blue")
+
+
+@pytest.mark.parametrize(
     ("question", "answer"),
     [
         ("Color?\nOptions: (A) red (B) blue", "B"),
+        ("Color? A. red B. blue C. green", "(c)"),
+        ("Which fits?\nOptions: A: A red car, B: A blue car, C: A cat", "B"),
         ("Color?\n(A) red (B) blue\n(C) green", "A"),
         ("Color?\nA. red\nB. blue C. green", "A"),
-        ("Color?\nA. red B. blue\nB. green", "A"),
+        ("Color?\nA. red B. blue\nB. green", "A. red"),
         ("Color?\nA. red\nB. blue and\nso on\nC. green", "A"),
-        ("Color?\nA. red\nC. green", "A"),
+        ("Color? (a) red, (b) blue", "b"),
+        ("Color?\nA red\nB blue", "A"),
+        ("Color? A. red\nB. blue", "B"),
+        ("| A | red |\n| B | blue |", "B"),
+        (f"Color?\n{LINES}", "D"),
+        (LINES, "B"),
+    ],
+)
+def test_lists_that_are_not_read_are_bad_entries(question: str, answer: str) -> None:
+    said = r'is a letter, and the question lists A, .*; write "options": \[.*\], and the question without them, or "pro'
+    with pytest.raises(BadSample, match=said):
+        read(question, answer)
+    assert read(question, answer, problem_type="free-form").options == ()
+    stem = "Color?"
+    assert (
+        read(stem, answer[:2].strip("(."), options=["red", "blue", "green", "pink"]).problem_type == "multiple choice"
+    )
+
+
+def test_numbered_lines_with_a_number_as_gold_are_ambiguous() -> None:
+    question = "Which is right?\n1. red\n2. blue\n3. green"
+    with pytest.raises(BadSample, match=r"'2' may be a number, or one of the lines .*\"numerical\" for a number"):
+        read(question, "2")
+    assert read(question, "2", problem_type="numerical").answer == "2"
+    assert read(question, "2", ability="math").problem_type == "numerical"
+    assert read(question.replace("Which is", "How many are"), "2").answer == "2"
+    assert read(question, "7").answer == "7" and read(question, "blue").answer == "blue"
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
         ("Color?\nB. red\nC. green", "B"),
         ("Color?\nA. red", "A"),
-        (f"Color?\n{LINES}", "D"),
         (f"Color?\n{LINES}", "blue"),
         (f"Color?\n{LINES}", "A red car"),
-        (LINES, "B"),
         ("Who is it?\nA. Smith said so", "B"),
+        ("Which point is closer, A or B?", "A"),
+        ("Which is taller, (A) or (B)?", "B"),
+        ("Person A: hello. Person B: good day. Who spoke first?", "A"),
+        ("In triangle ABC with A: 30 degrees and B: 60 degrees, which angle is larger?", "B"),
+        ("Which letter is in the sign?", "b"),
+        ("A man and a dog. Is it a boy?", "a"),
     ],
 )
 def test_what_is_no_whole_list_is_left_as_it_is(question: str, answer: str) -> None:
@@ -70,7 +125,8 @@ def test_marks_behind_the_options_keep_their_places(tmp_path: Path) -> None:
     def asked(text: str) -> Example:
         return parse_own(Entry(tmp_path / "d", 1, {"question": text, "answer": "A", **media}, tmp_path))
 
-    assert asked("<image>Which?\nA. red\nB. blue\n<image>").options == ()
+    with pytest.raises(BadSample, match="lists A, B"):
+        asked("<image>Which?\nA. red\nB. blue\n<image>")
     assert [m.path.name for m in asked("Which?\nA. <image>\nB. <image>").media] == ["a.png", "b.png"]
     assert asked("Which?\nA. <image>\nB. <image>").options == ("A. <image>", "B. <image>")
 

@@ -24,6 +24,7 @@ from ral.config import cli
 from ral.config.build import instantiate
 from ral.config.numbers import wrong_number
 from ral.config.rules import rules
+from ral.config.schema import Train
 from ral.config.signature import AT_RUN_TIME, bind, describe, did_you_mean, fits, is_target, select, walk
 from ral.config.terms import wrong_terms
 from ral.config.without_effect import learns_something, settings_without_effect, starts_moving
@@ -161,6 +162,8 @@ def test_a_valid_configuration_passes() -> None:
         ({"seed": 1e3}, "seed=1000.0 has the wrong type: int expected; write seed=1000"),
         ({"max_steps": 2e1}, "max_steps=20.0 has the wrong type: int expected; write max_steps=20"),
         ({"seed": float("inf")}, "seed=inf has the wrong type: int expected"),
+        ({"seed": [1, 2]}, "seed=[1,2] is a list, and one number is read: write seed=1, or -m seed=1,2 for a run each"),
+        ({"algo__temperature": [0.9]}, "algo.temperature=[0.9] is a list, and one number is read: write algo.temp"),
         ({"seed": None}, "seed=null has the wrong type: int expected; write 0 to 4398046511103, such as seed=0"),
         ({"debug": "yes"}, "debug='yes' has the wrong type: bool expected; write debug=true or debug=false"),
         ({"resume": 3}, "resume=3 has the wrong type: str or null expected"),
@@ -176,6 +179,14 @@ def test_a_valid_configuration_passes() -> None:
 )
 def test_schema(changes: dict[str, Any], expected: str) -> None:
     assert message(**changes).startswith(expected)
+
+
+@pytest.mark.parametrize(("ids", "count", "shown"), [([0], 1, "0"), ([1], 1, "1"), ([0, 3], 2, "0,3")])
+def test_devices_by_number_are_told_how_to_be_chosen(ids: list[int], count: int, shown: str) -> None:
+    with pytest.raises(UserError) as caught:
+        config.check_single({"hardware": {"devices": ids}}, Train)
+    way = f"write hardware.devices={count}, how many devices; CUDA_VISIBLE_DEVICES={shown} in front of the command"
+    assert str(caught.value) == f"hardware.devices=[{shown}] is a list, and one number is read: {way} says which"
 
 
 def test_a_deleted_key_is_asked_for() -> None:

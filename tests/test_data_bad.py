@@ -25,7 +25,7 @@ from ral.data.samples import Samples
 from ral.data.sizes import MediaSettings
 from ral.evaluation.records import evaluation_means
 from ral.learner.collate import Batch, Collate
-from ral.lit.datamodule import Evaluation, PromptData, Steps, short
+from ral.lit.datamodule import Evaluation, PromptData, Steps, crowded, short
 from ral.models.mllm import MLLM
 from ral.types import Example, UserError
 from ral.worlds.draw import write_frames
@@ -428,3 +428,9 @@ def test_two_ranks_skip_what_one_does(overrides: list[str], tmp_path: Path) -> N
         values = [[line.get(key) for line in lines(folder / "metrics.jsonl")] for folder in (one, other)]
         assert values[0] == pytest.approx(values[1]), key
     assert len({value for value in values[0] if value is not None}) == 4  # rewards of other prompts are others
+
+
+def test_more_prompts_than_entries_are_told() -> None:
+    said = "a step reads 14 prompts, and the train split holds 10 entries, so that some are in it twice; write algo.pro"
+    assert str(crowded(14, 10, "train")).startswith(f"{said}mpts_per_step=10 or less")
+    assert crowded(10, 10, "train") is None

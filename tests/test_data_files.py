@@ -6,6 +6,7 @@ import bz2
 import gzip
 import json
 import lzma
+import os
 from pathlib import Path
 from typing import Any
 
@@ -359,3 +360,26 @@ def test_a_row_of_a_table_has_as_many_cells_as_its_header(cells: str, count: int
     path = put(folder / "ragged.csv", f"question,answer,image\nWhat?,blue,a.png\n{cells}\n")
     with pytest.raises(UserError, match=rf"ragged.csv: line 3 has {count} cells, the header 3"):
         rows(path)
+
+
+@pytest.mark.parametrize(
+    ("golds", "read"),
+    [
+        (["2017.0", "", "150.0"], ["2017", None, "150"]),
+        (["2017.0", "", "150.5"], ["2017.0", None, "150.5"]),
+        (["2017.0", "red", "150.0"], ["2017.0", "red", "150.0"]),
+        (["2017", "3.0", "4.0"], ["2017", "3.0", "4.0"]),
+    ],
+)
+def test_integers_that_pandas_wrote_as_floats(folder: Path, golds: list[str], read: list[str | None]) -> None:
+    lines = "".join(f"{at}.0,Who?,{gold}\n" for at, gold in enumerate(golds))
+    found = rows(put(folder / "floats.csv", f"id,question,answer\n{lines}"))
+    assert [row["answer"] for row in found] == read and found[0]["id"] == "0.0"
+
+
+def test_a_pipe_is_told_to_be_a_file(folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    with pytest.raises(UserError, match=r"pipe: is a pipe or a device, which can be read once, .*write them to a file"):
+        open_rows(folder / "pipe")
+    with pytest.raises(UserError, match="/dev/null: is a pipe or a device"):
+        open_rows(Path("/dev/null"))

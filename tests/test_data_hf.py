@@ -377,3 +377,25 @@ def test_a_cut_parquet_file_is_one_line(tmp_path: Path, capfd: pytest.CaptureFix
     with pytest.raises(UserError, match=r"cut\.parquet: cannot be read as a dataset"):
         jsonl("train", path=cut, validation_size=1)
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("golds", "read"),
+    [
+        ([2017.0, None, 150.0], ["2017", None, "150"]),
+        ([2017.0, None, 150.5], ["2017.0", None, "150.5"]),
+        ([float("nan"), -3.0, 4.0], [None, "-3", "4"]),
+    ],
+)
+def test_integers_that_pandas_made_floats(tmp_path: Path, golds: list[float | None], read: list[str | None]) -> None:
+    columns = {"question": ["How many?"] * 4, "answer": [*golds, 1.0], "height": [1.0, 2.0, 3.0, 4.0]}
+    table = datasets.Dataset.from_dict(columns)
+    table.to_parquet(tmp_path / "a.parquet")
+    found = hf("train", path=tmp_path / "a.parquet", columns={}, unpacked=tmp_path / "u", validation_size=1)
+    for at, gold in enumerate(read):
+        if gold is None:
+            with pytest.raises(BadSample, match="'answer': missing"):
+                found[at]
+        else:
+            assert found[at].answer == gold
+    assert found.rows.row(0)["height"] == 1.0

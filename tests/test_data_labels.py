@@ -133,3 +133,11 @@ def test_pictures_called_a_clip_are_refused(tmp_path: Path) -> None:
     assert len(parsed(tmp_path, **given).media) == 2 and parsed(tmp_path, **given, data_type="image").media
     with pytest.raises(BadSample, match="field 'data_type': it says video, and the media are pictures"):
         parsed(tmp_path, **given, data_type="video")
+
+
+def test_a_place_says_what_the_other_entries_are() -> None:
+    data = {"question": "How many?", "images": [], "options": ["3", "4", "5"], "answer": "0"}
+    with pytest.raises(BadSample, match=r"other golds of this file are places too, .* as 3 is here, is read as"):
+        parse_own(Entry(Path("data.jsonl"), 1, data, Path()))
+    with pytest.raises(BadSample, match=r"a place counted from 0 or from 1.; write an option or its letter"):
+        parse_own(Entry(Path("data.jsonl"), 1, {**data, "options": ["red", "blue"]}, Path()))

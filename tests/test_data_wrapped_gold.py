@@ -117,7 +117,11 @@ def test_options_of_their_own_are_read_as_before() -> None:
 def test_the_working_is_the_thought(said: str, thought: str | None) -> None:
     example = read(said, "How many?")
     assert (example.answer, example.thought) == ("7", thought)
-    assert read(said, "How many?", thought="own").thought == "own"
+    if said.startswith("<think>"):  # both are called reasoning, and differ
+        with pytest.raises(BadSample, match="field 'thought': there is <think> in answer, too, and the two differ"):
+            read(said, "How many?", thought="own")
+    else:
+        assert read(said, "How many?", thought="own").thought == "own"
 
 
 def test_a_copied_formula_has_no_working() -> None:

@@ -58,6 +58,26 @@ def test_names_of_elsewhere(known: list[str], key: str, value: str, offered: str
 
 
 @pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("per_device_train_batch_size", "algo.prompts_per_step=<prompts of a step>: TRL counts answers on one device"),
+        ("use_vllm", "rollout=vllm"),
+        ("warmup_ratio", "algo.warmup=<steps>"),
+        ("training.warmup_ratio", "algo.warmup=<steps>"),
+        ("model.attn_implementation", "nothing in its place"),
+        ("actor_rollout_ref.rollout.n", "algo.group_size=7"),
+        ("warmup_steps", "algo.warmup=7"),
+    ],
+)
+def test_what_is_counted_or_chosen_otherwise(known: list[str], key: str, said: str) -> None:
+    found = known_here(key, "7", known, CONF)
+    assert found is not None and found.startswith(said)
+    assert known_here(key, "7", ["output", "limit"], CONF) is None
+    named = [word.partition("=")[0] for word in found.split() if "=" in word and word[0].islower()]
+    assert all(name in known for name in named)
+
+
+@pytest.mark.parametrize(
     ("arguments", "settings"),
     [
         ("--learning_rate 1e-6", "algo.learning_rate=1e-6"),

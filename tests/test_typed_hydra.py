@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from commands import call
 
-from ral.config.typed_hydra import refuse_hydra_settings
+from ral.config.typed_hydra import refuse_hydra_settings, repeated
 from ral.errors import UserError
 
 
@@ -26,6 +26,24 @@ def test_the_folder_of_a_sweep_has_a_name_of_its_own(typed: list[str], multirun:
 
 def test_other_settings_of_hydra_pass() -> None:
     refuse_hydra_settings(["hydra.job.chdir=false", "hydra.run.dir=out/s", "hydra.verbose=true"], multirun=False)
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (["algo=grpo", "max_steps=1", "algo=ral"], ["algo=grpo is without effect, since algo=ral stands behind it"]),
+        (["seed=1", "++seed=2", "seed=3"], ["seed=1 is without effect, since ++seed=2", "++seed=2 is without effect"]),
+        (["seed=1", "seed=1", "~algo.token", "+algo.token.coef=1"], []),
+    ],
+)
+def test_a_setting_typed_twice_is_told(typed: list[str], told: list[str]) -> None:
+    lines = list(repeated(typed))
+    assert len(lines) == len(told) and all(line.startswith(said) for line, said in zip(lines, told, strict=True))
+
+
+def test_the_warning_on_a_setting_typed_twice_is_printed(tmp_path: Path) -> None:
+    code, said = plan(tmp_path, "seed=1", "seed=2", "hydra.run.dir=out/run")
+    assert code == 0 and "warning: seed=1 is without effect, since seed=2 stands behind it: write one" in said
 
 
 def plan(folder: Path, *typed: str) -> tuple[int, str]:

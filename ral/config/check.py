@@ -1,9 +1,9 @@
 """The check of a configuration before a run starts. Only its last two steps import torch.
 
-In this order: values that are not set, keys of earlier versions, ranges of numbers, the schemas of ral.config.schema
-(types, misspelt and missing keys), the rules of ral.config.rules (contradictions between fields), addresses of servers,
-files on disk, the signature of every `_target_` node, and the signals that the objective asks for (ral.config.terms). A
-problem raises UserError: one line, with the dotted key.
+In this order: values that are not set, keys of earlier versions, lists in place of one number, ranges of numbers, the
+schemas of ral.config.schema (types, misspelt and missing keys), the rules of ral.config.rules (contradictions between
+fields), addresses of servers, files on disk, the signature of every `_target_` node, and the signals that the
+objective asks for (ral.config.terms). A problem raises UserError: one line, with the dotted key.
 
 Nodes with `_target_` beyond a group's schema are checked against the callable they name.
 """
@@ -28,6 +28,7 @@ from ral.config.rules import rules
 from ral.config.schema import Node, Train
 from ral.config.signature import AT_RUN_TIME, SPECIAL_KEYS, bind_all, did_you_mean, expect, is_target, walk
 from ral.config.terms import wrong_terms
+from ral.config.typed_hydra import repeated
 from ral.config.without_effect import learns_something, settings_without_effect, starts_moving
 from ral.errors import UserError
 from ral.files.addresses import check_addresses
@@ -90,6 +91,36 @@ def check_schema(node: Node, schema: type, prefix: str = "") -> None:
             raise UserError(f"{prefix}{name} is not set: write {prefix}{name}=<value>{own}")
 
 
+def check_single(node: Node, schema: type, prefix: str = "") -> None:
+    """Raise UserError for a list under a key that takes one number. node, schema, prefix: as for `check_schema`."""
+    hints = typing.get_type_hints(schema)
+    for name, value in node.items():
+        key, annotation = prefix + name, hints.get(name)
+        kinds = (annotation, *typing.get_args(annotation))
+        nested = [kind for kind in kinds if dataclasses.is_dataclass(kind)]
+        if nested and isinstance(value, Mapping):
+            check_single(value, typing.cast(type, nested[0]), f"{key}.")
+        elif isinstance(value, list) and {int, float} & set(kinds) and not any(map(_is_list, kinds)):
+            raise UserError(f"{key}={_typed(value)} is a list, and one number is read: {_one_of(key, value)}")
+
+
+def _is_list(kind: Any) -> bool:
+    return kind is list or typing.get_origin(kind) is list
+
+
+def _one_of(key: str, value: list[Any]) -> str:
+    """Return advice for a list of numbers under a key that takes one."""
+    if key == "hardware.devices":
+        which = f"CUDA_VISIBLE_DEVICES={_typed(value)[1:-1] or 0} in front of the command says which"
+        return f"write {key}={len(value) or 1}, how many devices; {which}"
+    several = f", or -m {key}={_typed(value)[1:-1]} for a run each" if len(value) > 1 else ""
+    return f"write {key}={value[0] if value else '<value>'}{several}"
+
+
+def _typed(value: list[Any]) -> str:
+    return f"[{','.join(map(str, value))}]"
+
+
 def _required(schema: type) -> list[str]:
     """Return names of the fields that have no default."""
     nothing = dataclasses.MISSING
@@ -141,15 +172,21 @@ def overridden() -> frozenset[str]:
     return frozenset(line.partition("=")[0].lstrip("+") for line in HydraConfig.get().overrides.task)
 
 
+def _typed_here() -> list[str]:
+    """Return the overrides of the command line, in order; [] outside of a job of Hydra."""
+    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+
+
 def check(cfg: DictConfig, schema: type = Train, files: Callable[[Node], None] = lambda tree: None) -> None:
     """Raise UserError with the first problem of a configuration (in the order that the module's docstring gives).
 
     schema: dataclass of the whole configuration. files: function that checks the files which the resolved configuration
     names; called before signatures are read, since that imports torch. The first process of a machine prints warnings
-    on stderr, one line each: settings without effect or seldom meant, and objectives that train little or nothing.
+    on stderr, one line each: settings typed twice, without effect or seldom meant, and objectives that train little.
     """
     tree = plain(cfg)
     check_moved(tree)
+    check_single(tree, schema)
     check_numbers(cfg, tree)
     check_schema(tree, schema)
     if (message := next(rules(tree), None)) is not None:
@@ -161,5 +198,7 @@ def check(cfg: DictConfig, schema: type = Train, files: Callable[[Node], None] =
         raise UserError(message)
     if int(os.environ.get("LOCAL_RANK", 0)) == 0:
         trains = starts_moving(tree) or learns_something(tree)
-        for line in filter(None, (*doubts(tree), trains, *settings_without_effect(tree, overridden()))):
+        for line in filter(
+            None, (*repeated(_typed_here()), *doubts(tree), trains, *settings_without_effect(tree, overridden()))
+        ):
             print(f"warning: {line}", file=sys.stderr, flush=True)

@@ -18,10 +18,12 @@ SAME = {
     "hardware": "strategy accelerator_config",
     "algo.learning_rate": "lr learning_rate peak_lr actor_lr rate",
     "max_steps": "epochs num_epochs num_train_epochs max_epochs steps num_steps total_steps train_steps iterations",
-    "algo.prompts_per_step": "batch_size batch train_batch_size prompts per_device_train_batch_size",
+    "algo.prompts_per_step": "batch_size batch train_batch_size prompts",
     "hardware.micro_batch_prompts": "micro_batch_size micro_batch gradient_accumulation_steps",
-    "algo.group_size": "num_generations group n_samples num_samples rollout_n samples_per_prompt",
+    "algo.group_size": "num_generations group n_samples num_samples rollout_n samples_per_prompt "
+    "actor_rollout_ref.rollout.n",
     "algo.updates_per_rollout": "num_iterations ppo_epochs updates inner_epochs",
+    "algo.warmup": "warmup_steps num_warmup_steps lr_warmup_steps",
     "algo.temperature": "temp sampling_temperature",
     "algo.kl.coef": "beta kl kl_coef kl_coeff kl_weight init_kl_coef",
     "algo.attention.coef": "lambda lambda_attn lam attention_weight attention_coef",
@@ -53,6 +55,17 @@ SAME = {
     "logger.wandb.project": "project project_name wandb_project",
 }
 """Key or group of this project -> the names that other programs have for it."""
+OTHERWISE = {
+    "per_device_train_batch_size": "algo.prompts_per_step=<prompts of a step>: TRL counts answers on one device, so"
+    " that its prompts are per_device_train_batch_size x devices x gradient_accumulation_steps / num_generations",
+    "warmup_ratio": "algo.warmup=<steps>, which is warmup_ratio x max_steps",
+    "lr_warmup_steps_ratio": "algo.warmup=<steps>, which is the ratio x max_steps",
+    "use_vllm": "rollout=vllm (on GPUs of its own: rollout=vllm_server), or rollout=native",
+    "attn_implementation": "nothing in its place: attention runs on PyTorch's fused kernels",
+    "max_prompt_length": "nothing in its place: prompts are never cut; dataset.media.max_pixels bounds their images",
+    "logging_steps": "nothing in its place: every step is logged",
+}
+"""Names of other programs for what is counted, chosen or bounded otherwise here -> what to write."""
 NAMES = {other: own for own, others in SAME.items() for other in others.split()}
 LIKE = 0.8
 """Names less alike than this (0 to 1) are not taken for one of NAMES."""
@@ -72,6 +85,8 @@ def known_here(key: str, value: str, known: Sequence[str], config_dir: Path, exa
     known: groups and keys of this configuration. exact: False to match misspelt names too. For a group without the
     option `value`, all its options are listed.
     """
+    if (way := OTHERWISE.get(key.lower().rpartition(".")[2])) and "algo.prompts_per_step" in known:
+        return way
     own = _own(key.lower().replace("-", "_"), exact)
     group, _, rest = key.partition(".")
     elsewhere = bool(rest) and group in known and own is not None and own.partition(".")[0] != group

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,22 @@ def refuse_hydra_settings(typed: Sequence[str], multirun: bool) -> None:
     if several and "hydra.run.dir" in given:
         folder = given["hydra.run.dir"]
         raise UserError(f"hydra.run.dir={folder} is not read with -m: write hydra.sweep.dir={folder}")
+
+
+def repeated(typed: Sequence[str]) -> Iterator[str]:
+    """Yield a warning for each setting of the command line that another one of the same key, behind it, replaces.
+
+    typed: the overrides of the command line, such as ["seed=1", "algo=grpo"].
+    """
+    last: dict[str, str] = {}
+    for override in typed:
+        key, equals, value = override.lstrip("+").partition("=")
+        if not equals or override.startswith("~"):
+            continue
+        before = last.get(key)
+        if before is not None and before.lstrip("+").partition("=")[2] != value:
+            yield f"{before} is without effect, since {override} stands behind it: write one of the two"
+        last[key] = override
 
 
 def check_job() -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import csv
 import json
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ral.data.shapes import NAMES, NO_ENTRIES, Unclear, check_header
+from ral.data.tables import GOLDS
 from ral.errors import UserError
 
 DELIMITERS = {",": "CSV", "\t": "TSV", ";": "CSV with semicolons", "|": "CSV with bars"}
@@ -18,6 +20,9 @@ STRUCTURED = {"options", "choices", "image", "images", "video", "videos", "messa
 """Fields whose cells may hold a list or an object, written as JSON or as in Python."""
 STRUCTURED |= {"evidence", "steps", "reward_model", "extra_info"}
 """Fields whose cells may hold a list or an object, as JSON or as Python writes it."""
+
+
+_FLOAT = re.compile(r"-?\d+\.0")
 
 
 def delimiter_of(path: Path) -> str:
@@ -63,6 +68,7 @@ def rows_of(path: Path, text: Path, delimiter: str) -> Iterator[dict[str, Any]]:
                 raise UserError(f"{path}: {NO_ENTRIES}")
             index = header[0] == "" and "" not in header[1:]
             check_header(header[index:])
+            whole = _whole(text, delimiter, header)
             for number, row in enumerate(filter(None, reader)):
                 if len(row) != len(header):
                     problem = f"line {reader.line_num} has {len(row)} cells, the header {len(header)}"
@@ -71,7 +77,8 @@ def rows_of(path: Path, text: Path, delimiter: str) -> Iterator[dict[str, Any]]:
                     )
                 if index and row[0] != str(number):
                     raise Unclear(f"line {reader.line_num}: its first column has no name and holds {row[0]!r}; name it")
-                yield {name: _cell(name, cell) for name, cell in zip(header[index:], row[index:], strict=True)}
+                cells = dict(zip(header[index:], row[index:], strict=True))
+                yield {name: _cell(name, _integer(cell) if name in whole else cell) for name, cell in cells.items()}
         except Unclear as error:
             raise UserError(f"{path}: {error}") from None
         except csv.Error as error:
@@ -81,6 +88,33 @@ def rows_of(path: Path, text: Path, delimiter: str) -> Iterator[dict[str, Any]]:
             raise UserError(
                 f"{path}: line {line}: byte 0x{byte:02x} is not UTF-8 text ({error.reason}); write the file as UTF-8"
             ) from error
+
+
+def _whole(text: Path, delimiter: str, header: Sequence[str]) -> set[str]:
+    """Return the columns of GOLDS whose filled cells are all written as floats of whole numbers, such as 2015.0.
+
+    pandas writes a column of integers so where a cell is empty. None of them where the file cannot be read to its end,
+    which is for its reader to say.
+    """
+    left = {place: name for place, name in enumerate(header) if name in GOLDS}
+    filled: set[int] = set()
+    with text.open(encoding="utf-8-sig", newline="") as file:
+        rows = filter(None, csv.reader(file, delimiter=delimiter, strict=True))
+        try:
+            next(rows, None)
+            for row in rows:
+                there = {place for place in left if place < len(row) and row[place].strip()}
+                filled |= there
+                left = {p: name for p, name in left.items() if p not in there or _FLOAT.fullmatch(row[p].strip())}
+                if not left:
+                    break
+        except (csv.Error, UnicodeDecodeError):
+            return set()
+    return {name for place, name in left.items() if place in filled}
+
+
+def _integer(cell: str) -> str:
+    return cell.strip().removesuffix(".0")
 
 
 def first_bad_byte(path: Path) -> tuple[int, int]:

@@ -67,6 +67,9 @@ def _check_there(path: Path) -> None:
         found = sorted(file.name for file in path.iterdir() if file.is_file())[:LISTED]
         has = f"has {', '.join(found)}" if found else "has no files"
         raise UserError(f"{path}: is a folder that holds no dataset ({has}); write the path of a file of entries")
+    if path.exists():
+        again = "entries are read again and again: write them to a file (> data.jsonl), and name that file"
+        raise UserError(f"{path}: is a pipe or a device, which can be read once, and {again}")
     near = next((folder for folder in path.parents if folder.is_dir()), Path("."))
     missing = path.relative_to(near).parts[0] if near in path.parents else path.name
     try:

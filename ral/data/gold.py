@@ -45,6 +45,7 @@ _WORDS = re.compile(
     r"(?:(?:the )?(?:correct )?(?:answer|option|choice)(?: is)?|(?:正确)?答案[是为选]?|[应故]?选(?:择|项)?)\s*:?\s*",
     re.IGNORECASE,
 )
+_LETTER_OR_TEXT = "an option or its letter"
 _SEVERAL = re.compile(r"[A-Z](?:[\s,;.&/、]*(?:and\s+|or\s+)?[A-Z])+[\s.,;]*")
 
 
@@ -204,10 +205,19 @@ def _nothing(entry: Entry, field: str, letters: Mapping[str, str], answer: str, 
     if letter := foreign_letter(plain):
         entry.fail(field, f"{problem}: it begins with {foreign_name(letter)}", "the Latin letter")
     if plain.isdigit():
-        entry.fail(field, f"{problem}: a place counted from 0 or from 1?", "an option or its letter")
+        entry.fail(field, f"{problem}: a place counted from 0 or from 1?{_others(plain, letters)}", _LETTER_OR_TEXT)
     if _SEVERAL.fullmatch(plain) and set(re.findall("[A-Z]", plain)) <= set(letters):
         entry.fail(field, f"{problem} but several", "the one right letter")
     entry.fail(field, problem, "an option or its letter")
+
+
+def _others(plain: str, letters: Mapping[str, str]) -> str:
+    """Return words on the file's other entries, whose answers may be places too, where an option is a number; or ""."""
+    numbers = [text for text in letters.values() if text.strip().isdecimal()]
+    if int(plain) > len(letters) or not numbers:
+        return ""
+    problem = f"one that is also an option's text, as {numbers[0]} is here, is read as that text"
+    return f" Then the other golds of this file are places too, and {problem}; mend all of them"
 
 
 def _single(entry: Entry, letters: Mapping[str, str], letter: str) -> str:

@@ -91,7 +91,8 @@ def most_said(texts: Sequence[str]) -> str | None:
 
 
 def single(data: Mapping[str, Any], values: Sequence[object]) -> str:
-    """Return what to write in place of a list of answers: the field that holds the right one, where there is one.
+    """Return what to write in place of a list of answers: the field that holds the right one, where there is one; for
+    numbers, such as a box, also the list as text.
 
     values: the answers.
     """
@@ -99,6 +100,8 @@ def single(data: Mapping[str, Any], values: Sequence[object]) -> str:
     if held:
         return f'"answer" in place of "{held}"'
     most = most_said(texts_in(list(values)))
+    if not most and values and all(isinstance(item, int | float) and not isinstance(item, bool) for item in values):
+        return f'the list as text, "{list(values)}", where it is one answer, such as a box, else the one right number'
     return f'the one right answer, such as "{most}", which is said most' if most else WITHOUT_MOST
 
 

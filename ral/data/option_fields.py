@@ -7,7 +7,7 @@ import json
 import re
 import string
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from ral.data.fields import Entry, clean, is_number, shown
 from ral.data.truths import NOTHING, by_truth, plain
@@ -182,7 +182,17 @@ def options_of(entry: Entry) -> tuple[str, ...]:
     kinds = set(map(type, value)) if isinstance(value, list) else set()
     if None in texts or (bool in kinds and kinds & {int, float}):  # true may be 1
         entry.fail(options_field(entry), f"{shown(value)} is not a list of strings", EXAMPLE)
-    return tuple(clean(entry, "options", text) for text in texts if text is not None)
+    found = tuple(clean(entry, "options", text) for text in texts if text is not None)
+    _refuse_two_lists(entry, given, found)
+    return found
+
+
+def _refuse_two_lists(entry: Entry, given: Sequence[str], options: Sequence[str]) -> None:
+    """Raise BadSample where fields A, B, ... hold other options, or another order of them, than the field `given`."""
+    bare = [(letter_and_text(option) or ("", option))[1].strip().casefold() for option in options]
+    under = [str(text).strip().casefold() for text in _under_letters(entry).values()] if given else []
+    if under and bare != under:
+        entry.fail("A", f"there is {given[0]}, too, and the two differ", "one of them")
 
 
 def _without_padding(values: list[object]) -> list[object]:

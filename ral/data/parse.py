@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from ral.data.answer_phrase import presented
-from ral.data.asked_options import options_in_question
+from ral.data.asked_options import options_in_question, refuse_asked_options
 from ral.data.chat import Chat, answer_of_turn, chat_field, chat_of
 from ral.data.fields import (
     Entry,
@@ -47,12 +46,18 @@ from ral.data.option_fields import (
 )
 from ral.data.placeholders import refuse_in_questions, refuse_placeholders
 from ral.data.subjects import type_by_subject
+from ral.data.synonyms import (
+    ANSWER,
+    QUESTION,
+    THOUGHT,
+    refuse_two_answers,
+    refuse_two_questions,
+    refuse_two_thoughts,
+)
 from ral.data.wrapped_gold import concluded, reasoning_in, unwrapped, worked
 from ral.types import Example
 
 VIDEO_R1_ANSWER = '"<answer>B</answer>"'
-QUESTION, ANSWER = ["question", "problem"], ["answer", "solution"]
-THOUGHT = ["thought", "process"]
 CHOSEN = '"<think>the star is red</think><answer>A</answer>"'
 ASKED = '"What color is the star?"'
 
@@ -101,10 +106,11 @@ def parse_own(entry: Entry) -> Example:
     """
     chat = chat_of(entry)
     chosen, rejected = preference_of(entry)
-    _refuse_two(entry, THOUGHT)
-    options, question = options_of(entry), _question(entry, chat)
+    options = options_of(entry)
+    question = _question(entry, chat, options)
     kind = problem_type_of(entry, CHOICE if options else "free-form")
     field, said = _answer(entry, chat)
+    refuse_two_thoughts(entry, field, inside("think", said))
     thought = text_of(entry, THOUGHT, '"the star is red"') or reasoning_in(said, chat.answer or "", kind, question)
     answer = _presented(_bare(entry, field, said), kind, (question, *options))
     answer = unwrapped(entry, field, answer, kind, question) if not options else answer
@@ -120,6 +126,7 @@ def parse_own(entry: Entry) -> Example:
     if untyped:
         refuse_unread_options(entry)
         kind = type_by_subject(entry, answer, worked=worked(said, answer))
+        refuse_asked_options(entry, field, question, answer, kind)
     if not options:
         refuse_columns(entry, field, answer, kind, question)
     responses = ((entry.named(THOUGHT) or field, thought), ("chosen", chosen), ("rejected", rejected))
@@ -147,10 +154,10 @@ def parse_own(entry: Entry) -> Example:
 # --- question and answer
 
 
-def _question(entry: Entry, chat: Chat) -> str:
+def _question(entry: Entry, chat: Chat, options: Sequence[str]) -> str:
     """Return the question with its marks. BadSample where there is none, or two that differ."""
     names = [*QUESTION, "prompt"] if isinstance(entry.data.get("prompt"), str) else QUESTION
-    _refuse_two(entry, QUESTION)
+    refuse_two_questions(entry, options)
     written, asked = text_of(entry, names, ASKED), chat.question
     words = MARK.sub("", asked or "").strip()
     if written and words and MARK.sub("", written).strip() != words:
@@ -166,7 +173,7 @@ def _answer(entry: Entry, chat: Chat) -> tuple[str, str]:
     It is read from a field of its own, verl's ground truth, a completion, or the last turn, the first of these that
     exists.
     """
-    _refuse_two(entry, ANSWER)
+    refuse_two_answers(entry, chat.answer)
     name = entry.named(ANSWER)
     if name is not None and entry.data[name] != "":
         return name, _plain_answer(entry, name, entry.data[name])
@@ -184,23 +191,6 @@ def _refuse_open_end(entry: Entry, chat: Chat) -> None:
     if open_end and lacking(entry.data, ANSWER) is None:
         problem = f"missing, and the last turn of {chat_field(entry)} is the user's"
         entry.fail(ANSWER[0], problem, 'the answer as the last turn, of the assistant, or "answer": "red"')
-
-
-def _refuse_two(entry: Entry, names: Sequence[str]) -> None:
-    """Raise BadSample where two fields of one meaning say different things.
-
-    Only `solution` may say more than `answer`, if it contains the answer: a worked solution.
-    """
-    said = [_words(str(entry.data[name])) for name in names if entry.data.get(name) not in (None, "")]
-    worked = len(said) == 2 and names is ANSWER and f" {said[0]} " in f" {said[1]} "
-    if len(said) == 2 and said[0] != said[1] and not worked:
-        entry.fail(names[1], f"there is {names[0]}, too, and the two differ", "one of them")
-
-
-def _words(text: str) -> str:
-    """Return the words and numbers of a text in lower case, without marks and tags, for comparisons."""
-    plain = re.sub(r"</?\w+>", " ", MARK.sub(" ", text)).casefold()
-    return " ".join(re.findall(r"-?\w+(?:[.,]\d+)*", plain)) or plain.strip()
 
 
 def _plain_answer(entry: Entry, name: str, value: Any) -> str:

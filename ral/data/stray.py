@@ -10,6 +10,7 @@ from ral.data.lacking import READ as KNOWN
 from ral.data.reading import AREA_KEYS, CLIP_KEYS, MEANT, OTHER_KEYS
 from ral.data.stray_spans import parts_by_value
 from ral.data.stray_times import FROM_FRAME, frames_asked, part_asked, repeats, words_of
+from ral.data.time_texts import opened
 from ral.types import Media
 
 _NUMBERED = re.compile(r"(image|video)s?[_-]?\d+")
@@ -49,7 +50,8 @@ def refuse_stray(entry: Entry, media: Sequence[Media], answer: str = "") -> None
         if media and (kind := _another(entry, name, value)):
             write = f'"{kind}s": [..., {shown(value)}], a list of all of them'
             entry.fail(name, f"nothing reads it, and it looks like another {kind}", write)
-        if part and (write := part_asked(name, value, is_medium(value))) and not repeats(name, value, answer):
+        medium, value = is_medium(value), opened(value)
+        if part and (write := part_asked(name, value, medium)) and not repeats(name, value, answer):
             why = (
                 f"; it is not what is asked for, since the answer {shown(answer)} does not have its times"
                 if answer
@@ -66,7 +68,7 @@ def refuse_stray(entry: Entry, media: Sequence[Media], answer: str = "") -> None
 
 def _refuse_pairs(entry: Entry, answer: str) -> None:
     """Raise BadSample where unread fields hold, by their values, two times that neither evidence nor answer has."""
-    unread = {name: value for name, value in entry.data.items() if isinstance(name, str) and name not in READ}
+    unread = {name: opened(value) for name, value in entry.data.items() if isinstance(name, str) and name not in READ}
     shown_at = [list(item.span) for item in evidence_of(entry) if item.span]
     for name, times in parts_by_value(unread):
         if times not in shown_at and not repeats(name, times, answer):

@@ -13,7 +13,8 @@ from typing import Any
 
 from ral.data.fields import is_number
 from ral.data.reading import TELLING
-from ral.data.stray_times import ENDS, STARTS, is_time, seconds_of, words_of
+from ral.data.stray_times import ENDS, STARTS, is_time, words_of
+from ral.data.time_texts import says_times, seconds_of, two_times
 
 _TIMELY = "t ts time times sec secs second seconds s ms msec pts timestamp timestamps video clip"
 TIMELY = frozenset(_TIMELY.split())
@@ -31,6 +32,10 @@ _OTHERS = """
 OTHERS = frozenset(_OTHERS.split()) | TELLING - {"format", "mode", "duration"}
 """Words of names whose values are no times of a video, or are times that a question asks for."""
 OFFSETS, LENGTHS = frozenset({"offset"}), frozenset({"duration", "length", "len", "dur"})
+SIDES = {"in": "out", "s": "e", "st": "et", "ss": "to", "first": "last", "enter": "exit", "since": "till"}
+"""{word in the name of a field with a start: the word in its place in the name of the field with the end}"""
+COUNTING = frozenset({"first", "enter"})
+"""Words of SIDES under which whole numbers may be numbers of anything."""
 _NUMBERED = re.compile(r"(.*?)[_-]?(\d+)")
 
 
@@ -43,10 +48,15 @@ def parts_by_value(data: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
         name: value for name, value in data.items() if not OTHERS.intersection(words_of(name.rstrip("0123456789")))
     }
     for name, value in plain.items():
-        if (pair := _pair(value)) and _are_times(pair, name):
+        if isinstance(value, str) and not says_times(value) and not TIMELY.intersection(words_of(name)):
+            continue
+        if (pair := _pair(value)) and _are_times(pair, "time" if isinstance(value, str) else name):
             yield name, pair
     for one, other in _numbered(plain):
         if _are_times(pair := [plain[one], plain[other]], one.rstrip("0123456789")):
+            yield one, pair
+    for one, other in _sides(plain):
+        if _are_times(pair := [plain[one], plain[other]], "" if COUNTING.intersection(words_of(one)) else "time"):
             yield one, pair
     begin, length = (_named(plain, words) for words in (OFFSETS, LENGTHS))
     if begin and length:
@@ -61,6 +71,8 @@ def _pair(value: object) -> list[Any] | None:
         return list(value.values()) if words[0] & STARTS and words[1] & ENDS else None
     if isinstance(value, list | tuple) and len(value) == 1:
         return _pair(value[0])
+    if isinstance(value, str):
+        return list(two_times(value) or ()) or None
     return list(value) if isinstance(value, list | tuple) and len(value) == 2 else None
 
 
@@ -85,6 +97,16 @@ def _numbered(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         there.sort()
         if len(there) == 2 and there[1][0] - there[0][0] == 1:
             yield there[0][1], there[1][1]
+
+
+def _sides(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the names of two fields that differ in a word of SIDES only, such as in and out, first_sec and last_sec."""
+    names = {tuple(words_of(name)): name for name in data}
+    for words, name in names.items():
+        for place, word in enumerate(words):
+            other = names.get((*words[:place], SIDES.get(word, word), *words[place + 1 :]), name)
+            if other != name and set(words) - {word} <= TIMELY:
+                yield name, other
 
 
 def _named(data: Mapping[str, Any], words: frozenset[str]) -> str:

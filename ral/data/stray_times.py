@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ral.data.fields import is_number
+from ral.data.time_texts import is_time_text, seconds_of, two_times
 
 STARTS = frozenset({"start", "begin", "beginning", "from", "onset"})
 ENDS = frozenset({"end", "stop", "finish", "until", "to"})
 MOMENTS = frozenset({"timestamp", "ts", "moment", "timecode", "time", "realtime"})
 _SPANS = """
     clip clips segment segments span spans interval intervals window windows trim moments times timestamps
+    subclip subclips excerpt excerpts snippet snippets
 """
 SPANS = MOMENTS | frozenset(_SPANS.split())
 NEAR = frozenset({"range", "ranges", "bounds"})
@@ -37,16 +39,18 @@ MOST_ASKED = 768
 """Most frames that an entry may ask for (qwen-vl-utils reads no more). A larger number is the video's own."""
 LATEST = 10**6  # seconds: a number above is a date, not a time in a clip
 ROUNDED, ROUNDED_ALONE = 0.5, 0.05  # seconds by which the times of a span, and one alone, may differ in an answer
-_CLOCK = re.compile(r"\d{1,2}(?::\d{2}){1,2}(?:\.\d+)?|\d+(?:\.\d+)? ?(?:s|sec|seconds)?")
 _TIMES = re.compile(r"\d+(?::\d{2}){1,2}(?:\.\d+)?|\d+(?:\.\d+)?")
 _JOINED = re.compile(r"\b(start|begin|end|stop)(?=(?:time|timestamp|second|sec|frame|ms|ts|s)\b)")
+_STARTING = re.compile(r"\b(start|begin|end)n?ing (?=(?:time|timestamp|timecode|seconds?|secs?|frame|ms|ts|point)\b)")
+_T_START = re.compile(r"\b[tv](?=(?:start|begin|end|stop)\b)")
 FROM_FRAME = "in seconds from the clip's first frame"
 
 
 def words_of(name: str) -> list[str]:
     """Return the words of a field's name in small letters: ["video", "start", "time"] for videoStartTime."""
     plain = re.sub(r"[^a-z0-9]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()).strip()
-    return _JOINED.sub(r"\1 ", plain).replace("time stamp", "timestamp").replace("time code", "timecode").split()
+    plain = _JOINED.sub(r"\1 ", plain).replace("time stamp", "timestamp").replace("time code", "timecode")
+    return _T_START.sub("t ", _STARTING.sub(r"\1 ", plain)).split()
 
 
 def part_asked(name: str, value: object, is_file: bool) -> str:
@@ -94,13 +98,13 @@ def _number(value: Any) -> float | None:
 
 def is_time(value: Any) -> bool:
     """Tell whether a value may be a time in a video: a number below LATEST, or a text such as "00:12" or "2.5"."""
-    return (is_number(value) and abs(float(value)) < LATEST) or (
-        isinstance(value, str) and _CLOCK.fullmatch(value.strip()) is not None
-    )
+    return (is_number(value) and abs(float(value)) < LATEST) or (isinstance(value, str) and is_time_text(value))
 
 
 def is_span(value: object) -> bool:
-    """Tell whether a value is a list or object of times, possibly nested; an empty one is none."""
+    """Tell whether a value is a list or object of times, possibly nested, or a text of two; an empty one is none."""
+    if isinstance(value, str):
+        return two_times(value) is not None
     items = list(value.values()) if isinstance(value, Mapping) else value
     return isinstance(items, list | tuple) and bool(items) and all(is_time(item) or is_span(item) for item in items)
 
@@ -130,9 +134,5 @@ def _times(value: Any) -> Iterator[float]:
             yield from _times(item)
     elif is_time(value):
         yield seconds_of(str(value))
-
-
-def seconds_of(text: str) -> float:
-    """Return the seconds of "75", "75.0 s" or "01:15"."""
-    found = re.sub(r"[^\d.:]", "", text)
-    return sum(float(part) * 60**place for place, part in enumerate(reversed(found.split(":"))) if part)
+    elif isinstance(value, str):
+        yield from two_times(value) or ()

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import logging
 import re
+import string
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, time, timedelta
 from decimal import Decimal
-from functools import partial
+from functools import cached_property, partial
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ MEDIA_FIELDS = ("image", "images", "video", "videos", "path")
 ROWS_AT_ONCE = 1000  # whose ids are read together
 EMPTY = "has no rows; write at least one"
 LONGEST_REASON = 200  # characters
+GOLDS = frozenset({"answer", "solution", "completion", *string.ascii_uppercase[:10], *string.ascii_lowercase[:10]})
+"""Fields whose column of floats is one of integers where all of its values are whole, as pandas writes gaps."""
 NO_ROWS = "corresponds to no data"  # what datasets says of a parquet file without rows
 STORED = {"bytes", "path"}  # keys of a medium as datasets stores it
 
@@ -81,11 +85,31 @@ class TableRows:
         try:
             (raw,) = self.table[index : index + 1].to_pylist()
             found = {field: plain(raw[column], self.features.get(column)) for field, column in self.fields.items()}
+            found |= {
+                field: int(found[field])
+                for field in self._whole
+                if found[field] is not None and not isnan(found[field])
+            }
         except (OSError, ValueError) as error:  # pyarrow's own errors are among these
             raise BadSample(place, f"unreadable row ({error})", "fetch the file again") from error
         if not any(field in MEDIA_FIELDS for field in found):
             found["images"] = []  # a dataset of text alone
         return {field: self._paths(value) if field in MEDIA_FIELDS else value for field, value in found.items()}
+
+    @cached_property
+    def _whole(self) -> list[str]:
+        """Return the fields of GOLDS whose column holds floats, all of them whole numbers."""
+        floats = {field: column for field, column in self.fields.items() if field in GOLDS and self._floats(column)}
+        return [field for field, column in floats.items() if all(map(float.is_integer, self._values(column)))]
+
+    def _floats(self, column: str) -> bool:
+        return str(getattr(self.features.get(column), "dtype", "")).startswith("float")
+
+    def _values(self, column: str) -> Iterator[float]:
+        """Yield the values of a column of floats, nulls and NaN aside."""
+        for batch in self.table.select_columns([column]).iter(ROWS_AT_ONCE):
+            (values,) = batch.to_pydict().values()
+            yield from (value for value in values if value is not None and not isnan(value))
 
     def ids(self) -> Iterator[dict[str, Any]]:
         """Yield {id field: value} of every row, reading no other columns; nothing where there is no id column."""

@@ -100,6 +100,7 @@ class PromptData(L.LightningDataModule):
         rank, ranks = self.trainer.global_rank, self.trainer.world_size
         plan = self.steps
         steps = StepSampler(plan.prompts_per_step, plan.first, plan.last, rank=rank, ranks=ranks)
+        self.tell(crowded(plan.prompts_per_step, len(self.train), plan.split))
         candidates = Training(Epochs(len(self.train), plan.seed), plan.prompts_per_step)
         return self._loader(
             Samples(self.train, self.reader, self.collate.check, candidates, self.collate.fits), steps, self.collate
@@ -202,3 +203,14 @@ def short(asked: int, there: int, usable: int) -> str | None:
     why += [f"{there - usable} cannot be used and have no stand-in (bad_samples.jsonl)"] if usable < there else []
     said = f"eval.prompts={asked}, but {usable} are evaluated: {', '.join(why)}"
     return f"{said}; {'mend these' if usable < there else f'write eval.prompts={usable}'}, or add entries"
+
+
+def crowded(prompts: int, there: int, split: str) -> str | None:
+    """Return a warning where a step reads more prompts than its split holds entries, so that some are in it twice.
+
+    prompts: number of a step, over all ranks. there: entries of the split. None where there are enough.
+    """
+    if prompts <= there:
+        return None
+    said = f"a step reads {prompts} prompts, and the {split} split holds {there} entries, so that some are in it twice"
+    return f"{said}; write algo.prompts_per_step={there} or less, or add entries"
