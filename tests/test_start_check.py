@@ -49,7 +49,11 @@ def test_a_run_shows_prompt_answers_breakdown_and_a_warning(
         == 3
     )
     assert len(re.findall(r"^reward:   0\.225  \(accuracy 0\.25, format 0\)$", shown, re.MULTILINE)) == 3
-    warnings = re.findall(r"^warning: (?!model.teacher without effect|eval.prompts=).*$", shown, re.MULTILINE)
+    warnings = re.findall(
+        r"^warning: (?!model.teacher without effect|eval.prompts=|eval.every=1 is without effect).*$",
+        shown,
+        re.MULTILINE,
+    )
     assert len(warnings) == 2 and warnings[0].startswith("warning: all 8 rewards are 0.225: check the reward's parts")
     assert warnings[1].startswith("warning: no answer has the format asked for: ")
 
