@@ -91,3 +91,26 @@ def test_benchmarks_read_each_sentence_of_a_comparison() -> None:
     for letter in "AB":
         example = Example("u", NEARER, letter, "multiple choice", options=NEAR)
         assert accuracy(example, f"<answer>{told}</answer>") == 0.0
+
+
+COLOURS = ("A. red", "B. blue", "C. green")
+SIZES = ("A. Increases", "B. Decreases", "C. Stays the same")
+
+
+@pytest.mark.parametrize(
+    ("options", "question", "letter", "answer"),
+    [
+        (COLOURS, "What color is the car?", "", "The car was red before it was painted."),
+        (COLOURS, "What color is the car?", "", "The car is no longer red."),
+        (COLOURS, "What color is the car?", "A", "The car was red."),
+        (COLOURS, "What color was the car before it was painted?", "A", "The car was red before it was painted."),
+        (SIZES, "What happens to the balloon?", "C", "It does not decrease; it stays the same."),
+        (SIZES, "What happens to the balloon?", "B", "It doesn't increase. It decreases."),
+        (SIZES, "What happens to the balloon?", "", "It does not decrease; it may increase."),
+        (SIZES, "What happens to the balloon?", "", "It does not move; it may increase."),
+    ],
+)
+def test_what_was_before_or_is_denied_is_set_aside(
+    options: tuple[str, ...], question: str, letter: str, answer: str
+) -> None:
+    check_letter(answer, options, question, letter)

@@ -86,6 +86,25 @@ def test_pronouns_of_two_people_are_left_open() -> None:
     check_letter("The girl is on the boy's right.", ("A. left", "B. right"), question, "A")
 
 
+@pytest.mark.parametrize(
+    ("letter", "answers"),
+    [
+        ("A", "猫在狗的左边。|左边|猫位于狗的左边|它在狗的左边"),
+        ("B", "猫在狗的右边。|右边"),
+        ("", "狗在猫的左边。|狗在左边。|狗位于猫的右边"),
+    ],
+)
+def test_chinese_relations_of_the_other_thing_name_none(letter: str, answers: str) -> None:
+    for answer in answers.split("|"):
+        check_letter(answer, ("A. 左边", "B. 右边"), "图中猫在狗的哪一边？", letter)
+
+
+def test_chinese_things_of_one_kind_are_told_apart() -> None:
+    options, question = ("A. 左侧", "B. 右侧"), "图中红色汽车在白色汽车的什么位置？"
+    check_letter("白色汽车在红色汽车的左侧。", options, question, "")
+    check_letter("红色汽车位于白色汽车的右侧。", options, question, "B")
+
+
 def test_questions_without_two_things_are_read_as_before() -> None:
     check_letter("The dog is on the right side.", FOUR, "Where is the dog in the picture?", "B")
     check_letter("The dog is to the right of the cat.", ("A. dog", "B. mouse"), WHERE, "A")

@@ -30,9 +30,11 @@ from ral.rewards.number_words import lone_number
 from ral.rewards.numbers import FACTORIAL, Number, in_terms_of, parse_number, rounding
 from ral.rewards.offsets import measures_elsewhere
 from ral.rewards.option_texts import split_options
+from ral.rewards.other_counts import counts_other, part_asked
 from ral.rewards.points import as_point
 from ral.rewards.published import published_accuracy
 from ral.rewards.relations import same_relation
+from ral.rewards.steps import steps_fail
 from ral.rewards.texts import one_line, rouge, same_text, word_error_rate, words_alone
 from ral.rewards.told_changes import change_of, same_change
 from ral.rewards.verdicts import stated_truth, stated_verdict, truth_of_gold, verdict_of_gold
@@ -127,9 +129,10 @@ def _signed(gold: Number, answer: str, example: Example) -> Number | None:
     """Return the number of an answer with the sign of the change that it tells, where gold does not tell its own.
 
     Where gold has no unit, the number is in the unit that the question asks for. None where the answer has none, or one
-    that measures from elsewhere than asked (`offsets`).
+    that measures from elsewhere than asked (`offsets`) or counts another thing (`other_counts`).
     """
-    if measures_elsewhere(answer, example.question):
+    elsewhere = measures_elsewhere(answer, example.question) or counts_other(answer, example.question)
+    if elsewhere or steps_fail(answer):
         return None
     number = _answered(gold, answer, example.question)
     if number is not None and gold.unit is None:
@@ -147,7 +150,12 @@ def _answered(gold: Number, answer: str, question: str) -> Number | None:
 
     Numbers that only name what `question` asks about ("in Q3 2021") are left out where the answer has several.
     """
-    forms = (without_bound(answer, question), answer, *(read(answer, question) for read in _AS_ASKED))
+    forms = (
+        part_asked(answer, question),
+        without_bound(answer, question),
+        answer,
+        *(read(answer, question) for read in _AS_ASKED),
+    )
     number = next(filter(None, (parse_number(form) for form in forms if form)), None)
     if number is None and (change := change_of(answer)) is not None:
         return change.size  # "decreased by five percent"

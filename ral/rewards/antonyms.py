@@ -45,6 +45,25 @@ _EXPENSIVE = (
     (re.compile(r"\bmore (?:expensive|costly)\b", re.IGNORECASE), "pricier"),
     (re.compile(r"\bless (?:expensive|costly)\b", re.IGNORECASE), "cheaper"),
 )
+_PLAIN = {
+    "small": "smaller", "little": "smaller", "tiny": "smaller", "big": "larger", "large": "larger", "huge": "larger",
+    "high": "higher", "low": "lower", "near": "nearer", "close": "closer", "far": "farther", "tall": "taller",
+    "long": "longer", "short": "shorter", "heavy": "heavier", "light": "lighter", "slow": "slower", "fast": "faster",
+    "old": "older", "young": "younger", "wide": "wider", "narrow": "narrower", "cold": "colder", "cool": "cooler",
+    "hot": "hotter", "warm": "warmer", "weak": "weaker", "strong": "stronger", "dim": "dimmer", "bright": "brighter",
+    "dark": "darker", "shallow": "shallower", "deep": "deeper", "thin": "thinner", "thick": "thicker",
+    "cheap": "cheaper", "expensive": "pricier",
+}  # fmt: skip
+"""Adjectives -> their comparatives."""
+_IS_PLAIN = re.compile(
+    r"\b(?:is|are|was|were|looks?|seems?|appears?) (?:(?:very|quite|rather|really|so|too|the|an?|relatively) )*"
+    rf"(?P<plain>{'|'.join(_PLAIN)})(?: ones?)?(?=\s*(?:[,.;!]|$))",
+    re.IGNORECASE,
+)
+_IN_TURN = re.compile(
+    r"(?<!\bthe )(?<!\bat )\b(?:first|last)(?=\s*(?:[,.;:?!]|$|in\b|at\b|on\b))|\b(?:first|last)(?= to [a-z])",
+    re.IGNORECASE,
+)
 _REASON = re.compile(r"\b(?:because|since|as|due to|given|so)\b", re.IGNORECASE)
 _EQUAL = re.compile(r"\b(?:the same|equal|equally)\b", re.IGNORECASE)
 _TURNED = re.compile(r"\b(?:not|no|never|except)\b|n['’]t\b", re.IGNORECASE)
@@ -71,11 +90,17 @@ def against_asked(line: str, question: str) -> bool | None:
     return None if _signs(told).isdisjoint(_signs(asked)) else False
 
 
+def plainly_against(line: str, question: str) -> bool:
+    """Tell whether a sentence says that a thing is small where `question` asks which is larger: then no answer."""
+    plain = [_PLAIN[found["plain"].lower()] for found in _IS_PLAIN.finditer(_REASON.split(line)[0])]
+    return any(against_asked(degree, question) for degree in plain) and not against_asked(line, question)
+
+
 def _degrees(text: str) -> frozenset[str]:
     """Return the comparatives and superlatives of a text, in small letters."""
     for pattern, word in _EXPENSIVE:
         text = pattern.sub(word, text)
-    return frozenset(found[0].lower() for found in _DEGREE.finditer(text))
+    return frozenset(found[0].lower() for pattern in (_DEGREE, _IN_TURN) for found in pattern.finditer(text))
 
 
 def _signs(degrees: frozenset[str]) -> set[int]:

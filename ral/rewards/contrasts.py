@@ -17,6 +17,11 @@ _AHEAD = re.compile(
     r"(?P<denied>[^,;]{1,60}?),? but(?: rather| instead)? (?!also|not|maybe|perhaps|possibly)(?P<given>[^,;]+)",
     re.IGNORECASE,
 )
+_THEN = re.compile(
+    r"(?P<ahead>[^,;.]{0,80}?\b(?:does|do|did|is|are|was|were)) ?(?:not|n't) (?!only|just|merely|simply|necessarily)"
+    r"(?P<denied>[^,;.]{1,60}?)[,;.] (?:but |instead,? |rather,? )?(?P<given>(?:it|they) (?!may|might|could)[^,;]+)",
+    re.IGNORECASE,
+)
 _BETWEEN = re.compile(
     r"(?:between|of|comparing) (?P<one>[^,;]{1,60}?) and (?P<other>[^,;]{1,60}?), (?P<given>.+)",
     re.IGNORECASE | re.DOTALL,
@@ -37,6 +42,9 @@ def preferred(text: str, read: Callable[[str], str | None]) -> str | None:
         return given if len(both - {None}) == 2 and given in both else None
     if ahead := _AHEAD.fullmatch(text):
         denied, given = read(ahead["denied"]), read(f"{ahead['ahead']} {ahead['given']}")
+        return given if denied and denied != given else None
+    if then := _THEN.fullmatch(text):
+        denied, given = read(then["denied"]) or read(f"{then['denied']}s"), read(then["given"])
         return given if denied and denied != given else None
     if behind := _BEHIND.fullmatch(text):
         denied, given = read(behind["denied"]), read(behind["given"])

@@ -115,6 +115,10 @@ _RELATIVE = re.compile(r"(?:which|who|that)\b", re.IGNORECASE)
 _OF_EITHER = re.compile(
     r"\b(?:he|she) .*\b(?:his|her)$", re.IGNORECASE
 )  # "She is on his" left: which one is asked about?
+_PLACED_HAN = r"(?:位于|处于|坐落在|相对于|在|是在)"
+_ASKED_HAN = re.compile(
+    rf"(?:图中|图片中|画面中|视频中)?的?(?P<x>[\u4e00-\u9fff]{{1,8}}?){_PLACED_HAN}(?P<y>[\u4e00-\u9fff]{{1,8}}?)的?(?:什么|哪|何|左边还是|上面还是|前面还是|位置)"
+)
 _PRONOUN = re.compile(r"(?:it|them|him|her)\b", re.IGNORECASE)
 
 
@@ -127,6 +131,8 @@ def of_asked_thing(line: str, options: Iterable[str], question: str) -> str | No
     ("inside") and a denied one are nothing, too. Unchanged is the line of any other question, and where no option has
     a relation, or one names either thing.
     """
+    if _converse_in_han(line, question):
+        return None
     pair = asked_pair(question) if any(map(_RELATION.search, own := list(options))) else None
     if pair is None or any(_who(option, pair) for option in own):
         return line
@@ -180,6 +186,20 @@ def _clause(clause: str, pair: tuple[str, str]) -> str | None:
     if other == "x" or (not other and not of_it and _words(behind) and not again and _names_thing(found[0], behind)):
         return None
     return clause
+
+
+def _converse_in_han(line: str, question: str) -> bool:
+    """Tell whether a Chinese line tells the place of the other thing alone: 狗在猫的左边 for 猫在狗的哪一边？"""
+    if (asked := _ASKED_HAN.search(question)) is None:
+        return False
+    first, second = asked["x"], asked["y"]
+    if first[-2:] != second[-2:]:
+        first, second = first[-2:], second[-2:]  # without "in the picture" and the like
+    if first not in line:
+        return re.match(rf"\s*[^它他她，。在位处]{{0,4}}{re.escape(second)}", line) is not None
+    told = rf"{{}}[^，。,.]{{{{0,4}}}}{_PLACED_HAN}[^，。,.]{{{{0,4}}}}{{}}"
+    first, second = re.escape(first), re.escape(second)
+    return bool(re.search(told.format(second, first), line)) and not re.search(told.format(first, second), line)
 
 
 def _names_thing(relation: str, behind: str) -> bool:

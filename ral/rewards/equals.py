@@ -40,10 +40,13 @@ def option_of_equal(text: str, options: Mapping[str, str], question: str) -> str
     options: {letter: text}. The question has to compare ("Are there more ... or ...?"). Of the other options the text
     may name all or none, and what is "the same" has to be a number, what the question compares, or a word of it or of
     that option: "the same colour" is not "the same number". None for a text that doubts, denies, compares otherwise or
-    holds digits.
+    holds digits, but for one number said of both.
     """
     line = " ".join(text.split())
     equal = [letter for letter, own in options.items() if _IS_EQUAL.search(own) and not _SET_OFF.search(own)]
+    counts = re.findall(r"\d+", line)
+    if len(counts) > 1 and len(set(counts)) == 1:  # "3 cats and 3 dogs"
+        line = re.sub(r"\d+ ", "", line)
     if len(equal) != 1 or len(line) > _LONGEST or not _IS_EQUAL.search(line) or not _COMPARES.search(question):
         return None
     if _SET_OFF.search(line) or UNSURE.search(line):

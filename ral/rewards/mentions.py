@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from ral.rewards.antonyms import against_asked
+from ral.rewards.antonyms import against_asked, plainly_against
 from ral.rewards.below_zero import FREEZING, below_zero
 from ral.rewards.bounds import bound
 from ral.rewards.claims import LONGEST, REASON, UNSURE
@@ -59,6 +59,16 @@ _IT_IS = re.compile(r"^(?:(?:it is|it's|the answer is) )?(?:(?:the|an?) )?")
 _HAND = re.compile(r"\b(left|right)[ -]hand\b", re.IGNORECASE)
 _WITH = re.compile(r"\s*with\b", re.IGNORECASE)
 _JOINED = re.compile(r"\b(?:and|with)\b|[和与與&+]")
+_FORMER = re.compile(
+    r"\b(?:was|were|had been) [^,;.]*\bbefore (?:it|they|he|she|being|the)\b|\bno longer\b", re.IGNORECASE
+)
+_ASKS_FORMER = re.compile(
+    r"\b(?:before|was|were|did|had|happen\w*|originally|initially|first|no longer|change[sd]?)\b", re.IGNORECASE
+)
+_FOLLOWED = re.compile(r"(?P<said>[^,;.]+),? followed (?:closely |next )?by (?P<other>[^,;.]+)[\s.!]*", re.IGNORECASE)
+_ASKS_FIRST = re.compile(
+    r"\b(?:first|most|earliest|(?:high|larg|bigg|great|tall|long|heavi|fast|old)est)\b", re.IGNORECASE
+)
 _ADDED_AHEAD = re.compile(r"(?:\band|\bplus|[/&+、和与與])\s*(?:an?\s|the\s)?$", re.IGNORECASE)
 
 
@@ -87,8 +97,11 @@ def one_in_sentence(text: str, options: Mapping[str, str], question: str = "") -
 
 def _preferred(line: str, options: Mapping[str, str], question: str) -> str | None:
     """Return the letter of the option that a sentence compares with another option: the chair of "The chair is closer
-    than the lamp"; None where it compares anything else, or not as `question` asks (`comparisons.compared`).
+    than the lamp" and of "The chair, followed by the lamp" where the first or most is asked; None where it compares anything else, or not as `question` asks (`comparisons.compared`).
     """
+    if (found := _FOLLOWED.fullmatch(line)) and _ASKS_FIRST.search(question):
+        ahead, behind = one_text(found["said"], options, question), one_text(found["other"], options)
+        return ahead if behind and ahead != behind else None
     if (parts := compared(line, question)) is None or _JOINED.search(parts[1]):
         return None
     others = {letter for letter, *_ in mentions(parts[1], options)}
@@ -156,10 +169,17 @@ def one_text(line: str, options: Mapping[str, str], question: str = "") -> str |
     numbers = bool(re.search(r"\d", own)) and re.search(r"\d", rest)
     if SETS_OFF.search(rest) or UNSURE.search(rest) or numbers:
         return None
+    if plainly_against(rest, question) or _formerly(rest, question):
+        return None
     against = against_asked(rest, question)
     if against and len(options) == 2 and not _is_number(own):
         return next(other for other in options if other != letter)
     return letter if against is False else None
+
+
+def _formerly(line: str, question: str) -> bool:
+    """Tell whether a sentence says what was before something, "was red before it was painted", and is not asked so."""
+    return _FORMER.search(line) is not None and _ASKS_FORMER.search(question) is None
 
 
 def _is_number(own: str) -> bool:

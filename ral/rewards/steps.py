@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from ral.rewards.equations import SAME, evaluate, plain_sides
+from ral.rewards.equations import LONGEST, SAME, evaluate, plain_sides
 
 ROUNDED = Fraction(1, 100)  # relative: how far a step may be off for a value that is no integer, "3x = 10, x = 3.33"
+ROUGHLY = Fraction(1, 20)  # relative: a step that is further off does not hold, however the value is rounded
 
 _ENVIRONMENT = re.compile(r"\\(?:begin|end)\s*\{(?:align(?:ed|at)?|gather(?:ed)?|split|equation)\*?\}")
 _ROW = r"\\\\(?:\[[^\]]*\])?"
@@ -18,7 +19,7 @@ _ARROW = (
     r"\\(?:Rightarrow|rightarrow|Longrightarrow|longrightarrow|implies|iff|Leftrightarrow|to|therefore|because)(?![a-z])"
     r"|[→⇒⟹⟶⇔∴]|(?:=|-)>"
 )
-_BETWEEN = re.compile(rf"{_ARROW}|[;\n]|,(?!\d{{3}}(?!\d))|\b(?:so|thus|hence|therefore|then)\b,?", re.IGNORECASE)
+_BETWEEN = re.compile(rf"{_ARROW}|[;\n]|,(?!\d{{3}}(?!\d))|\b(?:so|thus|hence|therefore|then|and)\b,?", re.IGNORECASE)
 _ROWS = re.compile(rf"{_ROW}|{_BETWEEN.pattern}", re.IGNORECASE)
 _ARROW_AHEAD = re.compile(rf"(?P<open>[\s$]*)(?:{_ARROW})\s*(?P<said>(?=[^\s$]).*)", re.DOTALL)
 _EQUALS = re.compile(r"(?<![<>!:])[=≈]")
@@ -36,12 +37,38 @@ def last_step(text: str) -> str | None:
     rows = _ENVIRONMENT.sub(" ", text)
     if (arrow := _ARROW_AHEAD.fullmatch(rows)) and not _EQUALS.search(rows):
         return arrow["open"] + arrow["said"]
-    between = _ROWS if rows != text or "&" in text else _BETWEEN
-    steps = [_sides(step) for step in between.split(rows.replace("$", " ")) if step.strip(" &.\t\n")]
+    steps = _steps(text)
     if not steps or (len(steps) < 2 and rows == text):
         return None
     *ahead, last = _joined(steps)
     return _stated(ahead, last)
+
+
+def steps_fail(text: str) -> bool:
+    """Tell whether a text states the value of one unknown, and an equation in front does not hold for it:
+    "2x = 6, so x = 4". False where any side cannot be computed.
+    """
+    if len(text) > LONGEST or len(steps := _steps(text)) < 2 or any(len(sides) < 2 for sides in steps):
+        return False
+    *ahead, last = steps
+    unknown = {letter for sides in steps for side in sides for letter in _UNKNOWN.findall(side)}
+    value = evaluate(_UNIT.sub("", last[-1]))
+    if value is None or unknown != {last[0]}:
+        return False
+    put = f"(({value.numerator})/({value.denominator}))"
+    for sides in ahead:
+        values = [evaluate(re.sub(rf"(?<![A-Za-z\\]){last[0]}(?![A-Za-z])", put, side)) for side in sides]
+        known = [found for found in values if found is not None]
+        if len(known) == len(values) and max(known) - min(known) > ROUGHLY * max(map(abs, known)):
+            return True
+    return False
+
+
+def _steps(text: str) -> list[list[str]]:
+    """Return the sides of each step of a text."""
+    rows = _ENVIRONMENT.sub(" ", text)
+    between = _ROWS if rows != text or "&" in text else _BETWEEN
+    return [_sides(step) for step in between.split(rows.replace("$", " ")) if step.strip(" &.\t\n")]
 
 
 def _joined(steps: list[list[str]]) -> list[list[str]]:
