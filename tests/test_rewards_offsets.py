@@ -23,6 +23,8 @@ TABLE = (
      "20 seconds before the end|20 seconds from the end|frame 20|in frame 20|after 20 frames|20 minutes"
      "|20 seconds after it turns red|20 seconds later|twenty seconds before the end|20 s prior to the crash"
      "|the 20th frame|20 seconds after the car starts|**20** seconds before the end|20 meters|20 seconds remaining"),
+    (SECOND, "7", "The light turns green at 0:07.|It happens at around 0:07 in the video.",
+     "It does not happen at 0:07.|The light turns green at 0:08.|before the cut at 0:07"),
     (SECOND, "60", "1 minute|60 s|1 min", "60 minutes|1 minute before the end"),
     (MANY, "90", "90 seconds|90|1.5 minutes|1 minute and 30 seconds", "90 minutes|90 frames|90 steps|90 kg|90 laps"),
     (TALL, "30", "30 m|30 meters|3000 cm|It is 30 m tall|30",

@@ -28,7 +28,7 @@ from ral.rewards.named import of_angle, of_quantity, without_bound
 from ral.rewards.nothing import says_none
 from ral.rewards.number_words import lone_number
 from ral.rewards.numbers import FACTORIAL, Number, in_terms_of, parse_number, rounding
-from ral.rewards.offsets import measures_elsewhere
+from ral.rewards.offsets import measures_elsewhere, moment_said
 from ral.rewards.option_texts import split_options
 from ral.rewards.other_counts import counts_other, part_asked
 from ral.rewards.points import as_point
@@ -152,6 +152,7 @@ def _answered(gold: Number, answer: str, question: str) -> Number | None:
     """
     forms = (
         part_asked(answer, question),
+        moment_said(answer, question),
         without_bound(answer, question),
         answer,
         *(read(answer, question) for read in _AS_ASKED),

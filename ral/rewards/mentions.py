@@ -12,7 +12,7 @@ from ral.rewards.antonyms import against_asked, plainly_against
 from ral.rewards.below_zero import FREEZING, below_zero
 from ral.rewards.bounds import bound
 from ral.rewards.claims import LONGEST, REASON, UNSURE
-from ral.rewards.comparisons import as_asked_for, compared
+from ral.rewards.comparisons import as_asked_for, compared, compared_the_other_way
 from ral.rewards.compounds import MODEL, article_before, content_word, part_of_more
 from ral.rewards.converses import of_asked_thing
 from ral.rewards.degrees import in_option_degree, to_a_degree
@@ -97,11 +97,16 @@ def one_in_sentence(text: str, options: Mapping[str, str], question: str = "") -
 
 def _preferred(line: str, options: Mapping[str, str], question: str) -> str | None:
     """Return the letter of the option that a sentence compares with another option: the chair of "The chair is closer
-    than the lamp" and of "The chair, followed by the lamp" where the first or most is asked; None where it compares anything else, or not as `question` asks (`comparisons.compared`).
+    than the lamp" and of "The chair, followed by the lamp" where the first or most is asked; None where it compares
+    anything else, or not as `question` asks (`comparisons.compared`).
     """
     if (found := _FOLLOWED.fullmatch(line)) and _ASKS_FIRST.search(question):
         ahead, behind = one_text(found["said"], options, question), one_text(found["other"], options)
         return ahead if behind and ahead != behind else None
+    if (turned := compared_the_other_way(line, question)) and len(options) == 2:
+        others = {letter for letter, *_ in mentions(turned[1], options)}
+        if against_asked(turned[0], question) and (named := one_text(turned[0], options, question)):
+            return named if others == {named} and not SETS_OFF.search(turned[1]) else None
     if (parts := compared(line, question)) is None or _JOINED.search(parts[1]):
         return None
     others = {letter for letter, *_ in mentions(parts[1], options)}

@@ -49,7 +49,20 @@ _OTHER_COUNT = re.compile(
     re.IGNORECASE,
 )
 _MARKS = re.compile(r"[*`$\\]")  # of Markdown and LaTeX, inside a sentence
+_AT_CLOCK = re.compile(
+    r"(?:(?!\b(?:not|never|no|before|after|until|by|or|if|than|except)\b|n['’]t\b)[^\d?]){1,100}"
+    r"\bat (?:around |about |timestamp |time )?(?P<clock>\d{1,2}(?::\d\d){1,2})(?: in the (?:video|clip))?[\s.!]*",
+    re.IGNORECASE,
+)
 _COMPARES = re.compile(r"\b(?:than|difference|[a-z]{2,}er (?:is|are|was|were)|much|times|compared)\b", re.IGNORECASE)
+
+
+def moment_said(answer: str, question: str) -> str | None:
+    """Return the clock time of a sentence without other numbers where `question` asks for a moment: "0:07" of "It
+    falls at 0:07"; else None.
+    """
+    found = _AT_CLOCK.fullmatch(_MARKS.sub("", answer)) if _ASKS_WHEN.search(question) else None
+    return found["clock"] if found else None
 
 
 def measures_elsewhere(answer: str, question: str) -> bool:
