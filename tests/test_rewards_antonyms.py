@@ -58,9 +58,6 @@ TABLE = (
     (THREE, MORE, "C", "There are 3 cats and 3 dogs, so the numbers are equal."),
     (THREE, MORE, "", "There are 3 cats and 4 dogs, so the numbers are equal."
      "|There are 3 cats and 3 dogs, so the numbers are not equal."),
-    (TWO, "Which is heavier?", "A", "The van is lighter than the bus."),
-    (TWO, "Which is heavier?", "B", "The bus is lighter than the van."),
-    (TWO, "Which is heavier?", "", "The van is not lighter than the bus.|The van is lighter in colour than the bus."),
     (DEGREE, "Compared with the first ball, is the second larger?", "B", "It is smaller.|The second ball is smaller."),
 )  # fmt: skip
 ROWS = [(*row[:3], answer) for row in TABLE for answer in row[3].split("|")]

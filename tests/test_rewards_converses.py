@@ -99,6 +99,28 @@ def test_chinese_relations_of_the_other_thing_name_none(letter: str, answers: st
         check_letter(answer, ("A. 左边", "B. 右边"), "图中猫在狗的哪一边？", letter)
 
 
+@pytest.mark.parametrize(
+    ("letter", "answers"),
+    [
+        ("", "The mug is facing left.|The mug is turned to the right.|The mug is right next to it."
+         "|The mug is left behind.|The mug is to the left of the laptop's owner.|The one on the left is the laptop."
+         "|From the laptop's perspective, the mug is on the left."),
+        ("A", "The mug is to the left of the laptop's position."
+         "|From the viewer's perspective, the mug is on the left."),
+        ("B", "The mug is on the right.|The mug is to the right, next to the lamp."),
+        ("C", "The mug is right above the laptop."),
+    ],
+)  # fmt: skip
+def test_a_way_that_a_thing_faces_is_no_place(letter: str, answers: str) -> None:
+    for answer in answers.split("|"):
+        check_letter(answer, FOUR, WHERE, letter)
+
+
+def test_another_view_counts_where_it_is_asked_for() -> None:
+    question = "From the man's perspective, where is the mug relative to the laptop?"
+    check_letter("From the man's perspective, the mug is on the left.", FOUR, question, "A")
+
+
 def test_chinese_things_of_one_kind_are_told_apart() -> None:
     options, question = ("A. 左侧", "B. 右侧"), "图中红色汽车在白色汽车的什么位置？"
     check_letter("白色汽车在红色汽车的左侧。", options, question, "")

@@ -24,6 +24,11 @@ TABLE = (
     (GATE, STATE, "", "The gate is partially open.|It is slightly open.|partly open|The gate is half closed."
      "|It is almost closed.|The gate is open a crack.|The gate is mostly closed.|It is a little open."
      "|The gate is one third open.|The gate is open about a quarter.|It is 80% open.|The gate is not fully closed."),
+    (GATE, STATE, "", "The gate is practically closed.|It is as good as closed.|The gate is open by 50%"
+     "|It will be closed soon.|The gate is about to open.|The gate should be closed."
+     "|It is closed at first and then opened."),
+    (GATE, "What will happen to the gate?", "B", "The gate will be closed."),
+    (GATE, "What is the state of the gate at the start?", "B", "It is closed at first."),
     (PARTLY, STATE, "B", "The gate is partly open.|It is partially open.|The gate is partway open."),
     (PARTLY, STATE, "A", "The gate is open."),
     (PARTLY, STATE, "", "The gate is half open.|It is partly shut.|slightly shut"),

@@ -19,6 +19,9 @@ TABLE = (
     (CLOCK, "", "from 20 to 35 seconds|from 20 to 30 frames|20 to 30 minutes|not from 20 to 30 seconds|30 to 20 seconds"
      "|From 20 to 30 seconds or 30 to 45 seconds|20-30|from 20 s to 30 s before the end|maybe 20 to 30 seconds"
      "|after 20 seconds|frames 20 to 30|20 to 30 seconds after the bell|Is it from 20 to 30 seconds?"),
+    (CLOCK, "", "20-30 s later|20 to 30 seconds from the end|around 0:20-0:30 into the second clip"
+     "|from 0:20 to 0:30 she waits, then she pours"),
+    (CLOCK, "A", "from 20 to 30 seconds into the video"),
     (SECONDS, "A", "from 2.5 to 4 seconds|0:02.5 - 0:04|2.5 s to 4.0 s"),
     (SECONDS, "C", "from 25 to 40 seconds|0:25 - 0:40"),
     (SECONDS, "", "from 2.5 to 40 seconds|from 25 to 4 seconds|2.5 to 4 minutes"),

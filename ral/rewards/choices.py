@@ -66,7 +66,8 @@ def chosen_letter(answer: str, options: Sequence[str], question: str = "") -> st
     answer is B"), and the one option that has a short answer's value (`values`) or written form (`forms`), or that a
     short sentence names (`mentions`). Last, the same is tried without contractions, in the options' forms of a word
     (`word_forms`, `verb_phrases`), by their kind (`kinds`), as the question said again (`echoes`), without asides
-    (`plain_said`), and, where `question` asks for what is wrong, with "B is wrong" as B. Case, width, quotes and white space never count.
+    (`plain_said`), and, where `question` asks for what is wrong, with "B is wrong" as B. Case, width, quotes and
+    white space never count.
     """
     answer = in_option_spelling(keyed(answer), options)
     if named := _chosen(answer, options, question):

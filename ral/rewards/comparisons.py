@@ -53,19 +53,6 @@ def compared(line: str, question: str) -> tuple[str, str] | None:
     return found["said"], found["other"]
 
 
-def compared_the_other_way(line: str, question: str) -> tuple[str, str] | None:
-    """Return (what a sentence states, the thing that it compares with) of one comparative and "than", whichever it is.
-
-    "The mouse is lighter than the elephant" gives ("The mouse is lighter", "the elephant"). None for a negation, and
-    for words behind the comparative that `question` does not have.
-    """
-    found = _BEHIND.fullmatch(line)
-    if found is None or found["word"].lower() != "than" or _TURNED.search(line) or _TURNED.search(question):
-        return None
-    behind = _COMPARATIVE.split(found["said"])
-    return (found["said"], found["other"]) if len(behind) == 2 and _words(behind[1]) <= _words(question) else None
-
-
 def as_asked_for(text: str, question: str) -> bool:
     """Tell whether a text has one comparative, and `question` the same: "the lamp is closer" to "Which is closer?"."""
     degrees = _comparatives(text)

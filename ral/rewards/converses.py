@@ -115,6 +115,22 @@ _RELATIVE = re.compile(r"(?:which|who|that)\b", re.IGNORECASE)
 _OF_EITHER = re.compile(
     r"\b(?:he|she) .*\b(?:his|her)$", re.IGNORECASE
 )  # "She is on his" left: which one is asked about?
+_RIGHT_THERE = re.compile(
+    r" (?:next|beside|behind|in front|above|below|under|underneath|by|near|here|there|now"
+    r"|outside|inside|after|before)\b"
+)
+_TURNED = re.compile(
+    r"\b(?:facing|faces|look(?:s|ing)|turn(?:s|ed|ing)|walk(?:s|ing)|mov(?:es|ing)|runn?(?:s|ing)|head(?:s|ing|ed)"
+    r"|point(?:s|ed|ing)|gaz(?:es|ing)|star(?:es|ing)|lean(?:s|ing))(?: over| away| back)?$",
+    re.IGNORECASE,
+)
+_OF_OWNED = re.compile(r"\w['’]s (?!left|right|side|front|back|head|body|face|tail|position|place)\w+")
+_OTHERS_VIEW = re.compile(
+    r"\bfrom (?:the |its |his |her )(?!(?:viewer|camera|observer|photographer|image|picture)\b)[a-z ]{0,20}(?:['’]s )?"
+    r"(?:own )?(?:perspective|point of view|viewpoint)\b",
+    re.IGNORECASE,
+)
+_VIEW = re.compile(r"\b(?:perspective|view\w*|point of view|facing|imagine)\b", re.IGNORECASE)
 _PLACED_HAN = r"(?:位于|处于|坐落在|相对于|在|是在)"
 _ASKED_HAN = re.compile(
     rf"(?:图中|图片中|画面中|视频中)?的?(?P<x>[\u4e00-\u9fff]{{1,8}}?){_PLACED_HAN}(?P<y>[\u4e00-\u9fff]{{1,8}}?)的?(?:什么|哪|何|左边还是|上面还是|前面还是|位置)"
@@ -132,6 +148,8 @@ def of_asked_thing(line: str, options: Iterable[str], question: str) -> str | No
     a relation, or one names either thing.
     """
     if _converse_in_han(line, question):
+        return None
+    if _OTHERS_VIEW.search(line) and not _VIEW.search(question):
         return None
     pair = asked_pair(question) if any(map(_RELATION.search, own := list(options))) else None
     if pair is None or any(_who(option, pair) for option in own):
@@ -172,6 +190,8 @@ def _clause(clause: str, pair: tuple[str, str]) -> str | None:
         subject, behind = owned["subject"], owned["object"]
     elif not subject and (turned := _INVERTED.match(behind)):
         subject, behind = turned["subject"], turned["object"]
+    if _TURNED.search(subject) or _OF_OWNED.search(behind):
+        return None
     again = _RELATION.search(behind)
     of_it = _PRONOUN.match(behind) is not None
     told, other = _who(subject, pair), _who(behind[: again.start()] if again else behind, pair)
@@ -181,6 +201,8 @@ def _clause(clause: str, pair: tuple[str, str]) -> str | None:
         or (not told and _words(subject) >= _words(pair[0]) | _words(pair[1]))
     ):
         return None
+    if not told and other == "y" and re.match(r"(?:is|are|was|were)\b", behind):
+        return None  # "The one on the left is the dog"
     if told == "y":
         return _converse(found["name"].lower(), pair) if (other == "x" or of_it) and not again else None
     if other == "x" or (not other and not of_it and _words(behind) and not again and _names_thing(found[0], behind)):
@@ -200,6 +222,15 @@ def _converse_in_han(line: str, question: str) -> bool:
     told = rf"{{}}[^，。,.]{{{{0,4}}}}{_PLACED_HAN}[^，。,.]{{{{0,4}}}}{{}}"
     first, second = re.escape(first), re.escape(second)
     return bool(re.search(told.format(second, first), line)) and not re.search(told.format(first, second), line)
+
+
+def is_adverb(ahead: str, own: str, behind: str) -> bool:
+    """Tell whether "right" or "left" is no side: "right next to it", "left behind", "has left"."""
+    if own == "right":
+        return not re.search(r"\b(?:the|to|on) $", ahead, re.IGNORECASE) and _RIGHT_THERE.match(behind) is not None
+    return own == "left" and bool(
+        re.match(r" (?:behind|alone|out|over)\b", behind) or re.search(r"\b(?:has|have|had|just|is being) $", ahead)
+    )
 
 
 def _names_thing(relation: str, behind: str) -> bool:

@@ -29,6 +29,12 @@ _PLACE = re.compile(
     r"|vertices|corners?|place)\b",
     re.IGNORECASE,
 )
+_ASIDE = re.compile(
+    r"\b(?:left|right|outside|above|below|beside|next|near|close|behind|under|over|between|around|north|south|east|west)"
+    r"(?: (?:of|to|from|the|box|point))*\s*$",
+    re.IGNORECASE,
+)
+"""Matches the words in front of coordinates that a thing is beside."""
 _PAIRS = {"(": ")", "[": "]"}
 
 
@@ -85,6 +91,8 @@ def read_coordinates(text: str) -> Coordinates | None:
 def _told(text: str) -> Coordinates | None:
     """Return the one box or point of a sentence; None where it has none, several, a letter, more numbers, a denial."""
     found = list(_GROUPS.finditer(text)) if len(text) <= _LONGEST else []
+    if len(found) == 1 and _ASIDE.search(text[: found[0].start()]):
+        return None
     if len(found) != 1 or _LED.match(text) or _SET_OFF.search(text) or re.search(r"\d", _GROUPS.sub(" ", text)):
         return None
     return read_coordinates(found[0][0])

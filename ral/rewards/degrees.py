@@ -14,10 +14,21 @@ _FRACTION = (
 _LITTLE = r"(?:slightly|somewhat|mostly|largely|barely|a (?:little|bit|tad|crack|touch)|a little bit|sort of|kind of)"
 _OF_ANY = re.compile(rf"\b(?:{_HALF}|{_PART}|incompletely)[ -]$", re.IGNORECASE)
 _OF_STATE = re.compile(
-    rf"(?<!\w)(?:{_FRACTION}|{_LITTLE}|less than|just|only just|all but)[ -](?:of )?$", re.IGNORECASE
+    rf"(?<!\w)(?:{_FRACTION}|{_LITTLE}|less than|just|only just|all but|practically|virtually"
+    r"|as good as|close to|next to)[ -](?:of )?$",
+    re.IGNORECASE,
 )
 _BEHIND = re.compile(
-    rf" (?:(?:only|just|about|but|by|to|at) )*(?:{_HALF}|{_PART}|{_FRACTION}|{_LITTLE}|an inch)\b", re.IGNORECASE
+    rf" (?:(?:only|just|about|but|by|to|at) )*(?:{_HALF}|{_PART}|{_FRACTION}|{_LITTLE}|an inch)(?!\w)", re.IGNORECASE
+)
+_NOT_YET = re.compile(
+    r"\b(?:(?:about|yet|ready|supposed|meant|starting|beginning|going|needs?|has|have|ought) to(?: be(?:come)?)?"
+    r"|(?:will|should|would|must|shall)(?: soon| then| later)? be(?:come)?)[ -]$",
+    re.IGNORECASE,
+)
+_ASKS_AHEAD = re.compile(
+    r"\b(?:will|would|should|must|going|about|supposed|needs?|next|happen\w*|predict\w*|after|if|likely)\b",
+    re.IGNORECASE,
 )
 _STATE = re.compile(
     r"(?:(?:fully|completely|entirely|wide|totally) )?(?:open(?:ed)?|closed|shut|empty|full|filled|emptied|complete"
@@ -40,6 +51,13 @@ def to_a_degree(ahead: str, own: str, behind: str) -> bool:
     if _OF_ANY.search(ahead) or _HAN_AHEAD.search(ahead):
         return True
     return _STATE.fullmatch(own) is not None and bool(_OF_STATE.search(ahead) or _BEHIND.match(behind))
+
+
+def not_yet(ahead: str, own: str, question: str) -> bool:
+    """Tell whether a state is said to come or to be due, "is about to open" and "should be closed", where `question`
+    asks for what is.
+    """
+    return bool(_STATE.fullmatch(own) and _NOT_YET.search(ahead)) and _ASKS_AHEAD.search(question) is None
 
 
 def in_option_degree(line: str, options: Mapping[str, str]) -> str:

@@ -6,10 +6,10 @@ import re
 
 _LONGEST = 150  # characters of a question and of such an answer
 _AUXILIARY = r"(?:is|are|was|were|does|do|did|has|have|can)"
-_ASKED = re.compile(rf"(?:^|[.!?\n]\s*)(?P<verb>{_AUXILIARY}) (?P<rest>[^.?!\n]+)\?", re.IGNORECASE)
+_ASKED = re.compile(rf"(?:^|[.!?\n]\s*)(?P<verb>{_AUXILIARY}) (?P<rest>[^.?!\n]+)\?", re.I)
 _SAID = re.compile(
-    rf"(?P<subject>[^.,;:?!]+?) (?P<verb>{_AUXILIARY})(?=\b|not\b|n['’]t\b)(?P<denied> ?not\b|n['’]t\b|(?<=can)['’]t\b)?"
-    r" ?(?P<rest>[^.,;:?!]*)[.!\s]*",
+    rf"(?P<subject>[^.,;:?!]+?) (?P<verb>{_AUXILIARY})(?=\b|not\b|n['’]t\b)"
+    r"(?P<denied> ?not\b|n['’]t\b|(?<=can)['’]t\b)? ?(?P<rest>[^.,;:?!]*)[.!\s]*",
     re.IGNORECASE,
 )
 _PRONOUN = frozenset(("he", "she", "it", "they"))

@@ -12,10 +12,10 @@ from ral.rewards.antonyms import against_asked, plainly_against
 from ral.rewards.below_zero import FREEZING, below_zero
 from ral.rewards.bounds import bound
 from ral.rewards.claims import LONGEST, REASON, UNSURE
-from ral.rewards.comparisons import as_asked_for, compared, compared_the_other_way
+from ral.rewards.comparisons import as_asked_for, compared
 from ral.rewards.compounds import MODEL, article_before, content_word, part_of_more
-from ral.rewards.converses import of_asked_thing
-from ral.rewards.degrees import in_option_degree, to_a_degree
+from ral.rewards.converses import is_adverb, of_asked_thing
+from ral.rewards.degrees import in_option_degree, not_yet, to_a_degree
 from ral.rewards.denials import denied, taken_back
 from ral.rewards.landmarks import only_near, without_landmark
 from ral.rewards.number_words import is_pronoun, read_words
@@ -60,10 +60,15 @@ _HAND = re.compile(r"\b(left|right)[ -]hand\b", re.IGNORECASE)
 _WITH = re.compile(r"\s*with\b", re.IGNORECASE)
 _JOINED = re.compile(r"\b(?:and|with)\b|[和与與&+]")
 _FORMER = re.compile(
-    r"\b(?:was|were|had been) [^,;.]*\bbefore (?:it|they|he|she|being|the)\b|\bno longer\b", re.IGNORECASE
+    r"\b(?:was|were|had been) [^,;.]*\bbefore (?:it|they|he|she|being|the)\b|\bno longer\b"
+    r"|\bat first\b(?! (?:glance|sight|look))"
+    r"|\b(?:initially|originally)\b",
+    re.IGNORECASE,
 )
 _ASKS_FORMER = re.compile(
-    r"\b(?:before|was|were|did|had|happen\w*|originally|initially|first|no longer|change[sd]?)\b", re.IGNORECASE
+    r"\b(?:before|was|were|did|had|happen\w*|originally|initially|first|no longer|change[sd]?"
+    r"|start\w*|beginning|begin)\b",
+    re.IGNORECASE,
 )
 _FOLLOWED = re.compile(r"(?P<said>[^,;.]+),? followed (?:closely |next )?by (?P<other>[^,;.]+)[\s.!]*", re.IGNORECASE)
 _ASKS_FIRST = re.compile(
@@ -103,10 +108,6 @@ def _preferred(line: str, options: Mapping[str, str], question: str) -> str | No
     if (found := _FOLLOWED.fullmatch(line)) and _ASKS_FIRST.search(question):
         ahead, behind = one_text(found["said"], options, question), one_text(found["other"], options)
         return ahead if behind and ahead != behind else None
-    if (turned := compared_the_other_way(line, question)) and len(options) == 2:
-        others = {letter for letter, *_ in mentions(turned[1], options)}
-        if against_asked(turned[0], question) and (named := one_text(turned[0], options, question)):
-            return named if others == {named} and not SETS_OFF.search(turned[1]) else None
     if (parts := compared(line, question)) is None or _JOINED.search(parts[1]):
         return None
     others = {letter for letter, *_ in mentions(parts[1], options)}
@@ -144,7 +145,11 @@ def one_text(line: str, options: Mapping[str, str], question: str = "") -> str |
     if told is None:
         return None
     line = in_option_degree(told, options)
-    found = list(mentions(line, options))
+    found = [
+        (letter, start, end)
+        for letter, start, end in mentions(line, options)
+        if not is_adverb(line[:start], options[letter], line[end:])
+    ]
     if len({letter for letter, *_ in found}) != 1 or ROUGH.search(line) or FREEZING.search(line) or is_pronoun(line):
         return None
     letter, own = found[0][0], options[found[0][0]]
@@ -162,6 +167,7 @@ def one_text(line: str, options: Mapping[str, str], question: str = "") -> str |
             return None
         if (
             to_a_degree(ahead, own, behind)
+            or not_yet(ahead, own, question)
             or denied(ahead)
             or taken_back(behind)
             or added

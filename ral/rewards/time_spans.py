@@ -24,7 +24,9 @@ _MEASURED = re.compile(
     re.IGNORECASE,
 )
 _SET_OFF = re.compile(
-    r"\b(?:not|no|never|or|but|except|without|before|after|maybe|perhaps|might|may|could|than|if|whether|frames?)\b|n['’]t\b|[?]",
+    r"\b(?:not|no|never|or|but|except|without|before|after|maybe|perhaps|might|may|could|than|if|whether|frames?|then"
+    r"|later|earlier|ago|prior|from the (?:very )?(?:end|finish)|into the (?!video|clip|recording|footage|film))\b"
+    r"|n['’]t\b|[?]",
     re.IGNORECASE,
 )
 Span = tuple[Fraction, Fraction]
