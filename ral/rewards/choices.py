@@ -26,7 +26,6 @@ from ral.rewards.contrasts import preferred
 from ral.rewards.corrections import INSTEAD, corrected
 from ral.rewards.denials import AND_RULED_OUT, OTHER_RULED_OUT, RULED_OUT, taken_back
 from ral.rewards.dress import CLOSING, OPENING, shown, undress, unmarked, visible
-from ral.rewards.echoes import verdict_of_echo
 from ral.rewards.forms import option_of_form
 from ral.rewards.keyed import keyed
 from ral.rewards.kinds import option_of_kind
@@ -65,9 +64,8 @@ def chosen_letter(answer: str, options: Sequence[str], question: str = "") -> st
     option, lists more letters, rules the letter out or refuses to answer. Then what the last words state ("..., so the
     answer is B"), and the one option that has a short answer's value (`values`) or written form (`forms`), or that a
     short sentence names (`mentions`). Last, the same is tried without contractions, in the options' forms of a word
-    (`word_forms`, `verb_phrases`), by their kind (`kinds`), as the question said again (`echoes`), without asides
-    (`plain_said`), and, where `question` asks for what is wrong, with "B is wrong" as B. Case, width, quotes and
-    white space never count.
+    (`word_forms`, `verb_phrases`), by their kind (`kinds`), without asides (`plain_said`), and, where `question` asks
+    for what is wrong, with "B is wrong" as B. Case, width, quotes and white space never count.
     """
     answer = in_option_spelling(keyed(answer), options)
     if named := _chosen(answer, options, question):
@@ -81,10 +79,6 @@ def chosen_letter(answer: str, options: Sequence[str], question: str = "") -> st
         return named
     if named := option_of_kind(answer, options, question):
         return named
-    if said := verdict_of_echo(undress(answer), question):
-        letters = [option_of_verdict((word,), texts) for word in ("yes", "no")]
-        if all(letters) and letters[0] != letters[1]:
-            return (letters[0] if said == "yes" else letters[1] or ("",))[0]
     if alone := choice_alone(answer, question):
         return chosen_letter(alone, options, question)
     turned = as_asked(question, answer)

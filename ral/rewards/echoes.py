@@ -19,8 +19,8 @@ _LEFT_OUT = frozenset(("the", "a", "an", "any"))
 _WORDS = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 
 
-def verdict_of_echo(answer: str, question: str) -> str | None:
-    """Return "yes" or "no" for an answer that is `question` as a statement, perhaps denied; None for any other.
+def verdict_of_echo(answer: str, question: str) -> str:
+    """Return "yes" or "no" for an answer that is `question` as a statement, perhaps denied; "" for any other.
 
     All words have to stand in the question's order, but for articles, "any", "in the picture" and the like; a pronoun
     may stand for the question's subject. "There is no dog" is no to "Is there a dog?".
@@ -28,18 +28,18 @@ def verdict_of_echo(answer: str, question: str) -> str | None:
     asked = _ASKED.search(question) if len(question) <= _LONGEST else None
     said = _SAID.fullmatch(answer.strip()) if len(answer) <= _LONGEST else None
     if asked is None or said is None or asked["verb"].lower() != said["verb"].lower():
-        return None
+        return ""
     wanted, rest = _words(asked["rest"]), _words(said["rest"])
     none = rest[:1] == ["no"]
     rest = rest[1:] if none else rest
     if {"not", "no", "or"} & {*wanted, *rest} or (none and said["denied"]) or not rest:
-        return None
+        return ""
     subject = _words(said["subject"])
     if len(subject) == 1 and subject[0] in _PRONOUN:
         same = len(rest) < len(wanted) and wanted[-len(rest) :] == rest and bool(_SUBJECT.match(asked["rest"]))
     else:
         same = subject + rest == wanted
-    return ("no" if none or said["denied"] else "yes") if same else None
+    return ("no" if none or said["denied"] else "yes") if same else ""
 
 
 def _words(text: str) -> list[str]:

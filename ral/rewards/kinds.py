@@ -15,6 +15,7 @@ from ral.rewards.converses import of_asked_thing
 from ral.rewards.coordinates import option_of_coordinates
 from ral.rewards.dates import option_of_date
 from ral.rewards.dress import undress, visible
+from ral.rewards.echoes import verdict_of_echo
 from ral.rewards.equals import option_of_equal
 from ral.rewards.option_texts import split_options
 from ral.rewards.orders import option_of_order
@@ -24,6 +25,7 @@ from ral.rewards.ranges import option_of_range
 from ral.rewards.relations import option_of_relation
 from ral.rewards.statements import option_of_statements
 from ral.rewards.time_spans import option_of_span
+from ral.rewards.verdicts import option_of_verdict
 
 LONGEST = 200  # characters of such an answer
 
@@ -34,8 +36,8 @@ def option_of_kind(answer: str, options: Sequence[str], question: str) -> str | 
     The kinds are "both" and "neither" (`plain_said`), orders (`orders`), dates (`dates`), compass points (`compass`),
     statements that hold (`statements`), all or none of the others (`all_or_none`), signs and relations (`relations`),
     ranges of numbers (`ranges`), a camera's moves (`camera`), numbered pictures (`places`), days, months and times of
-    day (`calendar_words`), equality (`equals`), spans of time (`time_spans`), boxes and points (`coordinates`). A claim
-    such as "It is" may stand in front of all but the first two; these are not tried for answers of more than LONGEST
+    day (`calendar_words`), equality (`equals`), spans of time (`time_spans`), boxes and points (`coordinates`), and yes
+    and no where the question is said again (`echoes`). A claim such as "It is" may stand in front of all but the first two; these are not tried for answers of more than LONGEST
     characters.
     """
     texts = split_options(tuple(options))
@@ -43,6 +45,8 @@ def option_of_kind(answer: str, options: Sequence[str], question: str) -> str | 
         return named
     if len(answer) > LONGEST:
         return None
+    if said := option_of_verdict((verdict_of_echo(undress(answer), question),), texts):
+        return said[0]
     own = lettered(tuple(options)) or dict(zip(string.ascii_uppercase, options, strict=False))
     if named := option_of_coordinates(answer, own, question):
         return named
