@@ -37,8 +37,8 @@ def option_of_kind(answer: str, options: Sequence[str], question: str) -> str | 
     statements that hold (`statements`), all or none of the others (`all_or_none`), signs and relations (`relations`),
     ranges of numbers (`ranges`), a camera's moves (`camera`), numbered pictures (`places`), days, months and times of
     day (`calendar_words`), equality (`equals`), spans of time (`time_spans`), boxes and points (`coordinates`), and yes
-    and no where the question is said again (`echoes`). A claim such as "It is" may stand in front of all but the first two; these are not tried for answers of more than LONGEST
-    characters.
+    and no where the question is said again (`echoes`). A claim such as "It is" may stand in front of all but the first
+    two and the last; only the first two are tried for answers of more than LONGEST characters.
     """
     texts = split_options(tuple(options))
     if named := both_or_neither(visible(answer), texts) or option_of_order(visible(answer), texts):
