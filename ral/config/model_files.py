@@ -26,7 +26,7 @@ INTERVAL = "full_attention_interval"
 
 OPTIONS = {"qwen2_vl": "qwen2vl"}
 """Family (model_type of config.json) -> its option of conf/model, where that has another name."""
-SHIPPED_RATES = ("tiny", "tiny_teacher", "path_student")
+SHIPPED_RATES = ("tiny", "tiny_teacher", "path_student", "path_wide_student")
 """Options of conf/model with learning rates for the shipped models, of a million parameters."""
 LARGE = 200 * 10**6
 """Bytes of weights: a model with more is larger than the shipped ones."""
