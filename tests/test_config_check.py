@@ -322,6 +322,13 @@ SPEC = {"_target_": "builtins.dict"}
         ({"optim": {"max_grad_norm": 0.0}}, "optim.max_grad_norm=0.0 is too small: write more than 0"),
         ({"hardware__micro_batch_prompts": 0}, "hardware.micro_batch_prompts=0 is too small"),
         (
+            {
+                "optim": {"optimizer": {"_target_": "torch.optim.SGD", "_partial_": True, "fused": True}},
+                "hardware__shard": {"_target_": "builtins.dict", "_partial_": True},
+            },
+            "torch.optim.SGD has no fused kernel for sharded weights: write optim.optimizer.fused=false",
+        ),
+        (
             {"hardware__term_gradients": True, "hardware__shard": {"_target_": "builtins.dict", "_partial_": True}},
             "hardware.term_gradients=true measures whole weights",
         ),

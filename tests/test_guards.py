@@ -137,6 +137,19 @@ def test_each_sign_is_told_once() -> None:
     assert told.getvalue().count("warning") == 1 and "step 3:" in told.getvalue()
 
 
+def test_weights_that_never_moved_are_told_at_the_end_of_a_short_run() -> None:
+    told = io.StringIO()
+    watch = Watch(state := RunState(), Console(file=told))
+    trainer: Any = SimpleNamespace(is_global_zero=True, loggers=[])
+    for number in range(2):
+        module: Any = SimpleNamespace(latest={"train/moved_share": 0.0, "train/learning_rate": 1e-13})
+        state.progress = Progress(number + 1)
+        watch.on_train_batch_end(trainer, module)
+    assert told.getvalue() == ""
+    watch.on_train_end(trainer, module)
+    assert "warning: step 2: updates change 0.0% of the weights" in told.getvalue()
+
+
 def test_out_of_memory_names_what_is_left_to_lower() -> None:
     cfg = OmegaConf.create(
         {

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from ral.files.pretrained import MODEL_TYPES, check_folder, read_header
-from ral.models.loading import load_network
+from ral.models.loading import load_network, remedy
 from ral.models.mllm import MLLM
 from ral.models.network_config import layer_types, read_config
 from ral.models.norms import multiplying
@@ -101,6 +101,35 @@ def test_a_head_of_its_own_must_be_there(copied: Callable[..., Path]) -> None:
 def test_the_name_of_a_wrapper_is_taken_off(prefix: str, copied: Callable[..., Path], load: Any) -> None:
     got = MLLM.load(str(copied(lambda weights: {prefix + n: w for n, w in weights.items()}))).network.state_dict()
     assert all(torch.equal(got[name], value) for name, value in load().network.state_dict().items())
+
+
+@pytest.mark.parametrize("prefix", ["base_model.model.", "module.", "_orig_mod.", "module._orig_mod."])
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "before 1.6"])
+def test_it_is_taken_off_in_files_of_pytorch_too(
+    prefix: str, zipped: bool, copied: Callable[..., Path], load: Any
+) -> None:
+    folder = copied()
+    weights = {prefix + name: weight for name, weight in load_file(folder / FILE).items()}
+    (folder / FILE).unlink()
+    torch.save(weights, folder / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
+    got = MLLM.load(str(folder)).network.state_dict()
+    assert all(torch.equal(got[name], value) for name, value in load().network.state_dict().items())
+
+
+def test_a_prefix_of_no_library_in_files_of_pytorch_is_named(copied: Callable[..., Path]) -> None:
+    folder = copied()
+    weights = {f"student.{name}": weight for name, weight in load_file(folder / FILE).items()}
+    (folder / FILE).unlink()
+    torch.save(weights, folder / "pytorch_model.bin")
+    with pytest.raises(UserError, match="every name in the files begins with 'student', which is to be taken off"):
+        MLLM.load(str(folder))
+    (folder / "pytorch_model.bin").write_bytes((folder / "pytorch_model.bin").read_bytes()[:5000])
+    with pytest.raises(UserError, match=r"its weights cannot be read.*download it again"):
+        MLLM.load(str(folder))
+
+
+def test_without_names_of_the_files_the_prefix_is_that_of_unknown_names() -> None:
+    assert "begins with 'student'" in remedy(["student.a.weight"], (), ["model.a.weight"])
 
 
 @pytest.mark.parametrize("prefix", ["", "base_model.model.", "module._orig_mod."])

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ral.learner.experience import Forward
 from ral.learner.moved_share import Moved, draw
-from ral.learner.signs import History, weights_at_rest
+from ral.learner.signs import History, Signs, weights_at_rest
 from ral.models.adapters.lora import Adapters, add_adapters
 from ral.models.attention.rollout_layouts import Decode
 from ral.models.masters import settle
@@ -200,6 +200,18 @@ def test_weights_at_rest_are_told() -> None:
     assert told((0.03, 1e-6, 4)) is None and told((0.95, 1e-6, 5)) is None
     assert told((0.99, 1e-6, 5), (0.0, 1e-9, 5)) is None  # the schedule's end
     assert weights_at_rest(History()) is None
+
+
+@pytest.mark.parametrize(("share", "steps", "said"), [(0.03, 3, "over 3 steps"), (0.03, 1, "over 1 step)")])
+def test_they_are_told_at_the_end_of_a_run_too_short_to_see_them_before(share: float, steps: int, said: str) -> None:
+    def at_end(share: float, steps: int) -> str | None:
+        signs = Signs()
+        for _ in range(steps):
+            list(signs.look({"train/moved_share": share, "train/learning_rate": 1e-6}))
+        return signs.at_end()
+
+    assert said in str(at_end(share, steps))
+    assert at_end(0.95, steps) is None and at_end(share, 5) is None and Signs().at_end() is None
 
 
 @pytest.mark.parametrize("more", [[], ["lora.rank=4"]], ids=["full", "lora"])

@@ -199,6 +199,10 @@ def test_a_resumed_run_says_remembers_and_keeps_what_it_should(
     run(*settings, "max_steps=3", "resume=auto", "seed=3", report=True)
     assert "max_steps=3 is reached" in capsys.readouterr().err
     assert (folder / "hf" / "model.safetensors").read_bytes() == weights and (folder / "report.html").is_file()
+    shutil.rmtree(folder / "hf")
+    run(*settings, "max_steps=1", "resume=auto", "seed=3", "resume_changed=[max_steps]")
+    assert "max_steps=1 is reached" in capsys.readouterr().err
+    assert (folder / "hf" / "model.safetensors").read_bytes() == weights
 
 
 def test_a_checkpoint_keeps_its_configuration_and_is_compared_with_it_from_another_folder(

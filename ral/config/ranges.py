@@ -165,6 +165,19 @@ def a_terms_gradient_is_whole(cfg: Node) -> str | None:
     return None
 
 
+FUSED_IN_PARTS = ("torch.optim.AdamW", "torch.optim.Adam")
+"""Optimizers whose fused kernel PyTorch has for sharded weights."""
+
+
+def a_fused_optimizer_takes_parts(cfg: Node) -> str | None:
+    """Return a line where optim.optimizer.fused is true for sharded weights and no optimizer of FUSED_IN_PARTS."""
+    name = str(select(cfg, "optim.optimizer._target_"))
+    if select(cfg, "hardware.shard") is None or select(cfg, "optim.optimizer.fused") is not True:
+        return None
+    own = not name.startswith("torch.optim.") or name in FUSED_IN_PARTS
+    return None if own else f"{name} has no fused kernel for sharded weights: write optim.optimizer.fused=false"
+
+
 def indices(value: Any) -> bool:
     """Tell whether a value is a list of at least one integer, none of them twice."""
     whole = isinstance(value, list | tuple) and all(type(item) is int for item in value)
@@ -196,6 +209,7 @@ RANGES: tuple[Callable[[Node], str | None], ...] = (
     vllm_can_do_what_is_asked,
     fused_log_probs_are_whole_and_half,
     a_terms_gradient_is_whole,
+    a_fused_optimizer_takes_parts,
     attention_is_of_something,
 )
 """Rules of this module whose line is an error."""

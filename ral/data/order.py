@@ -74,7 +74,7 @@ class StepSampler(Sampler[list[int]]):
         self.size, self.first, self.last, self.rank, self.ranks = size, first, last, rank, ranks
 
     def __len__(self) -> int:
-        return self.last - self.first
+        return max(self.last - self.first, 0)
 
     def __iter__(self) -> Iterator[list[int]]:
         for step in range(self.first, self.last):

@@ -163,16 +163,17 @@ def no_evidence(history: History) -> str | None:
     return None
 
 
-def weights_at_rest(history: History) -> str | None:
-    """Return a line if updates leave most weights that have a gradient unchanged, for FIRST steps; else None."""
-    shares, rates = history["moved_share"].recent(FIRST), history["learning_rate"]
+def weights_at_rest(history: History, steps: int = FIRST) -> str | None:
+    """Return a line if updates leave most weights that have a gradient unchanged, for `steps` steps; else None."""
+    shares, rates = history["moved_share"].recent(steps), history["learning_rate"]
     peak = max([*rates.first, *rates.last], default=0.0)
-    awake = min(rates.recent(FIRST), default=0.0) > peak / SLOW
+    awake = min(rates.recent(steps), default=0.0) > peak / SLOW
     if not shares or not awake or mean(shares) >= LEAST_MOVED:
         return None
+    over = f"{steps} step{'' if steps == 1 else 's'}"
     return (
         f"updates change {mean(shares):.1%} of the weights that have a gradient (train/moved_share, below "
-        f"{LEAST_MOVED:.0%} over {FIRST} steps): they are too small for the weights' numbers and round away, so that "
+        f"{LEAST_MOVED:.0%} over {over}): they are too small for the weights' numbers and round away, so that "
         "nothing is learned; raise algo.learning_rate, and keep trained weights in fp32"
     )
 
@@ -232,6 +233,11 @@ class Signs:
             if name not in self.told and (found := sign(self.history)):
                 self.told.add(name)
                 yield found
+
+    def at_end(self) -> str | None:
+        """Return a line if updates changed next to nothing in a whole run of fewer than FIRST steps; else None."""
+        steps = len(self.history["moved_share"].first)
+        return weights_at_rest(self.history, steps) if 0 < steps < FIRST else None
 
     def state(self) -> dict[str, Any]:
         """Return plain lists and numbers, for `of`."""

@@ -22,6 +22,7 @@ from ral.files.pretrained import KEY, check_folder, read_headers
 from ral.files.repository import find
 from ral.models.config_fields import deciding, depth
 from ral.models.norms import multiplying
+from ral.models.stored import names_in
 from ral.types import UserError
 
 WRAPPERS = r"(?:base_model\.model\.|module\.|_orig_mod\.|_fsdp_wrapped_module\.|_forward_module\.)+"
@@ -50,10 +51,12 @@ def load_network(pretrained: str, dtype: torch.dtype) -> PreTrainedModel:
     """
     check_folder(pretrained)
     folder = find(pretrained)
-    stored = read_headers(Path(folder)) if Path(folder).is_dir() else {}
+    headers = read_headers(Path(folder)) if Path(folder).is_dir() else {}
+    with one_line(pretrained):
+        stored = names_in(Path(folder), f"{KEY}={pretrained}") if Path(folder).is_dir() else set()
     if any(LORA in name for name in stored):
         raise UserError(f"{KEY}={pretrained}: its files hold adapters ({first(stored, LORA)}); merge them in first")
-    half = dtype == torch.bfloat16 and bool(stored) and {h.dtype for h in stored.values()} == {"BF16"}
+    half = dtype == torch.bfloat16 and bool(headers) and {h.dtype for h in headers.values()} == {"BF16"}
     with quiet(), one_line(pretrained):
         network, told = AutoModelForImageTextToText.from_pretrained(
             folder,
@@ -197,11 +200,12 @@ def some(count: int, noun: str) -> str:
 def remedy(left: list[str], stored: Collection[str], missing: Collection[str] = ()) -> str:
     """Return advice for missing weights: another name for all of them, or other files.
 
-    left: names that the network does not know; stored: names in the files; missing: names that the files lack.
+    left: names that the network does not know; stored: names in the files, () where they are not known; missing: names
+    that the files lack.
     """
-    heads = Counter(map(head_of, stored))
+    heads = Counter(map(head_of, stored or left))
     head = max(heads, key=lambda name: heads[name], default="")
-    others = sorted(name for name in stored if head_of(name) != head)
+    others = sorted(name for name in stored or left if head_of(name) != head)
     foreign = bool(missing) and head not in set(map(head_of, missing)) and len(others) <= MOST_BESIDE
     if left and (len(heads) == 1 or foreign):
         but = f" but {listed(others)}" if others else ""

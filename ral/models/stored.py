@@ -72,6 +72,21 @@ def held(folder: Path, named: str) -> dict[str, Held]:
     return found
 
 
+def names_in(folder: Path, named: str) -> set[str]:
+    """Return the names of all tensors in a folder's files of weights. named, and what has to be there: as in `held`.
+
+    Files of PyTorch before 1.6 are read, too. RuntimeError, EOFError or UnpicklingError for a broken .bin file.
+    """
+    found: set[str] = set()
+    for name in weight_files(folder, named):
+        file = folder / name
+        if file.suffix == ".safetensors":
+            found |= set(read_header(file, named))
+        else:
+            found |= set(torch.load(file, "meta", mmap=is_zipfile(file), weights_only=True))
+    return found
+
+
 @dataclass
 class Origin:
     """Origin of a weight in the files: one tensor as it is, or several that Transformers joins or splits.

@@ -27,9 +27,17 @@ class Watch(L.Callback):
     def on_train_batch_end(self, trainer: L.Trainer, module: PolicyModule, *_: Any) -> None:
         """Look for signs in the step's metrics, which all ranks have; rank 0 prints the warnings and alerts W&B."""
         for found in self.state.signs.look(module.latest, self.signs):
-            if trainer.is_global_zero:
-                step = self.state.progress.step
-                self.console.print(f"warning: step {step}: {found}", highlight=False, soft_wrap=True)
-                for logger in trainer.loggers:
-                    if isinstance(logger, Wandb):
-                        logger.alert(f"step {step}", str(found))
+            self._warn(trainer, found)
+
+    def on_train_end(self, trainer: L.Trainer, module: PolicyModule) -> None:
+        """Warn at the end of a run that is too short for the sign of weights at rest, and in which none moved."""
+        if found := self.state.signs.at_end():
+            self._warn(trainer, found)
+
+    def _warn(self, trainer: L.Trainer, found: str) -> None:
+        if trainer.is_global_zero:
+            step = self.state.progress.step
+            self.console.print(f"warning: step {step}: {found}", highlight=False, soft_wrap=True)
+            for logger in trainer.loggers:
+                if isinstance(logger, Wandb):
+                    logger.alert(f"step {step}", found)
