@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,14 @@ from ral.study.statistics import interval
 PLAN = yaml.safe_load((CONF / "reproduce.yaml").read_text())
 TABLES = read_tables(PLAN)
 SEEDS = range(40, 50)
+
+
+def named(rules: list[path_gate.Rule], *data: str) -> list[path_gate.Rule]:
+    """Rules as the gate of the wide models has them: once for each of the data."""
+    return [replace(rule, text=f"{name}: {rule.text}") for name in data for rule in rules]
+
+
+PASSED = named(made.PASSED, *MEASURED[TOKENS], *MEASURED[LENGTH])
 
 
 def result(name: str, lead: Mapping[int, float], oracle: float = 0.1, seeds: range = SEEDS) -> TableResult:
@@ -70,12 +78,12 @@ def both(tokens: Mapping[int, float], length: Mapping[int, float], **settings: A
     ],
 )
 def test_the_ends_decide(tokens: Mapping[int, float], length: Mapping[int, float], said: tuple[str, str]) -> None:
-    found = judge_wide(both(tokens, length), made.PASSED)
+    found = judge_wide(both(tokens, length), PASSED)
     assert tuple(claim.letter for claim in found) == LETTERS and tuple(c.verdict for c in found) == said
 
 
 def test_a_claim_is_the_difference_of_differences_and_holm_is_over_two() -> None:
-    found = judge_wide(both({16: 0.01, 256: 0.5, 1024: 0.04}, {8: 0.03}), made.PASSED)
+    found = judge_wide(both({16: 0.01, 256: 0.5, 1024: 0.04}, {8: 0.03}), PASSED)
     lead = found[0].comparisons[0]
     assert lead.name == "(ral - grpo) at 1024 less that at 16 visual tokens" and lead.found is not None
     assert found[1].comparisons[0].name == "(ral - grpo) at 8 less that at 2 steps"
@@ -86,12 +94,12 @@ def test_a_claim_is_the_difference_of_differences_and_holm_is_over_two() -> None
 
 @pytest.mark.parametrize("seeds", [range(40, 41), range(0)])
 def test_too_few_runs_decide_nothing(seeds: range) -> None:
-    found = judge_wide(both({1024: 0.1}, {8: 0.1}, seeds=seeds), made.PASSED)
+    found = judge_wide(both({1024: 0.1}, {8: 0.1}, seeds=seeds), PASSED)
     assert [claim.verdict for claim in found] == [INCONCLUSIVE] * 2 and "too few runs" in found[0].note
 
 
 def test_a_table_without_runs_counts_in_the_correction() -> None:
-    tokens, length = judge_wide({TOKENS: result(TOKENS, {1024: 0.03})}, made.PASSED)
+    tokens, length = judge_wide({TOKENS: result(TOKENS, {1024: 0.03})}, PASSED)
     assert tokens.comparisons[0].found is not None and length.comparisons[0].found is None
     assert tokens.comparisons[0].found.corrected == pytest.approx(4 / 2**10)
     assert (tokens.verdict, length.verdict) == (SUPPORTED, INCONCLUSIVE)
@@ -101,7 +109,7 @@ def test_the_note_says_where_there_was_no_room() -> None:
     def noted(at_16: float, at_1024: float) -> tuple[str, str]:
         rows = {row.row.label: row for row in result(TOKENS, {1024: 0.03}, at_16).rows}
         rows["oracle, 1024"] = next(r for r in result(TOKENS, {}, at_1024).rows if r.row.label == "oracle, 1024")
-        claim = judge_wide({TOKENS: TableResult(TABLES[TOKENS], tuple(rows.values()))}, made.PASSED)[0]
+        claim = judge_wide({TOKENS: TableResult(TABLES[TOKENS], tuple(rows.values()))}, PASSED)[0]
         return claim.verdict, claim.note
 
     assert "There was room at both ends." in noted(0.1, 0.1)[1]
@@ -111,11 +119,21 @@ def test_the_note_says_where_there_was_no_room() -> None:
     assert "There was no room at either end: the oracle is not above GRPO." in note and verdict == SUPPORTED
 
 
-@pytest.mark.parametrize("gate", [None, made.BROKEN])
+@pytest.mark.parametrize("gate", [None, named(made.BROKEN, *MEASURED[TOKENS], *MEASURED[LENGTH])])
 def test_without_the_gate_neither_applies(gate: list[path_gate.Rule] | None) -> None:
     found = judge_wide(both({1024: 0.03}, {8: 0.03}), gate)
     assert [claim.verdict for claim in found] == [NOT_APPLICABLE] * 2
-    assert ("is broken" if gate else "not measured") in found[0].note
+    assert all(("is broken" if gate else "not measured") in claim.note for claim in found)
+
+
+@pytest.mark.parametrize("end", [name for data in MEASURED.values() for name in data])
+def test_a_rule_broken_at_an_end_voids_the_claim_of_its_axis_alone(end: str) -> None:
+    gate = [rule for rule in PASSED if not rule.text.startswith(end)] + named(made.BROKEN, end)
+    found = judge_wide(both({1024: 0.03}, {8: 0.03}), gate)
+    broken = end in MEASURED[LENGTH]
+    assert [claim.verdict for claim in found] == [(SUPPORTED, NOT_APPLICABLE)[n == broken] for n in (False, True)]
+    assert f"The gate is broken: {end}: the teacher" in found[broken].note
+    assert end not in found[not broken].note and "The gate is passed" in found[not broken].note
 
 
 # ----------------------------------------------------------------------------------------------------- rows
@@ -161,7 +179,7 @@ def test_the_gate_is_of_both_ends_of_both_axes_on_boards_that_no_run_has() -> No
     settings = path_data(CONF / "experiment", EXPERIMENT)
     gate = wide_gate(settings)
     assert (gate.teacher, gate.student) == ("assets/path_wide_teacher", "assets/path_wide_student")
-    assert list(gate.data) == list(MEASURED) == ["16 visual tokens", "1024 visual tokens", "2 steps", "8 steps"]
+    assert list(gate.data) == ["16 visual tokens", "1024 visual tokens", "2 steps", "8 steps"]
     assert len({own["dataset.path"] for own in gate.data.values()} | {settings["dataset.path"]}) == 5
     assert {own["dataset.source.seed"] for own in gate.data.values()} == {32} and settings["dataset.source.seed"] == 31
     assert all(own["dataset.source.sizes.validation"] == 128 for own in gate.data.values())
@@ -242,7 +260,7 @@ def test_the_gate_can_be_looked_at_without_a_run(
 
 
 def test_each_pair_of_models_is_judged_by_its_own_gate(tmp_path: Path) -> None:
-    for folder, rules in ((WIDE_FOLDER, made.PASSED), (GATE_FOLDER, made.BROKEN)):
+    for folder, rules in ((WIDE_FOLDER, PASSED), (GATE_FOLDER, made.BROKEN)):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / GATE).write_text(json.dumps([asdict(rule) for rule in rules]))
     found = reproduce.judge_own({PATH: made.result({}), **both({1024: 0.03}, {8: 0.03})}, tmp_path)
@@ -261,7 +279,7 @@ def test_claims_and_figures_stand_on_the_page_of_the_path(tmp_path: Path, monkey
     found = both({1024: 0.03}, {2: 0.03})
     assert set(draw(list(found.values()), None, {})) == {f"{TOKENS}_lead", f"{LENGTH}_lead"}
     figures = {f"{name}_lead": f"{name}.png" for name in found}
-    page = Page(list(found.values()), judge_wide(found, made.PASSED), {}, None, figures)
+    page = Page(list(found.values()), judge_wide(found, PASSED), {}, None, figures)
     split = pages(page)
     assert list(split) == [PATH_PAGE]
     text = write(split[PATH_PAGE])

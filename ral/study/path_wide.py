@@ -11,7 +11,8 @@ Contradicted: it lies below 0. Inconclusive: everything else.
 The oracle at both ends tells whether there was room: an end at which the interval of the oracle less GRPO does not lie
 above 0 had none. The claim's note says so; no verdict depends on it.
 The models are a pair of their own, and so is their gate: the rules of ral.study.path_gate on boards of seed 32, which
-no run has, at both ends of both axes. Where one of them is broken, neither claim applies.
+no run has, at both ends of both axes. Where one of them is broken at an end of a claim's axis, that claim does not
+apply.
 """
 
 from __future__ import annotations
@@ -35,19 +36,17 @@ ENDS = {TOKENS: (16, 1024), LENGTH: (2, 8)}
 TEACHER, STUDENT = "assets/path_wide_teacher", "assets/path_wide_student"
 BOARDS = 32  # seed of the gate's data
 BATCH = 16  # entries that the gate reads at once: pictures of 1,024 visual tokens are large
-MEASURED: Mapping[str, Mapping[str, int]] = {
-    "16 visual tokens": {"zoom": 1},
-    "1024 visual tokens": {"zoom": 8},
-    "2 steps": {"shortest": 2, "longest": 2},
-    "8 steps": {"shortest": 8, "longest": 8},
+MEASURED: Mapping[str, Mapping[str, Mapping[str, int]]] = {
+    TOKENS: {"16 visual tokens": {"zoom": 1}, "1024 visual tokens": {"zoom": 8}},
+    LENGTH: {"2 steps": {"shortest": 2, "longest": 2}, "8 steps": {"shortest": 8, "longest": 8}},
 }
-"""{data that the gate is measured on: their settings in dataset.source}; those not named are the experiment's."""
+"""{table: {data that its gate is measured on: their settings in dataset.source}}; the others are the experiment's."""
 
 
 def wide_gate(settings: Mapping[str, Any]) -> Gate:
     """Return the gate of the wide models. settings: {dotted key: value} of the dataset of EXPERIMENT."""
     data = {}
-    for name, own in MEASURED.items():
+    for name, own in {**MEASURED[TOKENS], **MEASURED[LENGTH]}.items():
         path = f"{settings['dataset.path']}_gate_{name.replace(' ', '_')}"
         chosen = {"dataset.path": path} | {f"dataset.source.{k}": v for k, v in ({"seed": BOARDS} | dict(own)).items()}
         data[name] = dict(settings) | chosen
@@ -60,11 +59,22 @@ def judge_wide(results: Mapping[str, TableResult], gate: Sequence[Rule] | None) 
     results: {table: its results}; a table without runs may be left out. gate: the rules of `wide_gate` with their
     values; None: not measured, so that no claim applies.
     """
-    passed = gate is not None and all(rule.kept for rule in gate)
     tokens = grown("p", "RAL's lead over GRPO grows with visual tokens", results.get(TOKENS), "visual tokens")
     length = grown("q", "RAL's lead over GRPO grows with the length of the route", results.get(LENGTH), "steps")
-    tokens = replace(tokens, note=f"{gate_text(gate)} {tokens.note}".strip())
-    return corrected([replace(claim, applies=passed) for claim in (tokens, length)])
+    return corrected([gated(tokens, of_axis(gate, TOKENS)), gated(length, of_axis(gate, LENGTH))])
+
+
+def of_axis(gate: Sequence[Rule] | None, table: str) -> list[Rule] | None:
+    """Return the rules of a gate that were measured at the ends of a table's axis; None where none was."""
+    names = tuple(f"{name}: " for name in MEASURED[table])
+    own = [rule for rule in gate or () if rule.text.startswith(names)]
+    return own or None
+
+
+def gated(claim: Claim, gate: Sequence[Rule] | None) -> Claim:
+    """Return a claim that applies only where all rules of its gate are kept, with a sentence on them in its note."""
+    passed = gate is not None and all(rule.kept for rule in gate)
+    return replace(claim, applies=passed, note=f"{gate_text(gate)} {claim.note}".strip())
 
 
 def grown(letter: str, text: str, result: TableResult | None, unit: str) -> Claim:
