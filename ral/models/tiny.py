@@ -95,20 +95,19 @@ RECIPES = {
     "path_arrows": Recipe("tiny_teacher", 900, 3, 1.5e-3, following("arrows"), 64),
     "path_arrows_student": Recipe("path_arrows", 80, 4, 5e-4, (*following("arrows", 0.7), "algo.warmup=10"), 64),
     "path_middle": Recipe("path_arrows", 300, 5, 1.5e-3, far((2, 4, 8, 1, 4, 2), 8000), 24, 6),
-    "path_zooms": Recipe("path_middle", 700, 8, 1.5e-3, far((1, 2, 4, 2, 4), 17000), 24, 12),
-    "path_wide": Recipe("path_zooms", 400, 6, 1.5e-3, far((8, 4, 2, 8, 4, 1), 12000), 24, 6),
-    "path_wide_student": Recipe("path_wide", 60, 7, 5e-4, far((8, 4, 2, 8, 4, 1), 1440, 0.7), 24, 6),
+    "path_zooms": Recipe("path_middle", 400, 8, 1.5e-3, far((1, 2, 4, 2, 4), 17000), 24, 12),
+    "path_zooms_student": Recipe("path_zooms", 60, 7, 5e-4, far((1, 2, 4, 2, 4), 1440, 0.7), 24, 12),
 }
 SHIPPED = {
     "tiny_teacher": "tiny_teacher",
     "tiny": "tiny",
     "path_arrows": "path_teacher",
     "path_arrows_student": "path_student",
-    "path_wide": "path_wide_teacher",
-    "path_wide_student": "path_wide_student",
+    "path_zooms": "path_wide_teacher",
+    "path_zooms_student": "path_wide_student",
 }
 """Name of the folder in assets, by stage."""
-HALVES = ("path_arrows", "path_arrows_student", "path_wide", "path_wide_student")
+HALVES = ("path_arrows", "path_arrows_student", "path_zooms", "path_zooms_student")
 """Stages whose weights are shipped in float16."""
 STAGES = ("base", "tiny_teacher", "tiny")
 """Stages that run by default, in order."""
