@@ -128,6 +128,10 @@ def test_an_interrupt_is_one(small: list[str], tmp_path: Path, monkeypatch: pyte
         (["name=1"], "as text it is typed 'name="),
         (["hardware.devices=2", "hardware.strategy=ddp"], "ral.train is one process"),
         (["algo=grpo", "algo.attention.coef=1"], "algo=grpo has no attention term"),
+        (
+            ["algo=dapo", "algo.kl.coef=0.1"],
+            r"^algo.kl.coef=0.1 is without effect: .*; write 'algo.objective",
+        ),
     ],
 )
 def test_mistakes_are_one_line(settings: list[str], says: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
