@@ -17,7 +17,7 @@ SECOND_TASK = {"SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "
 
 def start(folder: Path, *typed: str, **environment: str) -> str:
     """Start train.py with hydra.run.dir=folder in an empty place; return the last line of stderr."""
-    command = [sys.executable, str(REPOSITORY / "train.py"), f"hydra.run.dir={folder}", *typed]
+    command = [sys.executable, "-P", str(REPOSITORY / "train.py"), f"hydra.run.dir={folder}", *typed]
     clean = {key: value for key, value in os.environ.items() if not key.startswith("SLURM_")}
     ended = subprocess.run(command, capture_output=True, text=True, env={**clean, **environment}, timeout=300)
     assert ended.returncode == 1
