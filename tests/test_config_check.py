@@ -622,8 +622,18 @@ def all_fit(trees: Iterable[Mapping[str, Any]]) -> None:
 def test_k1_in_the_loss_is_refused_with_the_reason(real: Real) -> None:
     with pytest.raises(UserError, match=r"algo\.kl\.estimator=k1 has no gradient in the mean .*\.estimator=k2"):
         config.check(real("algo=grpo", "algo.kl.estimator=k1"))
+    with pytest.raises(UserError, match=r"algo\.kl\.estimator=kl has no gradient in the mean .*\.estimator=k2"):
+        config.check(real("algo=grpo", "algo.kl.estimator=kl"))
     with pytest.raises(UserError, match=r"algo\.kl\.estimator='k4' has the wrong type: 'k2' or 'k3' expected"):
         config.check(real("algo=grpo", "algo.kl.estimator=k4"))
+
+
+@pytest.mark.parametrize(("of_verl", "here"), [("mse", "k2"), ("low_var_kl", "k3")])
+def test_verls_name_of_an_estimator_is_answered_with_the_name_here(real: Real, of_verl: str, here: str) -> None:
+    line = rf"^algo\.kl\.estimator={of_verl} is {here} here: write algo\.kl\.estimator={here}$"
+    with pytest.raises(UserError, match=line):
+        config.check(real("algo=grpo", f"algo.kl.estimator={of_verl}"))
+    config.check(real("algo=grpo", f"algo.kl.estimator={here}"))
 
 
 def test_a_misspelt_divergence_is_found_before_any_weight_is_loaded(real: Real) -> None:
