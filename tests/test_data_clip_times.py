@@ -76,7 +76,7 @@ KINDS: dict[str, tuple[str, dict[str, Any], tuple[int, int, float]]] = {  # file
     "transport stream": ("a.ts", {"bf": "3"}, ORDINARY),
     "without its first packets": ("a.ts", {"drop": 5}, (8, 60, 5.2)),
     "MPEG": ("a.mpg", {"codec": "mpeg1video", "times": lambda n: n, "base": 25, "rate": 25}, (0, 60, 2.4)),
-    "no times": ("a.h264", {"bf": "3"}, (0, 60, 2.4)),  # 25 frames a second are taken for granted
+    "no times": ("a.h264", {"times": lambda n: n, "base": 10, "bf": "3"}, ORDINARY),  # by the rate of its header
     "AVI with B-frames": ("a.avi", {"codec": "mpeg4", "times": lambda n: n, "base": 10, "bf": "2"}, ORDINARY),
 }
 

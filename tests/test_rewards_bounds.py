@@ -50,6 +50,42 @@ def test_other_parts_behind_a_number_count(gold: str, answer: str) -> None:
     assert score(gold, answer) == 1.0
 
 
+SCALED = {
+    "2500000": "two and a half million|two-and-a-half million|two and one half million|two and half million"
+    "|two million and a half|There are two and a half million people.|2 and a half million|two point five million",
+    "1500000": "one and a half million|a million and a half|one million and a half|1 million and a half",
+    "2250000": "two and a quarter million|two million and a quarter",
+    "3750000": "three and three quarters million|three million and three quarters",
+    "22500000": "twenty-two and a half million",
+    "150000": "one and a half lakh|a lakh and a half|one and a half lakhs",
+    "1500000000": "a billion and a half|one and a half thousand million",
+    "500000": "half a million",
+    "250000": "a quarter of a million|two and a half hundred thousand",
+    "50000": "half a hundred thousand",
+    "2500": "two and a half thousand",
+    "150": "one and a half hundred",
+    "200.5": "two hundred and a half",
+    "100.75": "one hundred and three quarters",
+    "50": "half a hundred",
+    "30": "two and a half dozen|two dozen and a half",
+    "18": "one and a half dozen|a dozen and a half",
+    "2.5": "two and a half",
+}
+
+
+@pytest.mark.parametrize(("value", "said"), [(n, said) for n, block in SCALED.items() for said in phrases(block)])
+def test_a_scale_multiplies_a_number_with_its_half(value: str, said: str) -> None:
+    assert score(value, said) == score(said, value) == score(said, said) == 1.0
+
+
+@pytest.mark.parametrize(
+    "said", ["two and half a million", "two and a half of a million", "a million and a half million", "two and three"]
+)
+def test_a_half_of_an_unclear_number_is_none(said: str) -> None:
+    with pytest.raises(UserError, match="holds no single number"):
+        check_gold(Example("u", "?", said, "numerical"))
+
+
 MULTIPLES = """
 three times 5|four times 5|thrice 5|a third of 5|one third of 5|a quarter of 5|quarter of 5|two thirds of 5
 5的平方|5的两倍|5的一半|5分之一|5i|three plus 5|5的三次方|3 times 5|half of 5|五的平方|five squared|根号5

@@ -22,6 +22,8 @@ SAME = r"""
 5 mn ⇐ 5000000 ⏐ $2.5M ⇐ 2,500,000 ⏐ $2.5M ⇐ $2.5 million ⏐ $5m ⇐ $5,000,000 ⏐ 5B ⇐ 5 billion
 5 trillion ⇐ 5e12 ⏐ 3.5 million ⇐ 3500000 ⏐ 3.5 million ⇐ 3,500,000 ⏐ 2.5 thousand ⇐ 2500 ⏐ 5K ⇐ 5000
 20k ⇐ 20,000 ⏐ half a million ⇐ 500000 ⏐ 500000 ⇐ half a million ⏐ a dozen ⇐ 12 ⏐ 12 ⇐ a dozen
+2500000 ⇐ two and a half million ⏐ 1500000 ⇐ a million and a half ⏐ 18 ⇐ one and a half dozen
+one and a half lakh ⇐ 1,50,000 ⏐ two and a quarter million ⇐ 2.25 million ⏐ a dozen and a half ⇐ 18
 half a dozen ⇐ 6 ⏐ one hundred ⇐ 100 ⏐ a hundred ⇐ 100 ⏐ 100 ⇐ a hundred ⏐ 123 ⇐ one hundred and twenty-three
 2500 ⇐ two thousand five hundred ⏐ 1.5 ⇐ one and a half ⏐ 0.5 ⇐ a half ⏐ 0.5 ⇐ one half ⏐ 0.5 ⇐ half
 0.75 ⇐ three quarters ⏐ 2/3 ⇐ two thirds ⏐ 0.667 ⇐ two-thirds ⏐ 2.5 ⇐ two point five ⏐ -3 ⇐ minus three
@@ -69,6 +71,8 @@ $5 ⇐ 5 € ⏐ 5 € ⇐ $5 ⏐ 5 USD ⇐ 5 EUR ⏐ £5 ⇐ $5 ⏐ ¥500 ⇐ $
 5‰ ⇐ 5 ⏐ 1.5 ⇐ 3:2 ⏐ 2 ⇐ two thirds ⏐ 2 ⇐ two or three ⏐ 1 ⇐ no one knows ⏐ 1 ⇐ one of them ⏐ 1 ⇐ one or two
 5 ⇐ 5 apples and 3 oranges ⏐ 3 ⇐ 3 of 5 ⏐ 7 ⇐ 7 out of 10 ⏐ 7 ⇐ 7/10 ⏐ 5 ⇐ x^5 ⏐ 1 ⇐ 一些 ⏐ 1 ⇐ 一样
 3 ⇐ 三或四 ⏐ 3 ⇐ 三到五 ⏐ 20 ⇐ 二 ⏐ 1000 ⇐ 千米 ⏐ 5 ⇐ 5千 ⏐ 1000 ⇐ 1,0,0,0 ⏐ 10 ⇐ 1 0 ⏐ 5 million ⇐ 5 billion
+2.5 ⇐ two and a half million ⏐ 2000000 ⇐ two and a half million ⏐ 2000000.5 ⇐ two million and a half
+1.5 ⇐ one and a half dozen ⏐ 1.5 ⇐ one and a half hundred ⏐ 2500000 ⇐ two and half a million
 100 ⇐ one thousand ⏐ 21 ⇐ twenty ⏐ 23 ⇐ twenty ⏐ 35 ⇐ thirty fifty ⏐ 5 ⇐ fifty ⏐ 15 ⇐ fifty ⏐ 5 dozen ⇐ 5
 12 ⇐ dozen eggs two ⏐ 1.5 ⇐ 1 1/3 ⏐ -5 ⇐ 5 ⏐ 5 ⇐ -5 ⏐ 7 ⇐ [7, 8] ⏐ 5 € ⇐ $5 (5 €) ⏐ 5 ⇐ 5 x 3 ⏐ 1 ⇐ a ⏐ 5 ⇐ 
 5 ⇐ . ⏐ 5 ⇐ - ⏐ 5 ⇐ $ ⏐ 5 ⇐ € ⏐ 5 ⇐ % ⏐ 5 ⇐ 万 ⏐ 6 ⇐ 3 pairs ⏐ 25 °C ⇐ 25 km ⏐ 5 ⇐ five hundred

@@ -10,10 +10,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ral.data.clip_times import Timeline, timeline
+from ral.data.clip_times import BadRequest, Timeline, timeline
 from ral.data.upright import is_turn, matrix_of
 
 MOST_MISSING = 0.1  # share of a clip's frames that may be missing or undecodable before it is an error
+FASTEST = 300  # frames a second in a codec's header; more are ticks of a clock, 1000 or 90000 a second
 MICROSECONDS = 1_000_000  # in a second: the unit of a container's duration
 INDEXED = {"mov", "matroska"}  # containers in which decord finds frames by their number
 SOUGHT = {"h264", "hevc", "vp9", "mpeg4"}  # codecs of which it decodes one frame a packet
@@ -70,7 +71,8 @@ def tracks(container: Any) -> list[Any]:
 def look(path: Path) -> Stream:
     """Return the facts on a video that its packets give. At most one packet is decoded.
 
-    ValueError where the file has no video stream or no frames, or where a large part of it is missing.
+    ValueError where the file has no video stream or no frames, or where a large part of it is missing; BadRequest where
+    nothing in it tells when a frame is shown.
     """
     with opened(path) as (container, stream):
         everything = [p for p in container.demux() if p.size or p.pts is not None]
@@ -78,7 +80,7 @@ def look(path: Path) -> Stream:
         _complete(container, stream, sum(bool(p.size) for p in packets))
         _until_the_end(*_declared(container, stream), packets, everything)
         shown = [p for p in packets if p.size and not p.is_discard]
-        rate = float(stream.average_rate or stream.base_rate or 0)
+        rate = _rate(container, stream)
         base, codec, formats = float(stream.time_base or 0), stream.codec_context.name, container.format.name.split(",")
         times = [p.pts for p in shown]
         timed = None not in times and len(set(times)) == len(times)
@@ -90,6 +92,22 @@ def look(path: Path) -> Stream:
         return Stream(None, None, base, rate, False)
     last = max(shown, key=lambda p: p.pts)
     return Stream(tuple(sorted(times)), last.duration, base, rate, plain)
+
+
+def _rate(container: Any, stream: Any) -> float:
+    """Return the frames a second by the header; 0 where it does not say.
+
+    In raw streams it is the rate of the codec's header; FFmpeg gives 25 as their average, and times by that where the
+    codec has none. BadRequest for such a one, and for a header of a variable rate, which has the clock's ticks there.
+    """
+    from av.format import Flags
+
+    if not container.format.flags & Flags.no_timestamps.value:
+        return float(stream.average_rate or stream.base_rate or 0)
+    if 0 < (rate := stream.codec_context.framerate or 0) <= FASTEST:
+        return float(rate)
+    reason = f"is a raw {stream.codec_context.name} stream without times and without a frame rate in its header"
+    raise BadRequest(reason, "write it to a file with times, as by: ffmpeg -framerate <rate> -i <this file> <name>.mp4")
 
 
 def _complete(container: Any, stream: Any, found: int) -> None:

@@ -12,9 +12,7 @@ _SAID = re.compile(
     r"((?: of)?(?: (?:a|an)\b)?)",
     re.IGNORECASE,
 )
-_ONE = re.compile(
-    r"\b(?:an?|one) (hour|minute|day|week|month|year|mile|pound|dozen|million) and (an?) (half|quarter)\b", re.I
-)
+_ONE = re.compile(r"\b(?:an?|one) (hour|minute|day|week|month|year|mile|pound) and (an?) (half|quarter)\b", re.I)
 _WRITTEN = re.compile(rf"{_INTEGER}\s+(?:and|&)\s+(?=\d+\s*/\s*\d)", re.IGNORECASE)
 _HALF = re.compile(
     rf"{_INTEGER}((?: [^\W\d_]+)?) (?:y medi[oa]|e mei[oa]|e mezz[oa]|et demie?|с половиной|и половина"

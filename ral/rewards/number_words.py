@@ -1,4 +1,4 @@
-"""English number words: "twenty-one", "three hundred and five", "two thirds", "half a million", "a dozen"."""
+"""English number words: "twenty-one", "three hundred and five", "two thirds", "one and a half million", "a dozen"."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ _PARTS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth":
 _PARTS |= {"halves": 2} | {f"{name}s": value for name, value in _PARTS.items()}
 _CARDINAL = SMALL | TENS
 _DOZEN = ("dozen", "dozens")
+_FRACTIONS = [[name] for name in _PARTS]
+_MULTIPLIERS = frozenset((*_LARGE, *_DOZEN, "hundred", "hundreds"))
+_HALVED = _MULTIPLIERS - {"hundred", "hundreds", "thousand", "thousands"}
+"""Scale words of which "and a half" behind them is a half: "two million and a half", not "two hundred and a half"."""
 _SPANS = frozenset(("hour", "minute", "day", "week", "month", "year", "decade", "century"))
 """Spans of time of which "an hour" is one and "half an hour" a half; "a second" may be the second of several."""
 _LEAD = re.compile(
@@ -125,7 +129,8 @@ def _number(words: list[str]) -> tuple[Fraction, list[str]] | None:
     if read is None:
         return None
     value, rest = read
-    return _with_part(value, rest)
+    last = words[len(words) - len(rest) - 1]
+    return _mixed(value, rest, last) if rest[:1] == ["and"] else _with_part(value, rest)
 
 
 def _year(words: list[str]) -> tuple[Fraction, list[str]] | None:
@@ -146,16 +151,13 @@ def _year(words: list[str]) -> tuple[Fraction, list[str]] | None:
 
 
 def _with_part(value: Fraction, rest: list[str]) -> tuple[Fraction, list[str]] | None:
-    """Return the fraction behind a number: "two | thirds", "one | and a half", "one half | a million"."""
+    """Return the fraction behind a number: "two | thirds", "two | point five", "one half | a million"."""
     if rest[:1] and rest[0] in _PARTS:
         value, rest = value / _PARTS[rest[0]], rest[1:]
-        after = rest[1:] if rest[:1] in (["a"], ["of"]) and len(rest) > 1 else rest
-        after = after[1:] if after[:1] in (["a"], ["an"]) else after
-        if after and after[0] in _LARGE | {"dozen": 12}:
-            value, rest = value * SCALES[after[0]], after[1:]
+        after = _behind_article(rest)
+        if after and after[0] in _MULTIPLIERS:
+            return _multiplied(value, after)
         return value, after if after[:1] and after[0] in _SPANS else rest
-    if rest[:1] == ["and"] and (part := _number(rest[1:])) and 0 < part[0] < 1:
-        return value + part[0], part[1]
     if rest[:1] == ["point"] and len(rest) > 1:
         digits = [str(SMALL[w]) for w in rest[1:] if SMALL.get(w, 10) < 10]
         scale = SCALES.get(rest[1 + len(digits)], 1) if len(rest) > 1 + len(digits) else 1
@@ -164,12 +166,45 @@ def _with_part(value: Fraction, rest: list[str]) -> tuple[Fraction, list[str]] |
     return value, rest
 
 
+def _mixed(value: Fraction, rest: list[str], last: str) -> tuple[Fraction, list[str]]:
+    """Return the sum of a number and the fraction said behind it: "two | and a half million", "a million | and a half".
+
+    last: the number's last word. Scale words right behind the fraction multiply the sum. Left unread, with `rest` as
+    it was, are two scales ("a thousand and a half million") and "two and half a million".
+    """
+    words = ["one", *rest[2:]] if rest[1:2] in (["a"], ["an"]) else rest[1:]
+    top, named = _cardinal(["one", *words] if words[:1] == ["half"] else words) or (Fraction(0), [])
+    bottom = _PARTS.get(named[0], 0) if named else 0
+    behind = _behind_article(named[1:])
+    scaled = behind[:1] and behind[0] in _MULTIPLIERS
+    if not 0 < top < bottom or (scaled and (last in _MULTIPLIERS - {"hundred"} or behind != named[1:])):
+        return value, rest
+    if scaled:
+        return _multiplied(value + top / bottom, behind)
+    part = top / bottom * (SCALES[last] if last in _HALVED else 1)
+    return value + part, behind if behind[:1] and behind[0] in _SPANS else named[1:]
+
+
+def _behind_article(words: list[str]) -> list[str]:
+    """Return the words behind "a", "of" or "of a"."""
+    words = words[1:] if words[:1] in (["a"], ["of"]) and len(words) > 1 else words
+    return words[1:] if words[:1] in (["a"], ["an"]) else words
+
+
+def _multiplied(value: Fraction, words: list[str]) -> tuple[Fraction, list[str]]:
+    """Return a number times the scale words that come first, with the words behind these."""
+    while words and words[0] in _MULTIPLIERS:
+        value, words = value * SCALES[words[0]], words[1:]
+    return value, words
+
+
 def _cardinal(words: list[str]) -> tuple[Fraction, list[str]] | None:
     """Return (value, rest) of "two million three hundred and five ..."; None where no number word comes first."""
     total, section, place, last = 0, 0, 0, 10**15
     while place < len(words):
         word = words[place]
-        joined = word == "and" and section % 100 == 0 and place > 0 and words[place + 1 : place + 2]
+        counted = words[place + 1 : place + 2] if words[place + 2 : place + 3] not in _FRACTIONS else []
+        joined = word == "and" and section % 100 == 0 and place > 0 and counted
         if joined and joined[0] in _CARDINAL and (section >= 100 or total) and words[place - 1] in ("hundred", *_LARGE):
             place += 1
             continue
