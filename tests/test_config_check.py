@@ -727,6 +727,21 @@ def composed(*overrides: str) -> config.Node:
         return config.plain(compose("train", list(overrides)))
 
 
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("ref_log_probs", "; did you mean reference_log_probs?"),
+        ("adv", "; did you mean advantages?"),
+        ("lo_probs", "; did you mean log_probs or"),  # by its letters
+        ("advantage", "; did you mean advantages?"),
+        ("re", "; known: "),
+    ],
+)
+def test_a_shortened_name_is_answered_with_the_whole_one(typed: str, said: str) -> None:
+    known = ["advantages", "ema_log_probs", "log_probs", "reference_log_probs", "masked", "ref_masked_log"]
+    assert did_you_mean(typed, known).startswith(said)
+
+
 def test_an_advantage_over_the_batch_has_a_batch() -> None:
     one = ["algo=reinforce_pp", "algo.advantage._target_=ral.ops.advantages.batch_normalised", "algo.group_size=1"]
     (line,) = wrong_terms(composed(*one, "algo.prompts_per_step=1"))
