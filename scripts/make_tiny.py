@@ -6,7 +6,8 @@ targets of which a share speaks of the most salient object instead of the asked 
 
 Those of dataset=visual_path are made on request, from the shipped teacher: `path_arrows` (assets/path_teacher) learns
 to look at one place after the other, `path_arrows_student` (assets/path_student) then to read the neighbouring cell in
-most steps.
+most steps. `path_middle` and `path_zooms` (assets/path_wide_teacher) go on from path_arrows to larger pictures and
+routes of 2 to 8 steps, `path_zooms_student` (assets/path_wide_student) from there as path_arrows_student does.
 """
 
 from __future__ import annotations

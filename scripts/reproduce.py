@@ -4,6 +4,7 @@
     python scripts/reproduce.py tables=main,grid,frames          # what `make reproduce` runs: two hours
     python scripts/reproduce.py tables=main,lambda seeds=3
     python scripts/reproduce.py tables=path processes=1          # where every step must look: claims (g) and (h)
+    python scripts/reproduce.py tables=path_tokens,path_length    # visual tokens and steps of a route: (p) and (q)
     python scripts/reproduce.py rows=grpo,ral seeds=0-4 processes=1
     python scripts/reproduce.py tables=main processes=0 docs=true     # no runs: tables and figures of what is there
 
@@ -12,9 +13,11 @@ rows=...            labels of rows, separated by commas (of labels that hold one
 seeds=...           how many (10), a range (0-4) or a list (0,3); default: the table's own
 processes=2         runs at once, one thread each; 0 = only read what is there
 output=outputs/reproduce     folder of the runs (runs/), results.md, results.json and figures
-docs=false          true: results go to docs/results.md (table path), docs/results_visual_search.md (the others) and
-                    docs/figures too; they then cover all tables and rows that
-                    have runs in the output folder, whatever is run now
+gate=false          true: nothing is run; the gates of tables of dataset=visual_path are printed, once they are measured
+                    where the output folder lacks them (path_gate/gate.json, path_wide_gate/gate.json)
+docs=false          true: results go to docs/results.md (tables path*), docs/results_visual_search.md (the others) and
+                    docs/figures too; they then cover all tables and rows that have runs in the output folder,
+                    whatever is run now
 resolution=false    true: kept weights are evaluated at 4, 9, 16 visual tokens and 2, 4, 8 frames as well
 
 The same command goes on after an interruption: runs that are done stay, others start again. Exit codes: 0, 1 where a

@@ -125,9 +125,14 @@ def test_an_interrupt_is_one(small: list[str], tmp_path: Path, monkeypatch: pyte
         (["algo=rall"], r"algo=rall: conf/algo has no 'rall'; did you mean ral"),
         (["max_stepz=3"], "unknown key max_stepz; did you mean max_steps"),
         (["max_steps=0"], "max_steps=0 is too small"),
+        (["resume=true"], "^resume=true has the wrong type: a folder, auto or null expected"),
         (["name=1"], "as text it is typed 'name="),
         (["hardware.devices=2", "hardware.strategy=ddp"], "ral.train is one process"),
         (["algo=grpo", "algo.attention.coef=1"], "algo=grpo has no attention term"),
+        (
+            ["algo=dapo", "algo.kl.coef=0.1"],
+            r"^algo.kl.coef=0.1 is without effect: .*; write 'algo.objective",
+        ),
     ],
 )
 def test_mistakes_are_one_line(settings: list[str], says: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

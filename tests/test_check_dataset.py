@@ -32,12 +32,21 @@ def test_a_scan_finds_exactly_what_is_broken(made: Path, tmp_path: Path) -> None
     assert done.stdout.splitlines()[-1] == "checked: 200 ok: 164 bad: 36"
     found = [json.loads(line) for line in (tmp_path / "out" / "bad_samples.jsonl").read_text().splitlines()]
     assert {line["index"] for line in found} == set(broken) and len(found) == 36
-    assert all(list(line) == ["index", "problem_id", "path", "reason"] for line in found)
+    assert all(list(line) == ["index", "problem_id", "path", "reason", "remedy"] for line in found)
+    assert all(line["remedy"] for line in found)
+    assert all(any(f"{line['reason']}; {line['remedy']}" in said for line in found) for said in told_of(done.stdout))
     assert all(line["problem_id"] == 100000 + line["index"] for line in found)
     for text in ("usable entries", "numerical", "video", "would be skipped", "unreadable clip", "no such file"):
         assert text in done.stdout
     assert f"entry {min(line['index'] for line in found) + 1} " in done.stdout  # as in every message, from 1
     assert "Traceback" not in done.stderr
+
+
+def told_of(stdout: str) -> list[str]:
+    """Return the lines on bad entries below the table, at least one."""
+    found = [line for line in stdout.splitlines() if line.startswith("  ") and ": entry " in line]
+    assert len(found) > 4
+    return found
 
 
 def test_limit_splits_and_the_default_folder(made: Path, tmp_path: Path) -> None:

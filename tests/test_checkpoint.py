@@ -120,6 +120,15 @@ def test_the_checkpoint_beside_one_that_is_not_there_is_named(root: Path, typed:
     )
 
 
+@pytest.mark.parametrize("typed", [FILE, CHECKSUM, "shards/0.pt", "shards"])
+def test_a_file_of_a_checkpoint_is_answered_with_its_folder(root: Path, typed: str) -> None:
+    folder = root / "step_000005"
+    with pytest.raises(UserError) as told:
+        verified(folder / typed)
+    line = f"resume={folder / typed}: a checkpoint is named by its folder: write resume={folder}"
+    assert str(told.value) == line and verified(folder) == folder
+
+
 def test_steps_are_ordered_by_number(tmp_path: Path) -> None:
     for step in (999_999, 1_000_000, 2_000_000):
         save(state(step), tmp_path / f"step_{step:06d}")

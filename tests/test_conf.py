@@ -133,6 +133,14 @@ def test_a_key_of_another_option_is_found_in_what_it_shares_too(key: str, choice
     assert message is not None and message.endswith(said)
 
 
+def test_a_term_is_said_to_be_where_the_objective_names_it() -> None:
+    message = str(of_other_choices("algo.kl.coef", CONF, {"algo": "sft"}))
+    assert message.startswith("unknown key algo.kl.coef: algo=sft has no kl term; kl is in ")
+    named = message.rpartition("kl is in ")[2].split(", ")
+    assert {"algo=grpo", "algo=ral"} < set(named) and not {"algo=dapo", "algo=vppo", "algo=cispo"} & set(named)
+    assert "algo=dapo" in str(of_other_choices("algo.entropy.coef", CONF, {"algo": "sft"}))  # no objective names it
+
+
 @pytest.mark.parametrize("key", ["algo.token.clip_high", "algo.teacher", "algo.grup_size", "algo.temporal"])
 def test_a_key_that_the_option_has_or_none_has_is_not_said_to_be_elsewhere(key: str) -> None:
     assert of_other_choices(key, CONF, {"algo": "ral"}) is None

@@ -622,8 +622,18 @@ def all_fit(trees: Iterable[Mapping[str, Any]]) -> None:
 def test_k1_in_the_loss_is_refused_with_the_reason(real: Real) -> None:
     with pytest.raises(UserError, match=r"algo\.kl\.estimator=k1 has no gradient in the mean .*\.estimator=k2"):
         config.check(real("algo=grpo", "algo.kl.estimator=k1"))
+    with pytest.raises(UserError, match=r"algo\.kl\.estimator=kl has no gradient in the mean .*\.estimator=k2"):
+        config.check(real("algo=grpo", "algo.kl.estimator=kl"))
     with pytest.raises(UserError, match=r"algo\.kl\.estimator='k4' has the wrong type: 'k2' or 'k3' expected"):
         config.check(real("algo=grpo", "algo.kl.estimator=k4"))
+
+
+@pytest.mark.parametrize(("of_verl", "here"), [("mse", "k2"), ("low_var_kl", "k3")])
+def test_verls_name_of_an_estimator_is_answered_with_the_name_here(real: Real, of_verl: str, here: str) -> None:
+    line = rf"^algo\.kl\.estimator={of_verl} is {here} here: write algo\.kl\.estimator={here}$"
+    with pytest.raises(UserError, match=line):
+        config.check(real("algo=grpo", f"algo.kl.estimator={of_verl}"))
+    config.check(real("algo=grpo", f"algo.kl.estimator={here}"))
 
 
 def test_a_misspelt_divergence_is_found_before_any_weight_is_loaded(real: Real) -> None:
@@ -715,6 +725,21 @@ def test_kl_to_the_reference_alone_does_not_start(overrides: list[str]) -> None:
 def composed(*overrides: str) -> config.Node:
     with initialize_config_dir(str(cli.CONF), version_base="1.3"):
         return config.plain(compose("train", list(overrides)))
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("ref_log_probs", "; did you mean reference_log_probs?"),
+        ("adv", "; did you mean advantages?"),
+        ("lo_probs", "; did you mean log_probs or"),  # by its letters
+        ("advantage", "; did you mean advantages?"),
+        ("re", "; known: "),
+    ],
+)
+def test_a_shortened_name_is_answered_with_the_whole_one(typed: str, said: str) -> None:
+    known = ["advantages", "ema_log_probs", "log_probs", "reference_log_probs", "masked", "ref_masked_log"]
+    assert did_you_mean(typed, known).startswith(said)
 
 
 def test_an_advantage_over_the_batch_has_a_batch() -> None:

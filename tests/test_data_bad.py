@@ -52,7 +52,7 @@ def test_each_bad_entry_is_listed_once(tmp_path: Path) -> None:
     ledger.add("validation", 100, 8, [bad(5)])  # of another file, perhaps
     assert ledger.skipped == 4
     found = lines(tmp_path / "bad.jsonl")
-    assert found[0] == {"index": 3, "problem_id": 103, "path": "./3.png", "reason": "no such file"}
+    assert found[0] == {"index": 3, "problem_id": 103, "path": "./3.png", "reason": "no such file", "remedy": ""}
     assert [line["index"] for line in found] == [3, 5, 7, 5] and found[1]["reason"] == "é"
 
 

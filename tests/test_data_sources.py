@@ -398,6 +398,7 @@ def test_what_is_listed_of_a_bad_entry(folder: Path) -> None:
             examples[at]
         except BadSample as error:
             found.append(bad_of(examples[1:], at - 1, error).record())
+            assert found[-1].pop("remedy") == error.write and error.write.startswith("write ")
     assert found[0] == {
         "index": 1,
         "problem_id": 12,

@@ -11,7 +11,7 @@ from commands import call
 from conftest import CONF
 
 from ral.config import model_files
-from ral.config.model_files import OPTIONS, check_layers, depth_of, misfits
+from ral.config.model_files import OPTIONS, check_layers, depth_of, dropped, misfits
 from ral.errors import UserError
 from ral.files.pretrained import MODEL_TYPES
 
@@ -96,6 +96,23 @@ def test_an_option_of_another_family_is_told(tmp_path: Path, option: str | None,
         said
     )
     assert list(misfits(node | {"family": "mine.FAMILY"}, option)) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"attention_dropout": 0.1}, "attention_dropout=0.1"),
+        ({"text_config": {"resid_dropout": 1}, "dropout": 0.2}, "text_config.resid_dropout=1 and dropout=0.2"),
+        ({"attention_dropout": 0.0, "text_config": {"attention_dropout": 0}, "vision_config": {"dropout": None}}, ""),
+        ({"use_dropout": True, "dropout_kind": "none"}, ""),
+    ],
+)
+def test_dropout_that_a_model_asks_for_is_told(tmp_path: Path, config: dict[str, Any], said: str) -> None:
+    folder = model(tmp_path / "m", {"model_type": "qwen2_vl", **config})
+    lines = list(dropped(str(folder)))
+    start = f"model.pretrained={folder}: config.json says {said}, which is taken as 0: "
+    assert len(lines) == bool(said) and all(line.startswith(start) and "\n" not in line for line in lines)
+    assert list(dropped("Qwen/Qwen2.5-VL-7B-Instruct")) == []
 
 
 def test_every_family_has_an_option_of_its_own() -> None:

@@ -18,7 +18,7 @@ from ral.study.claims import CONTRADICTED, INCONCLUSIVE, NOT_APPLICABLE, SUPPORT
 from ral.study.page import Page, write
 from ral.study.path_claims import PATH, STEPS, STUDENT, WAYS, correlations, judge_path
 from ral.study.path_figures import CUTS, path_figures
-from ral.study.path_gate import Cuts, Rule, cuts_of, measure, read_gate, rules
+from ral.study.path_gate import Cuts, Gate, Rule, cuts_of, measure, read_gate, rules
 from ral.study.plan import read_tables
 from ral.study.reproduce import MAIN_PAGE, PATH_PAGE, pages, path_data
 from ral.study.results import RowResult, Run, TableResult
@@ -140,16 +140,19 @@ def test_the_gate_is_measured_once_on_the_runs_own_questions(tmp_path: Path, mon
     monkeypatch.setattr(subprocess, "run", knockout)
     monkeypatch.setattr(path_gate, "read_file", lambda path: [str(path)])
     monkeypatch.setattr(path_gate, "load_model", lambda name, device: name)
-    monkeypatch.setattr(path_gate, "step_figures", lambda model, _: teacher if "teacher" in model else student)
-    settings = path_data(CONF / "experiment")
+    monkeypatch.setattr(path_gate, "step_figures", lambda model, _, batch: teacher if "teacher" in model else student)
+    gate = Gate(path_gate.TEACHER_FOLDER, path_gate.STUDENT_FOLDER, {"": path_data(CONF / "experiment")})
     assert read_gate(tmp_path) is None
     for _ in range(2):
-        measure(settings, tmp_path)
+        measure(gate, tmp_path)
     ((_, _, checkpoint, *given),) = asked
     assert checkpoint == "checkpoint=assets/path_teacher"
-    assert {'dataset.source.kinds=["arrows"]', "dataset.source.seed=21", "dataset.source.sizes.validation=256"} <= set(
-        given
-    )
+    assert {
+        "batch=64",
+        'dataset.source.kinds=["arrows"]',
+        "dataset.source.seed=21",
+        "dataset.source.sizes.validation=256",
+    } <= set(given)
     assert read_gate(tmp_path) == rules(teacher, student, Cuts(0.99, 0.20, 0.98, 0.96))
 
 

@@ -212,7 +212,9 @@ def test_rows_with_an_axis_have_what_their_labels_say_and_data_that_can_be_made(
 @pytest.mark.parametrize(("axis", "label"), [("rate", "ral, 4"), ("tokens", "ral at 4")])
 def test_a_table_with_an_axis_needs_values_in_its_labels(axis: str, label: str) -> None:
     raw = {"tables": {"t": {"title": "T", "seeds": 2, "axis": axis, "rows": {label: "experiment=ral"}}}}
-    with pytest.raises(UserError, match=rf"table t: axis={axis}: write tokens or frames, and labels such as `ral, 16`"):
+    with pytest.raises(
+        UserError, match=rf"table t: axis={axis}: write tokens, frames, steps, and labels such as `ral, 16`"
+    ):
         read_tables(raw)
 
 
@@ -238,6 +240,11 @@ def test_every_row_composes_and_passes_the_check(name: str, monkeypatch: pytest.
                 assert cfg.eval.prompts == cfg.dataset.source.sizes.validation == 256, row.label
                 assert (cfg.max_steps, cfg.algo.learning_rate) == ((1, 0) if untrained else (12, 5e-5))
                 assert cfg.model.pretrained == "assets/path_student", row.label
+                continue
+            if "experiment=path_wide" in row.overrides:
+                assert cfg.dataset.source.seed == 31 and cfg.model.pretrained == "assets/path_wide_student", row.label
+                assert cfg.eval.prompts == cfg.dataset.source.sizes.validation == 128, row.label
+                assert (cfg.max_steps, cfg.algo.learning_rate, cfg.dataset.max_new_tokens) == (12, 5e-5, 96), row.label
                 continue
             own = {"grid_8", "grid_16", "frames_16", "frames_32"} if TABLES[name].axis else set()
             assert cfg.dataset.path.removeprefix("outputs/data/reproduce").lstrip("_") in {"", *own}, row.label

@@ -127,7 +127,11 @@ def run(
     warn_in_plain_lines()
     typed = list(config.hydra.overrides.task)
     with started(config, makes_folder=True) as cfg:
-        claimed, said = claim(cfg), ""
+        try:
+            claimed, said = claim(cfg), ""
+        except UserError:
+            sweeps.leave_nothing()
+            raise
         try:
             if not claimed.found:
                 sweeps.keep_typed(cfg)

@@ -23,7 +23,7 @@ from ral.data.bad import Bad, BadSample, Checked, any_use, write_bad
 from ral.data.media import media_reader
 from ral.data.overview import overview
 from ral.data.samples import Sample, Samples
-from ral.data.scan import Usable, scan, skipped_table, usable_table
+from ral.data.scan import Usable, remedies, scan, skipped_table, usable_table
 from ral.data.sources import TRAINING
 from ral.errors import UserError
 from ral.files.removal import is_run
@@ -162,6 +162,7 @@ def scan_dataset(cfg: DictConfig) -> None:
     bad = [item for item in found if isinstance(item, Bad)]
     for table in (usable_table(good), *([skipped_table(bad)] if bad else [])):
         Console().print(table)
+    print("".join(f"  {line}\n" for line in remedies(bad)), end="")
     print(f"bad_samples: {write(bad)}")
     print(f"checked: {len(found)} ok: {len(good)} bad: {len(bad)}", flush=True)
     if not good:

@@ -29,7 +29,7 @@ from ral.config.schema import Node, Train
 from ral.config.signature import AT_RUN_TIME, SPECIAL_KEYS, bind_all, did_you_mean, expect, is_target, walk
 from ral.config.terms import wrong_terms
 from ral.config.typed_hydra import repeated
-from ral.config.without_effect import learns_something, settings_without_effect, starts_moving
+from ral.config.without_effect import learns_something, settings_without_effect, starts_moving, terms_left_out
 from ral.errors import UserError
 from ral.files.addresses import check_addresses
 
@@ -190,6 +190,9 @@ def check(cfg: DictConfig, schema: type = Train, files: Callable[[Node], None] =
     check_numbers(cfg, tree)
     check_schema(tree, schema)
     if (message := next(rules(tree), None)) is not None:
+        raise UserError(message)
+    raw: Any = OmegaConf.to_container(cfg, resolve=False)
+    if (message := next(terms_left_out(tree, raw, _typed_here()), None)) is not None:
         raise UserError(message)
     check_servers(tree)
     files(tree)

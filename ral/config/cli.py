@@ -169,6 +169,7 @@ def _guarded(main: Main, check: Main, claim: Claiming | None, failures: list[Exc
         message = of_a_deletion(said, typed(), *where) or better(said, cfg, *where)
         _report(message, error, bool(cfg.get("debug", False)))
         note(message)
+        sweeps.leave_nothing()
         failures.append(error)
         return sweeps.worst()
 
@@ -188,7 +189,7 @@ def _guarded(main: Main, check: Main, claim: Claiming | None, failures: list[Exc
 
         try:
             sweeps.note(sweeps.CUT_OFF)
-            if claimed is None or not claimed.found:
+            if claim is None or (claimed is not None and not claimed.found):  # other ranks write nothing
                 sweeps.keep_typed(cfg)
             with _relaunchable(script):
                 check(cfg)

@@ -212,13 +212,13 @@ def of_other_choices(key: str, config_dir: Path, chosen: Mapping[str, str]) -> s
     if not rest or group not in chosen or not (config_dir / group).is_dir():
         return None
     options, names = _options(group, config_dir), rest.split(".")
-    own = options.get(chosen[group])
-    having = sorted(name for name, tree in options.items() if _at(tree, names, ...) is not ...)
+    own, having = options.get(chosen[group]), sorted(n for n, o in options.items() if _at(o, names, ...) is not ...)
     if own is None or not having or chosen[group] in having:
         return None
     lacking = next(n for n in range(1, len(names) + 1) if _at(own, names[:n]) is None)
     what = ".".join(names[:lacking])
-    kind = " term" if any(what in (options[name].get("objective") or ()) for name in having) else ""
+    naming = [name for name in having if what in (options[name].get("objective") or ())]
+    kind, having = (" term", naming) if naming else ("", having)
     return (
         f"unknown key {key}: {group}={chosen[group]} has no {what}{kind}; {what} is in "
         f"{', '.join(f'{group}={name}' for name in having)}"

@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from ral.config.check import overridden
 from ral.config.schema import Node
-from ral.config.signature import select
+from ral.config.signature import select, walk
 from ral.errors import UserError
 from ral.files.pretrained import CONFIG, MODEL_TYPES, check_named, is_hub_id, read_json
 from ral.files.repository import find
@@ -26,7 +26,7 @@ INTERVAL = "full_attention_interval"
 
 OPTIONS = {"qwen2_vl": "qwen2vl"}
 """Family (model_type of config.json) -> its option of conf/model, where that has another name."""
-SHIPPED_RATES = ("tiny", "tiny_teacher", "path_student")
+SHIPPED_RATES = ("tiny", "tiny_teacher", "path_student", "path_wide_student")
 """Options of conf/model with learning rates for the shipped models, of a million parameters."""
 LARGE = 200 * 10**6
 """Bytes of weights: a model with more is larger than the shipped ones."""
@@ -36,12 +36,13 @@ def check_model_files(tree: Node) -> None:
     """Raise UserError where a model's folder or adapter is not whole, or lacks a layer whose attention is measured.
 
     tree: the configuration of a training, resolved. The first process of a machine prints a warning on stderr where
-    model=<option> and the folder model.pretrained do not fit each other (`misfits`).
+    model=<option> and the folder model.pretrained do not fit each other (`misfits`), or that asks for dropout.
     """
     check_named(tree)
     check_layers(tree)
     if HydraConfig.initialized() and int(os.environ.get("LOCAL_RANK", 0)) == 0:
-        for line in misfits(tree["model"], HydraConfig.get().runtime.choices.get("model"), overridden()):
+        option = HydraConfig.get().runtime.choices.get("model")
+        for line in (*misfits(tree["model"], option, overridden()), *dropped(str(tree["model"]["pretrained"]))):
             print(f"warning: {line}", file=sys.stderr, flush=True)
 
 
@@ -66,6 +67,24 @@ def misfits(model: Node, option: str | None, typed: Collection[str] = ()) -> Ite
         yield (
             f"model={option} has learning rates for the shipped models of a million parameters ({rates}), and"
             f" model.pretrained={pretrained} is larger: write model={own or '<its family>'} for the paper's rates"
+        )
+
+
+def dropped(pretrained: str) -> Iterator[str]:
+    """Yield a line where the config.json of the folder model.pretrained asks for dropout, of which there is none here.
+
+    UserError for a file that holds no JSON object.
+    """
+    path = Path(find(pretrained)) / CONFIG
+    asked = [
+        f"{key}={value}"
+        for key, value in (walk(read_json(path, str(path))) if path.is_file() else ())
+        if "dropout" in key.rpartition(".")[2] and type(value) in (int, float) and value > 0
+    ]
+    if asked:
+        yield (
+            f"model.pretrained={pretrained}: config.json says {' and '.join(asked)}, which is taken as 0: rollout and"
+            " update have to be the same function of the weights"
         )
 
 

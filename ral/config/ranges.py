@@ -15,8 +15,10 @@ from ral.config.signature import select
 
 RIGHT = ("ral.rewards.accuracy.accuracy", "ral.rewards.format.response_format", "ral.rewards.judge.Judge")
 """Parts of the reward that are higher for better responses."""
-K1_IN_LOSS = ("ral.ops.objectives.kl", "k1")
-"""The term and the estimator whose gradient is zero in the mean."""
+KL = "ral.ops.objectives.kl"
+"""The term on the distance to the reference."""
+ESTIMATORS = {"k1": "k1", "kl": "k1", "mse": "k2", "low_var_kl": "k3"}
+"""Estimators of KL by verl's names, and k1, whose gradient is zero in the mean -> the name here."""
 
 
 def number(cfg: Node, key: str) -> float | None:
@@ -26,12 +28,20 @@ def number(cfg: Node, key: str) -> float | None:
 
 
 def kl_in_the_loss_has_a_gradient(cfg: Node) -> str | None:
-    """Return a line where KL is estimated by k1, log pi - log pi_ref, whose gradient is zero in the mean; else None."""
+    """Return a line where KL is estimated by k1, log pi - log pi_ref, whose gradient is zero in the mean, or by verl's
+    name of an estimator; else None.
+    """
     for name in cfg["algo"]["objective"]:
-        if (select(cfg, f"algo.{name}._target_"), select(cfg, f"algo.{name}.estimator")) == K1_IN_LOSS:
+        estimator = select(cfg, f"algo.{name}.estimator")
+        if select(cfg, f"algo.{name}._target_") != KL or not isinstance(estimator, str):
+            continue
+        here = ESTIMATORS.get(estimator)
+        if here in ("k2", "k3"):
+            return f"algo.{name}.estimator={estimator} is {here} here: write algo.{name}.estimator={here}"
+        if here is not None:
             return (
-                f"algo.{name}.estimator=k1 has no gradient in the mean and would add noise alone (docs/method.md):"
-                f" write algo.{name}.estimator=k2, which has the gradient of k1's mean, or k3"
+                f"algo.{name}.estimator={estimator} has no gradient in the mean and would add noise alone"
+                f" (docs/method.md): write algo.{name}.estimator=k2, which has the gradient of k1's mean, or k3"
             )
     return None
 

@@ -30,14 +30,28 @@ MAPPINGS = (dict, abc.Mapping, abc.MutableMapping)
 SIMILAR = 0.65
 """Names less alike than this (difflib's ratio, 0 to 1) are not offered as corrections."""
 
+SHORTEST = 3
+"""Letters that a shortened word has at least."""
+
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return '; did you mean x?' for names in `known` like `name`; else '; known: ...', '' for none or over 12."""
+    """Return '; did you mean x?' for names in `known` that `name` shortens (ref_model: reference_model), else for those
+    like it; else '; known: ...', '' for none or over 12.
+    """
     names = sorted(set(known))
-    close = difflib.get_close_matches(name, names, n=3, cutoff=SIMILAR)
+    longer = [other for other in names if _shortens(name, other)][:3]
+    close = longer or difflib.get_close_matches(name, names, n=3, cutoff=SIMILAR)
     if close:
         return f"; did you mean {' or '.join(close)}?"
     return f"; known: {', '.join(names)}" if 0 < len(names) <= 12 else ""
+
+
+def _shortens(name: str, other: str) -> bool:
+    """Tell whether each word of `name` is the same word of `other`, or its first SHORTEST letters or more."""
+    words, wholes = name.split("_"), other.split("_")
+    pairs = list(zip(words, wholes, strict=False))
+    whole = len(words) == len(wholes) and all(full.startswith(word) for word, full in pairs)
+    return whole and all(len(word) >= SHORTEST or word == full for word, full in pairs)
 
 
 def is_target(value: object) -> bool:

@@ -45,14 +45,14 @@ class Sweeps(Callback):
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Note which folders exist before the run makes any, and give its folder a name that no other run has.
 
-        The name is changed only where it comes from the time, not where the user wrote it. Do nothing in other ranks
-        than the first.
+        The name is changed only where it comes from the time, not where the user wrote it, and not in other ranks than
+        the first.
         """
-        if not run_folder.first_rank() and not is_alone(config):
-            return
         HydraConfig.instance().set_config(config)  # names in the folder may come from it; Hydra sets it next
         folder = Path(config.hydra.run.dir)
         run_folder.remember(folder)
+        if not run_folder.first_rank() and not is_alone(config):
+            return
         raw = str(OmegaConf.to_container(config.hydra.run, resolve=False)["dir"])  # type: ignore[index,call-overload]
         named = any(o.startswith("hydra.run.dir=") for o in config.hydra.overrides.hydra)
         if named or "${now:" not in raw:
@@ -134,6 +134,16 @@ def keep_typed(cfg: DictConfig) -> None:
     OmegaConf.save(cfg, folder / "config.yaml")
     OmegaConf.save(hydra, folder / "hydra.yaml")
     OmegaConf.save(hydra.hydra.overrides.task, folder / "overrides.yaml")
+
+
+def leave_nothing() -> None:
+    """Remove the folder that Hydra has made for this job, and those above it made with it, where nothing lies in them.
+
+    Do nothing outside of a job of Hydra.
+    """
+    state: Any = HydraConfig.instance().cfg
+    if state is not None:
+        run_folder.forgo(Path(state.hydra.runtime.output_dir))
 
 
 def refused(error: str) -> None:

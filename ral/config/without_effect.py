@@ -1,16 +1,20 @@
-"""Warnings before a run starts: an objective that teaches nothing, and settings that nothing reads."""
+"""Before a run starts: an objective that teaches nothing (a warning), and settings that nothing reads."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import dataclasses
+import shlex
+from collections.abc import Collection, Iterator, Sequence
 
-from ral.config.schema import Node
-from ral.config.signature import select
+from ral.config.schema import Algo, Node
+from ral.config.signature import is_target, select, walk
 from ral.config.terms import found_terms
 from ral.ops.signals import resolved
 
 TEACHES = ("advantages", "scores", "evidence", "named", "teacher_", "masked_", "view_")
 """Signals, or beginnings of their names, that tell the policy more than it and its earlier versions know."""
+LOOP = ("advantage", "aggregate")
+"""Nodes of algo beyond its schema that are part of every update, and no terms."""
 
 
 def learns_something(tree: Node) -> str | None:
@@ -40,6 +44,27 @@ def starts_moving(tree: Node) -> str | None:
         " of coef=0 do not count): the two are the same before the first update, whose gradient is zero or rounding,"
         " so that nothing is learned; add a term that learns from the reward, such as token"
     )
+
+
+def terms_left_out(tree: Node, raw: Node, typed: Sequence[str]) -> Iterator[str]:
+    """Yield a line for each term of algo of which settings are typed and which algo.objective does not name.
+
+    Terms of coef=0 pass, as they would have no part in the loss either, and so does a node that another setting refers
+    to (${algo.kl}). tree: a resolved configuration; raw: the same before resolution; typed: overrides.
+    """
+    objective, parts = list(tree["algo"]["objective"]), {field.name for field in dataclasses.fields(Algo)}
+    used = [value for key, value in walk(raw) if isinstance(value, str) and "${" in value]
+    for name, node in tree["algo"].items():
+        term = is_target(node) and node.get("_partial_") is True and name not in parts
+        if not term or name in (*objective, *LOOP) or node.get("coef") == 0:
+            continue
+        own = (f"algo.{name}.", f"algo.{name}=")
+        idle = [override.lstrip("+") for override in typed if override.lstrip("+").startswith(own)]
+        if idle and not any(f"algo.{name}{end}" in value for value in used for end in (".", "}")):
+            named, wanted = (",".join(map(str, names)) for names in (objective, (*objective, name)))
+            write = shlex.quote(f"algo.objective=[{wanted}]")
+            be = "is" if len(idle) == 1 else "are"
+            yield f"{' and '.join(idle)} {be} without effect: algo.objective=[{named}] has no {name}; write {write}"
 
 
 def settings_without_effect(tree: Node, named: Collection[str]) -> Iterator[str]:

@@ -60,7 +60,7 @@ class Bad:
     """One bad entry, as a line of bad_samples.jsonl and as a message.
 
     index: the entry's position in its file, from 0. problem_id: its id there, None where it has none. path: the entry's
-    field `path`, else the file at fault, else None.
+    field `path`, else the file at fault, else None. remedy: what to write instead.
     """
 
     index: int
@@ -68,10 +68,12 @@ class Bad:
     path: str | None
     reason: str
     message: str
+    remedy: str = ""
 
     def record(self) -> dict[str, Any]:
         """Return the fields for a line of bad_samples.jsonl: all but `message`."""
-        return {"index": self.index, "problem_id": self.problem_id, "path": self.path, "reason": self.reason}
+        named = {"index": self.index, "problem_id": self.problem_id, "path": self.path}
+        return {**named, "reason": self.reason, "remedy": self.remedy}
 
 
 @dataclass

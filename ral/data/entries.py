@@ -102,6 +102,7 @@ class Entries(Sequence[Example]):
             path=path if isinstance(path, str) else str(error.file) if error.file else None,
             reason=error.reason,
             message=_message(error, f"{self.rows.path}: entry {self.part[at] + 1}"),
+            remedy=error.write,
         )
 
 
@@ -115,7 +116,7 @@ def bad_of(examples: Sequence[Example], at: int, error: BadSample) -> Bad:
         return examples.bad(at, error)
     example = examples[at]
     file = str(error.file) if error.file else None
-    return Bad(at, example.uid, file, error.reason, _message(error, example.source or example.uid))
+    return Bad(at, example.uid, file, error.reason, _message(error, example.source or example.uid), error.write)
 
 
 def _message(error: BadSample, place: str) -> str:

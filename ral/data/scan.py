@@ -106,3 +106,9 @@ def skipped_table(bad: Sequence[Bad]) -> Table:
     for kind, count in counts.most_common():
         table.add_row(kind, str(count), f"entry {first[kind].index + 1}  {first[kind].path or ''}")
     return table
+
+
+def remedies(bad: Sequence[Bad]) -> list[str]:
+    """Return, for each reason, most frequent first, the message of its first bad entry, which says what to write."""
+    counts, first = Counter(kind_of(b.reason) for b in bad), {kind_of(b.reason): b for b in reversed(bad)}
+    return [first[kind].message for kind, _ in counts.most_common()]

@@ -40,6 +40,16 @@ def as_folder(value: object, key: str) -> Path:
     return Path(value)
 
 
+def remove_empty(folder: Path, kept: Path) -> None:
+    """Remove `folder` and those above it as far as `kept`, which stays, up to the first in which something lies."""
+    while folder != kept and folder != folder.parent:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent
+
+
 def check_resume(resume: object) -> None:
     """Raise UserError where `resume` is neither null nor a text, such as the true of other programs."""
     if resume is not None and not isinstance(resume, str):

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ral.errors import UserError
-from ral.files.own_folder import check_resume, refuse_shared, unusable
+from ral.files.own_folder import check_resume, refuse_shared, remove_empty, unusable
 from ral.files.removal import Inputs, check_removal
 
 LOCK = ".lock"
@@ -275,13 +275,12 @@ def abandon(claimed: Claim, keep: Sequence[str] = ()) -> None:
         _remove(p for p in new if p not in kept)
         _prune_folders(claimed.folder)
     release(claimed)
-    folder = claimed.folder
-    while folder != claimed.nearest and folder != folder.parent:
-        try:
-            folder.rmdir()
-        except OSError:
-            return  # something else lies there
-        folder = folder.parent
+    remove_empty(claimed.folder, claimed.nearest)
+
+
+def forgo(folder: Path) -> None:
+    """Remove a folder that this process made, not held here, and those above it that it made, where they are empty."""
+    remove_empty(folder.absolute(), _here.nearest.get(folder.absolute(), folder.absolute()))
 
 
 def _remove(paths: Iterator[Path]) -> None:

@@ -16,6 +16,8 @@ MADE_FOR = {
     "tiny_teacher": "visual_search",
     "path_student": "visual_path",
     "path_teacher": "visual_path",
+    "path_wide_student": "visual_path",
+    "path_wide_teacher": "visual_path",
 }
 """Folder in assets/ -> the option of conf/dataset that this shipped model was trained on."""
 MEDIA = ("fps", "max_frames", "image_min_pixels", "image_max_pixels", "video_min_pixels", "video_max_pixels")

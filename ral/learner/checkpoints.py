@@ -107,6 +107,8 @@ def verified(folder: Path, key: str = "resume=") -> Path:
     key: the setting with which messages begin, such as "resume="; "" where no setting names the folder.
     """
     if not (folder / FILE).is_file():
+        if inside := next((above for above in list(folder.parents)[:2] if above in saved(above.parent)), None):
+            raise UserError(f"{key}{folder}: a checkpoint is named by its folder: write {key}{inside}")
         exported = folder.name in EXPORTED and saved(folder.parent / "checkpoints")
         if steps := saved(folder / "checkpoints") or saved(folder) or exported:
             what = "the model that a run wrote" if exported else "the folder of some"

@@ -29,7 +29,7 @@ class Recipe:
 
     start: the stage with whose weights this one begins; None for random weights. steps: number of updates, each on
     `entries` entries of the dataset. seed: seed of the run. learning_rate: peak of the learning rate. settings:
-    overrides of the configuration, mostly of the data.
+    overrides of the configuration, mostly of the data. part: entries of a micro-batch; 0: half of `entries`.
     """
 
     start: str | None
@@ -38,6 +38,7 @@ class Recipe:
     learning_rate: float
     settings: tuple[str, ...]
     entries: int = 48
+    part: int = 0
 
 
 def searching(template: str, salient: float, listing: float) -> tuple[str, ...]:
@@ -56,17 +57,33 @@ def searching(template: str, salient: float, listing: float) -> tuple[str, ...]:
     )
 
 
-def following(kinds: str, misread: float = 0.0) -> tuple[str, ...]:
+def following(kinds: str, misread: float = 0.0, sft: int = SFT_ENTRIES) -> tuple[str, ...]:
     """Return configuration overrides for a stage's data on visual_path.
 
     kinds: kinds of paths, comma-separated, such as "arrows". misread: share of steps, in the targets, that read the
-    neighbouring cell.
+    neighbouring cell. sft: number of entries.
     """
     return (
         "dataset=visual_path",
-        f"dataset.source.sizes.sft={SFT_ENTRIES}",
+        f"dataset.source.sizes.sft={sft}",
         f"dataset.source.kinds=[{kinds}]",
         f"dataset.source.misread={misread}",
+    )
+
+
+def far(zooms: tuple[int, ...], sft: int, misread: float = 0.0) -> tuple[str, ...]:
+    """Return configuration overrides for a stage's data on visual_path: arrows, routes of 2 to 8 steps.
+
+    zooms: visual tokens a side of a cell; they take turns, entry by entry. sft: number of entries. misread: as of
+    `following`.
+    """
+    return (
+        *following("arrows", misread, sft),
+        f"dataset.source.zoom=[{','.join(map(str, zooms))}]",
+        "dataset.source.shortest=2",
+        "dataset.source.longest=8",
+        "dataset.max_new_tokens=96",
+        "algo.warmup=10",
     )
 
 
@@ -77,15 +94,20 @@ RECIPES = {
     "tiny": Recipe("tiny_teacher", 240, 2, 5e-4, searching("mini", salient=0.7, listing=0.1)),
     "path_arrows": Recipe("tiny_teacher", 900, 3, 1.5e-3, following("arrows"), 64),
     "path_arrows_student": Recipe("path_arrows", 80, 4, 5e-4, (*following("arrows", 0.7), "algo.warmup=10"), 64),
+    "path_middle": Recipe("path_arrows", 300, 5, 1.5e-3, far((2, 4, 8, 1, 4, 2), 8000), 24, 6),
+    "path_zooms": Recipe("path_middle", 400, 8, 1.5e-3, far((1, 2, 4, 2, 4), 17000), 24, 12),
+    "path_zooms_student": Recipe("path_zooms", 60, 7, 5e-4, far((1, 2, 4, 2, 4), 1440, 0.7), 24, 12),
 }
 SHIPPED = {
     "tiny_teacher": "tiny_teacher",
     "tiny": "tiny",
     "path_arrows": "path_teacher",
     "path_arrows_student": "path_student",
+    "path_zooms": "path_wide_teacher",
+    "path_zooms_student": "path_wide_student",
 }
 """Name of the folder in assets, by stage."""
-HALVES = ("path_arrows", "path_arrows_student")
+HALVES = ("path_arrows", "path_arrows_student", "path_zooms", "path_zooms_student")
 """Stages whose weights are shipped in float16."""
 STAGES = ("base", "tiny_teacher", "tiny")
 """Stages that run by default, in order."""
@@ -128,7 +150,7 @@ def command(name: str, start: Path) -> list[str]:
         f"seed={recipe.seed}",
         "eval.every=400",
         "checkpoint.every=100",
-        f"hardware.micro_batch_prompts={recipe.entries // 2}",
+        f"hardware.micro_batch_prompts={recipe.part or recipe.entries // 2}",
         f"hydra.run.dir={WORK / f'{name}_run'}",
         "resume=auto",
         "logger=jsonl",

@@ -17,7 +17,8 @@ class Settings:
 
     tables, rows: names of tables and labels of rows; rows None: all. seeds: None for each table's own. processes: runs
     at once; 0 runs nothing. output: folder of the runs and results. docs: whether pages of docs/ are written.
-    resolution: whether trained models are evaluated at other resolutions.
+    resolution: whether trained models are evaluated at other resolutions. gate: whether the gates of the tables are
+    measured and printed, and nothing is run.
     """
 
     tables: tuple[str, ...] = (MAIN,)
@@ -27,6 +28,7 @@ class Settings:
     output: Path = Path("outputs/reproduce")
     docs: bool = False
     resolution: bool = False
+    gate: bool = False
 
 
 def number(key: str, text: str) -> int:
@@ -73,6 +75,7 @@ READ: Mapping[str, Callable[[str], Any]] = {
     "output": Path,
     "docs": lambda text: flag("docs", text),
     "resolution": lambda text: flag("resolution", text),
+    "gate": lambda text: flag("gate", text),
 }
 
 

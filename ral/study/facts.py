@@ -92,6 +92,16 @@ def question_counts(run: Run) -> dict[str, int]:
     return dict(Counter(str(r["problem_type"]).replace(" ", "_").replace("-", "_").lower() for r in records(run)))
 
 
+def asked_of(results: Sequence[TableResult]) -> dict[str, int]:
+    """Return {dataset as text: number of questions of an evaluation}; 0 where no run has records."""
+    found: dict[str, int] = {}
+    for runs in (list(row.runs.values()) for result in results for row in result.full):
+        name = data_of(runs[0])
+        if not found.get(name):
+            found[name] = next(filter(None, (sum(question_counts(run).values()) for run in runs)), 0)
+    return found
+
+
 def grounded_share(runs: Iterable[Run]) -> float | None:
     """Return the share in [0, 1] of questions with a grounding, over the records of the runs; None without records.
 

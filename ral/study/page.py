@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ral.files.markdown import table
-from ral.study import path_again, path_claims, path_paper
+from ral.study import path_again, path_claims, path_paper, path_wide
 from ral.study.claims import ALPHA, MARGIN, Claim, Comparison, Resolution, family
-from ral.study.facts import all_runs, commits, data_of, grounded_share, question_counts
+from ral.study.facts import all_runs, asked_of, commits, grounded_share, question_counts
 from ral.study.plan import MAIN
 from ral.study.results import (
     GROUNDING,
@@ -38,8 +38,10 @@ OWN_CLAIMS = {
     path_claims.PATH: (path_claims.LETTERS, path_claims.__doc__),
     path_again.AGAIN: (path_again.LETTERS, path_again.__doc__),
     path_paper.PAPER: (path_paper.LETTERS, path_paper.__doc__),
+    path_wide.TOKENS: (path_wide.LETTERS, path_wide.__doc__),
+    path_wide.LENGTH: ((), ""),
 }
-"""{table with claims of its own: (letters of these claims, their rule)}"""
+"""{table with claims of its own: (letters of the claims that stand with it on the page, their rule)}"""
 RULE = (
     "**The rule.** Differences are between runs of the same seed; to the shipped model, which has no randomness, of "
     "each run. Supported: the 95% interval by Student's t lies above 0, and p by sign flips is below "
@@ -93,12 +95,12 @@ def heading(page: Page) -> str:
     hours = sum(run.seconds for run in runs) / 3600
     made = ", ".join(f"{short(c)} ({len(v)} runs)" for c, v in commits(page.results).items()) or "none"
     steps = max((max(run.evaluations) for run in runs), default=0)
-    data = data_of(runs[0]) if runs else "no data"
-    asked = next(filter(None, (sum(question_counts(run).values()) for run in runs)), 0)  # records may be left out
+    asked = asked_of(page.results) or {"no data": 0}
+    counts = " or ".join(map(str, dict.fromkeys(asked.values())))
     choice = f"**Difficulty.** {page.choice.strip()}\n\n" if page.choice else ""
     return (
         f"{len(runs)} runs of the shipped model of one million parameters on pictures and clips that no choice was "
-        f"made on ({data}): {steps} steps, then {asked} held-out questions, answered greedily. "
+        f"made on ({'; '.join(asked)}): {steps} steps, then {counts} held-out questions, answered greedily. "
         f"{hours:.1f} hours of one core. {machine_text(runs, page.environment)} Commit: {made}. "
         "`make reproduce` makes this text and its figures again; `python scripts/reproduce.py --help` says how to make "
         f"a part.\n\n{choice}"
@@ -207,8 +209,7 @@ def by_metric(result: TableResult, names: Mapping[str, str]) -> str:
 
 
 def _mean(row: RowResult, metric: str) -> Interval | None:
-    found = list(values(row.runs, metric).values())
-    return interval(found) if found else None
+    return _at(list(values(row.runs, metric).values()))
 
 
 def other_part(result: TableResult, figures: Mapping[str, str], path: Sequence[Claim]) -> str:

@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,26 +89,47 @@ def page(found: Sequence[Rule]) -> str:
 TEACHER_FOLDER, STUDENT_FOLDER = "assets/path_teacher", "assets/path_student"
 GATE = "gate.json"
 """File with the rules and the values that `measure` found."""
-CUT = ("cut=[evidence,placebo]", "parts=[response,question]", "draws=1", "batch=64", "threads=1")
+CUT = ("cut=[evidence,placebo]", "parts=[response,question]", "draws=1", "threads=1")
 """Settings of the knockout: the cuts that the rules are about, and one placebo for each question."""
 
 
-def measure(settings: Mapping[str, Any], output: Path) -> None:
-    """Measure all rules on the held-out questions of a run and write GATE into `output`, unless it is there.
+@dataclass(frozen=True)
+class Gate:
+    """A teacher, a student and data that the rules are about. teacher, student: model folders.
 
-    settings: {dotted key of the dataset: value}. scripts/knockout.py measures the teacher's cuts, in a process of its
-    own; CalledProcessError where that fails.
+    data: {name: {dotted key of the dataset: value}}; each rule is measured on the held-out questions of each, and says
+    its name unless that is "". batch: entries that are read at once.
     """
-    if (output / GATE).is_file():
-        return
+
+    teacher: str
+    student: str
+    data: Mapping[str, Mapping[str, Any]]
+    batch: int = 64
+
+
+def measure(gate: Gate, output: Path) -> None:
+    """Measure all rules of a gate and write GATE into `output`, unless it is there.
+
+    scripts/knockout.py measures the teacher's cuts, in a process of its own; CalledProcessError where that fails.
+    """
+    if not (output / GATE).is_file():
+        found = [asdict(rule) for name in gate.data for rule in measured(gate, name, output)]
+        (output / GATE).write_text(json.dumps(found, indent=1) + "\n")
+
+
+def measured(gate: Gate, name: str, output: Path) -> list[Rule]:
+    """Return all rules with their values on the data called `name`, as measured on them in the folder `output`."""
+    settings, folder = gate.data[name], output / name.replace(" ", "_") / "knockout"
     given = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
-    command = [sys.executable, str(ROOT / "scripts" / "knockout.py"), f"checkpoint={TEACHER_FOLDER}", *CUT]
-    subprocess.run([*command, "dataset=visual_path", *given, f"output={output / 'knockout'}"], check=True, cwd=ROOT)
-    cuts = cuts_of(json.loads((output / "knockout" / "results.json").read_text()))
+    command = [sys.executable, str(ROOT / "scripts" / "knockout.py"), f"checkpoint={gate.teacher}", *CUT]
+    own = [f"batch={gate.batch}", "dataset=visual_path", *given, f"output={folder}"]
+    subprocess.run([*command, *own], check=True, cwd=ROOT)
+    cuts = cuts_of(json.loads((folder / "results.json").read_text()))
     examples = read_file(ROOT / settings["dataset.path"] / "validation.json")
-    teacher, student = (step_figures(load_model(name, "cpu"), examples) for name in (TEACHER_FOLDER, STUDENT_FOLDER))
-    facts = [asdict(rule) for rule in rules(teacher, student, cuts)]
-    (output / GATE).write_text(json.dumps(facts, indent=1) + "\n")
+    models = (load_model(model, "cpu") for model in (gate.teacher, gate.student))
+    teacher, student = (step_figures(model, examples, batch=gate.batch) for model in models)
+    found = rules(teacher, student, cuts)
+    return [replace(rule, text=f"{name}: {rule.text}") for rule in found] if name else found
 
 
 def cuts_of(found: Mapping[str, float]) -> Cuts:

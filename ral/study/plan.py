@@ -26,6 +26,8 @@ THREADS = "1"  # of a run: other numbers of threads add floats up in another ord
 UNSAFE = re.compile(r"[^\w.-]+")
 VALUED = re.compile(r"(\w+), (\d+)")
 """Label of a row in a table with an axis: method and value."""
+AXES = ("tokens", "frames", "steps")
+"""What the values in these labels may be: visual tokens of a picture, frames of a clip, steps of a route."""
 LONGEST = 100  # characters of a folder's name before its hash
 DIGITS = 6  # of the hash that keeps folders of different overrides apart
 
@@ -66,7 +68,7 @@ class Table:
 
     seeds, first_seed: rows run seeds first_seed to first_seed + seeds - 1, or the ones that the command line names; a
     row with own_seeds runs 0 to own_seeds - 1, whatever is asked for. kl: whether accuracy against KL is drawn. axis:
-    "tokens" or "frames" where labels read "method, value"; else "".
+    one of AXES where labels read "method, value"; else "".
     """
 
     name: str
@@ -125,8 +127,8 @@ def read_tables(raw: Mapping[str, Any]) -> dict[str, Table]:
 def _axis(name: str, node: Mapping[str, Any]) -> str:
     axis = str(node.get("axis") or "")
     wrong = [label for label in node["rows"] if axis and not VALUED.fullmatch(str(label))]
-    if axis not in ("", "tokens", "frames") or wrong:
-        raise UserError(f"table {name}: axis={axis}: write tokens or frames, and labels such as `ral, 16`")
+    if axis not in ("", *AXES) or wrong:
+        raise UserError(f"table {name}: axis={axis}: write {', '.join(AXES)}, and labels such as `ral, 16`")
     return axis
 
 

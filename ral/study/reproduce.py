@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ral.report.environment import environment
-from ral.study import resolution
+from ral.study import path_gate, path_wide, resolution
 from ral.study.block import replace_block
 from ral.study.claims import Claim, Resolution, judge
 from ral.study.command import Settings
@@ -18,8 +18,9 @@ from ral.study.page import OWN_CLAIMS, Page, write
 from ral.study.path_again import AGAIN, judge_again
 from ral.study.path_claims import PATH, judge_path
 from ral.study.path_figures import path_figures
-from ral.study.path_gate import measure, read_gate
+from ral.study.path_gate import Gate, measure, read_gate
 from ral.study.path_paper import PAPER, judge_paper
+from ral.study.path_wide import judge_wide, wide_gate
 from ral.study.plan import MAIN, Table, cells, experiment_settings, is_done, read_tables, select
 from ral.study.processes import alone
 from ral.study.results import (
@@ -35,8 +36,8 @@ from ral.study.results import (
 )
 from ral.study.runs import run_cells
 
-GATE_FOLDER = "path_gate"
-"""Folder below the study's output for the results of the gate of the table `path`."""
+GATE_FOLDER, WIDE_FOLDER = "path_gate", "path_wide_gate"
+"""Folders below the study's output for the results of the gate of the table `path`, and of that of the wide models."""
 PATH_PAGE, MAIN_PAGE = "results.md", "results_visual_search.md"
 """Pages of docs/: that of the tables in OWN_CLAIMS, such as `path`, and that of all other tables."""
 TITLE = "# The paper's claims put to the test\n\n"
@@ -70,9 +71,10 @@ def plan_study(settings: Settings, raw: Mapping[str, Any], experiments: Path) ->
 
 
 def make(study: Study) -> dict[str, str]:
-    """Make the runs that are not done, and measure the gate where a table needs it; return {cell: why it failed}.
+    """Make the runs that are not done, and measure the gates that tables need; return {cell: why it failed}.
 
-    Nothing is run with processes=0. UserError where another process makes runs in the output folder.
+    Nothing is run with processes=0, and the gates alone with gate=true. UserError where another process makes runs in
+    the output folder.
     """
     settings = study.settings
     planned = cells(study.chosen, settings.seeds, settings.output, study.keep)
@@ -81,14 +83,27 @@ def make(study: Study) -> dict[str, str]:
     if not settings.processes:
         return {}
     with alone(settings.output):
-        if any(table.name in OWN_CLAIMS for table in study.chosen):
-            measure(path_data(study.experiments), settings.output / GATE_FOLDER)
-        return run_cells(todo, settings.processes) if todo else {}
+        for folder, gate in gates(study).items():
+            measure(gate, settings.output / folder)
+            if settings.gate:
+                print(path_gate.page(read_gate(settings.output / folder) or ()))
+        return run_cells(todo, settings.processes) if todo and not settings.gate else {}
 
 
-def path_data(experiments: Path) -> dict[str, Any]:
-    """Return {dotted key: value} of the dataset settings in the experiment of the table `path`."""
-    return {k: v for k, v in experiment_settings(experiments / f"{PATH}.yaml").items() if k.startswith("dataset.")}
+def gates(study: Study) -> dict[str, Gate]:
+    """Return {folder below the output: gate} of the gates that the chosen tables need."""
+    names = {table.name for table in study.chosen}
+    path, wide = (path_data(study.experiments, name) for name in (PATH, path_wide.EXPERIMENT))
+    each = {
+        GATE_FOLDER: (Gate(path_gate.TEACHER_FOLDER, path_gate.STUDENT_FOLDER, {"": path}), {PATH, AGAIN, PAPER}),
+        WIDE_FOLDER: (wide_gate(wide), path_wide.ENDS.keys()),
+    }
+    return {folder: gate for folder, (gate, tables) in each.items() if names & tables}
+
+
+def path_data(experiments: Path, name: str = PATH) -> dict[str, Any]:
+    """Return {dotted key: value} of the dataset settings in an experiment, that of the table `path` by default."""
+    return {k: v for k, v in experiment_settings(experiments / f"{name}.yaml").items() if k.startswith("dataset.")}
 
 
 def published(study: Study) -> list[Table]:
@@ -151,6 +166,14 @@ def verdicts(claims: Sequence[Claim]) -> list[dict[str, Any]]:
     ]
 
 
+def judge_own(results: Mapping[str, TableResult], output: Path) -> list[Claim]:
+    """Return the claims of the tables in OWN_CLAIMS. results: {table with runs: its results}. output: the study's."""
+    gate, wide = read_gate(output / GATE_FOLDER), read_gate(output / WIDE_FOLDER)
+    judges = {PATH: judge_path, AGAIN: judge_again, PAPER: judge_paper}
+    claims = [claim for name, judged in judges.items() if name in results for claim in judged(results[name], gate)]
+    return claims + (judge_wide(results, wide) if results.keys() & path_wide.ENDS.keys() else [])
+
+
 def report(study: Study, failed: Mapping[str, str], docs: Path) -> None:
     """Write results.md, results.json and the figures of all done runs; with docs=true also the pages in `docs`.
 
@@ -160,17 +183,13 @@ def report(study: Study, failed: Mapping[str, str], docs: Path) -> None:
     results = results_of(study, base)
     main = next((result for result in results if result.table.name == MAIN), None)
     found, problems = resolutions(study, main)
-    trained = {result.table.axis: along(result) for result in results if result.table.axis and result.rows}
-    claims = judge(main, base, found, trained) if main else []
-    path = next((result for result in results if result.table.name == PATH and result.full), None)
-    again = next((result for result in results if result.table.name == AGAIN and result.full), None)
-    paper = next((result for result in results if result.table.name == PAPER and result.full), None)
-    gate = read_gate(output / GATE_FOLDER)
-    claims += judge_path(path, gate) if path else []
-    claims += judge_again(again, gate) if again else []
-    claims += judge_paper(paper, gate) if paper else []
+    first = [result for result in results if result.table.name not in OWN_CLAIMS]
+    trained = {result.table.axis: along(result) for result in first if result.table.axis and result.rows}
+    own = {result.table.name: result for result in results if result.table.name in OWN_CLAIMS and result.full}
+    claims = [*(judge(main, base, found, trained) if main else []), *judge_own(own, output)]
     figures, env = draw(results, base, found), environment()
-    figures |= path_figures(path, output / GATE_FOLDER / "knockout" / "results.json") if path else {}
+    knockout = output / GATE_FOLDER / "knockout" / "results.json"
+    figures |= path_figures(own[PATH], knockout) if PATH in own else {}
     problems = [f"failed: `{name}`: {problem}" for name, problem in failed.items()] + problems
     page = Page(results, claims, env, base, save(figures, output), found, problems, study.choice)
     (output / "results.md").write_text(TITLE + write(page))

@@ -19,7 +19,7 @@ ACCURACY, GROUNDING, KL = "eval/accuracy", "eval/grounding", "train/kl"
 TYPE = f"{ACCURACY}_"
 MEDIA = ("image", "video", "text")
 """Media with accuracies of their own, beside problem types; a question counts in its type and in its medium."""
-ASKED = {"tokens": f"{ACCURACY}_image", "frames": f"{ACCURACY}_video"}
+ASKED = {"tokens": f"{ACCURACY}_image", "frames": f"{ACCURACY}_video", "steps": f"{ACCURACY}_image"}
 """Axis of a table -> the accuracy that it is about."""
 LAYER = "eval/grounding_layer_"
 BASE = ("experiment=base",)
