@@ -64,6 +64,37 @@ NAMED = [
 ]
 
 
+GUESSES = """Without more context, A is just a guess.|A is a possibility, but I can't be sure.|A would be a pure guess.
+Any answer would be a guess: A?|I would be guessing if I said C.|B is a possibility.|C is one possibility.
+Saying B would be guessing.|B would be pure speculation.|Choosing B would be a guess.|B would be a shot in the dark.
+B could be a possibility.|It would be a guess to say B.|B would be a random guess.|I would just be guessing: B?
+Picking B would be arbitrary.|B is nothing more than a guess.|B is a mere guess.|B is a guess at best.
+B is at best a guess.|It is only a guess that it is B.|B is one of the possibilities.
+If I said B, I would be guessing.
+The answer B would be guesswork."""
+DECIDED = """My best guess is A.|I'd guess A|I guess it's A.|If I had to guess, A.|My guess: A|A is my best guess.
+A would be my best guess.|A is the best guess.|Just a guess: A|Just a guess, but A.|This is just a guess: A
+A, but that is just a guess.|The answer is A, although it is just a guess.|The only possibility is A.|A, at a guess.
+A is the only possibility.|A is the most likely possibility.|B would be a pure guess, so A.|I am guessing A.
+B is a possibility, but the answer is A.|A is no guess.
+The answer is A; B is just a guess.|A, since the triangle is arbitrary.|A is more than a guess."""
+
+
+def test_a_guess_that_decides_nothing_names_none() -> None:
+    for text in GUESSES.replace("\n", "|").split("|"):
+        assert [choice.letter(text, options) for options in (OPTIONS, TEN, ())] == ["", "", ""], text
+        assert not chosen_letter(text, OPTIONS), text
+
+
+def test_a_guess_that_decides_is_read() -> None:
+    for text in DECIDED.replace("\n", "|").split("|"):
+        assert choice.letter(text, OPTIONS) == "A", text
+
+
+def test_a_question_for_possibilities_is_answered_by_one() -> None:
+    assert choice.letter("I see that B is a possibility here.", OPTIONS, "Which of these is a possibility?") == "B"
+
+
 @pytest.mark.parametrize("options", [OPTIONS, TEN, ()], ids=["four", "ten", "unknown"])
 @pytest.mark.parametrize("text", NONE)
 def test_nothing_is_chosen(text: str, options: tuple[str, ...]) -> None:

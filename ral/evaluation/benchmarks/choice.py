@@ -50,6 +50,20 @@ _DOUBT = re.compile(
     r"\b(?:whether|doubts?|unless)\b|\bif\b[^.]{1,80}\b(?:were|had)\b[^.]*\bwould\b|\bwould\b[^.]*\bif\b[^.]*\bwere\b",
     re.IGNORECASE,
 )
+_MERELY = (
+    r"(?:just|only|merely|simply|purely|at best|at most|nothing (?:more|else|other|but)(?: than| but)?|no more than)"
+)
+_IDLE = re.compile(
+    rf"(?:\bbe (?:{_MERELY} )*(?:guessing|arbitrary)|(?:\b(?:is|was|be|remains)|'s) (?:{_MERELY} )*"
+    r"(?:(?:a )?(?:(?:pure|mere|wild|random|blind|sheer|total|complete) )?(?:guess|speculation|guesswork)"
+    r"|(?:a|one|another) possibility|(?:one of|among) the possibilities|a shot in the dark|a coin (?:toss|flip)))"
+    r"\b(?! ?[:—–-]+ ?[(\[*]*[A-Z][)\]*]*[.!]?\s*$)",
+    re.IGNORECASE,
+)
+"""Matches what calls an answer a guess or a possibility ("A is just a guess"), not "It is a guess: A" or "my guess is
+A"."""
+_CLAUSES = re.compile(r"([,;(]| [—–-] )")
+_SPECULATES = re.compile(r"\b(?:guess|speculat|possib|arbitrar)", re.IGNORECASE)
 _ONE = r"(?:(?:option|choice) )?[(\[*]*[A-Z][)\]*]*(?![A-Za-z'])"
 _SEVERAL = re.compile(
     rf"(?<![\w'])(?i:(?:n?either|both|between) )?{_ONE}(?:(?:, ?(?i:(?:or|and|nor) )?|/| (?i:or|and|nor) ){_ONE})+"
@@ -97,9 +111,9 @@ def letter(text: str, options: Sequence[str], question: str = "") -> str:
 
     The text is first read as rewards read it (a letter alone, an option word for word, a letter with its text); a
     letter with another option's text names none, as there. Then
-    refusals, doubts, alternatives ("A or B") and letters ruled out ("not B") are taken out of it, and the first of
-    these rules that finds something decides: the last "answer is B"; a letter that opens the text; the only "(B)"; the
-    only "B."; the one option whose text occurs; the one capital letter that stands alone.
+    refusals, doubts, guesses ("A is just a guess"), alternatives ("A or B") and letters ruled out ("not B") are taken
+    out of it, and the first of these rules that finds something decides: the last "answer is B"; a letter that opens
+    the text; the only "(B)"; the only "B."; the one option whose text occurs; the one capital letter that stands alone.
     """
     texts = split_options(tuple(options))
     text = in_option_spelling(text, options)
@@ -110,7 +124,7 @@ def letter(text: str, options: Sequence[str], question: str = "") -> str:
         return chosen
     if names_two(text, options) or any(several_letters(form, texts) for form in without_claims(undress(text))):
         return ""
-    certain = _certain(as_asked(question, text), texts)
+    certain = _certain(as_asked(question, text), texts, question)
     line = " ".join(certain.split())
     if stated := _letters(_STATED, line, texts):
         return stated[-1]
@@ -126,16 +140,26 @@ def letter(text: str, options: Sequence[str], question: str = "") -> str:
     return found[0] if len(found) == 1 else ""
 
 
-def _certain(text: str, texts: dict[str, str]) -> str:
+def _certain(text: str, texts: dict[str, str], question: str) -> str:
     """Return a text without the parts that refuse, doubt, or name letters only to compare them or to rule them out."""
     offered = any(UNSURE.search(option) for option in texts.values())  # "cannot be determined" may be an option
+    idle = not _SPECULATES.search(" ".join((question, *texts.values())))  # "Which is a possibility?"
 
     def kept(part: str) -> bool:
         return not _DOUBT.search(part) and (offered or not UNSURE.search(part))
 
     parts = _PIECES.split(text)
+    parts = [_without_guesses(part) for part in parts] if idle else parts
     pieces = [part if n % 2 or kept(part) else " " for n, part in enumerate(parts)]
     return _DENIED.sub(_blanked, _SEVERAL.sub(" ", "".join(pieces)))
+
+
+def _without_guesses(part: str) -> str:
+    """Return a sentence without the clauses that call an answer a guess, and without an "if" clause in front of one."""
+    clauses = _CLAUSES.split(part)
+    guesses = [_IDLE.search(clause) is not None for clause in clauses] + [False, False]
+    supposed = [clause.strip().lower().startswith("if ") for clause in clauses]
+    return "".join(" " if guesses[n] or (supposed[n] and guesses[n + 2]) else c for n, c in enumerate(clauses))
 
 
 def _blanked(found: re.Match[str]) -> str:

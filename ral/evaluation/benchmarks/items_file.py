@@ -13,7 +13,7 @@ from ral.evaluation.benchmarks.items import ScoredItem
 from ral.files import jsonl
 from ral.types import UserError
 
-SCORER_VERSION = 7  # raise when the same responses get other scores
+SCORER_VERSION = 8  # raise when the same responses get other scores
 
 
 @dataclass(frozen=True)
