@@ -22,7 +22,7 @@ from ral.files.pretrained import KEY, check_folder, read_headers
 from ral.files.repository import find
 from ral.models.config_fields import deciding, depth
 from ral.models.norms import multiplying
-from ral.models.stored import names_in
+from ral.models.stored import pickled_names
 from ral.types import UserError
 
 WRAPPERS = r"(?:base_model\.model\.|module\.|_orig_mod\.|_fsdp_wrapped_module\.|_forward_module\.)+"
@@ -53,7 +53,8 @@ def load_network(pretrained: str, dtype: torch.dtype) -> PreTrainedModel:
     folder = find(pretrained)
     headers = read_headers(Path(folder)) if Path(folder).is_dir() else {}
     with one_line(pretrained):
-        stored = names_in(Path(folder), f"{KEY}={pretrained}") if Path(folder).is_dir() else set()
+        pickled = Path(folder).is_dir() and not headers
+        stored = pickled_names(Path(folder), f"{KEY}={pretrained}") if pickled else set(headers)
     if any(LORA in name for name in stored):
         raise UserError(f"{KEY}={pretrained}: its files hold adapters ({first(stored, LORA)}); merge them in first")
     half = dtype == torch.bfloat16 and bool(headers) and {h.dtype for h in headers.values()} == {"BF16"}

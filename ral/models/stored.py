@@ -72,19 +72,13 @@ def held(folder: Path, named: str) -> dict[str, Held]:
     return found
 
 
-def names_in(folder: Path, named: str) -> set[str]:
-    """Return the names of all tensors in a folder's files of weights. named, and what has to be there: as in `held`.
+def pickled_names(folder: Path, named: str) -> set[str]:
+    """Return the names of all tensors in a folder's .bin files. named, and what has to be there: as in `held`.
 
-    Files of PyTorch before 1.6 are read, too. RuntimeError, EOFError or UnpicklingError for a broken .bin file.
+    Files of PyTorch before 1.6 are read, too. RuntimeError, EOFError or UnpicklingError for a broken file.
     """
-    found: set[str] = set()
-    for name in weight_files(folder, named):
-        file = folder / name
-        if file.suffix == ".safetensors":
-            found |= set(read_header(file, named))
-        else:
-            found |= set(torch.load(file, "meta", mmap=is_zipfile(file), weights_only=True))
-    return found
+    files = [folder / name for name in weight_files(folder, named)]
+    return {key for file in files for key in torch.load(file, "meta", mmap=is_zipfile(file), weights_only=True)}
 
 
 @dataclass

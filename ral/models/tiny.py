@@ -74,7 +74,7 @@ def following(kinds: str, misread: float = 0.0, sft: int = SFT_ENTRIES) -> tuple
 def far(zooms: tuple[int, ...], sft: int, misread: float = 0.0) -> tuple[str, ...]:
     """Return configuration overrides for a stage's data on visual_path: arrows, routes of 2 to 8 steps.
 
-    zooms: visual tokens a side of a cell; they take turns, entry by entry. sft: number of entries. misread: as of
+    zooms: visual tokens a side of a cell; they take turns, entry by entry. sft: number of entries. misread: as in
     `following`.
     """
     return (

@@ -27,7 +27,7 @@ UNSAFE = re.compile(r"[^\w.-]+")
 VALUED = re.compile(r"(\w+), (\d+)")
 """Label of a row in a table with an axis: method and value."""
 AXES = ("tokens", "frames", "steps")
-"""What the values in these labels may be: visual tokens of a picture, frames of a clip, steps of a route."""
+"""Kinds of values in such labels: visual tokens of a picture, frames of a clip, steps of a route."""
 LONGEST = 100  # characters of a folder's name before its hash
 DIGITS = 6  # of the hash that keeps folders of different overrides apart
 
